@@ -1,0 +1,189 @@
+"""Avro: single-object encoding for Kafka values, object container files for disks.
+
+The schemas are ours; a container file may have any schema with the four fields of a rating.
+Single-object encoding (a two-byte marker, the schema's CRC-64-AVRO fingerprint, the datum) is
+section "Single-object encoding" of the Avro specification.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from transforms.errors import MalformedRecordError
+from transforms.formats.records import Rating, Recommendation, checked_rating
+
+RATING_SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "Rating",
+    "namespace": "flurs_beam",
+    "fields": [
+        {"name": "user", "type": "string"},
+        {"name": "item", "type": "string"},
+        {"name": "rating", "type": "double"},
+        {"name": "timestamp", "type": "double"},
+    ],
+}
+RECOMMENDATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "Recommendation",
+    "namespace": "flurs_beam",
+    "fields": [
+        {"name": "user", "type": "string"},
+        {
+            "name": "items",
+            "type": {
+                "type": "array",
+                "items": {
+                    "type": "record",
+                    "name": "ScoredItem",
+                    "fields": [
+                        {"name": "item", "type": "string"},
+                        {"name": "score", "type": "double"},
+                    ],
+                },
+            },
+        },
+        {"name": "timestamp", "type": "double"},
+        {"name": "origin", "type": "string"},
+    ],
+}
+SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
+CONTAINER_MAGIC: Final = b"Obj\x01"
+_HEADER_LENGTH: Final = 10
+
+
+@lru_cache
+def _parsed(schema_json: str) -> Any:
+    return fastavro.parse_schema(json.loads(schema_json))
+
+
+def single_object_header(schema: dict[str, Any]) -> bytes:
+    """Returns the ten bytes that stand before a datum of `schema`."""
+    digest = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
+    return SINGLE_OBJECT_MARKER + bytes.fromhex(digest)
+
+
+_RATING_HEADER: Final = single_object_header(RATING_SCHEMA)
+_RATING: Final = fastavro.parse_schema(RATING_SCHEMA)
+_RECOMMENDATION_HEADER: Final = single_object_header(RECOMMENDATION_SCHEMA)
+_RECOMMENDATION: Final = fastavro.parse_schema(RECOMMENDATION_SCHEMA)
+
+
+def encode_datum(record: object, schema_json: str) -> bytes:
+    """Writes one record's binary datum, without any header."""
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, _parsed(schema_json), record)
+    return buffer.getvalue()
+
+
+def decode_datum_rating(value: bytes, origin: str, schema_json: str) -> Rating:
+    """Reads a rating from a binary datum written with `schema_json`.
+
+    Raises:
+        MalformedRecordError: The bytes do not fit the schema, or a value is unusable.
+    """
+    return _rating(_datum(value, _parsed(schema_json)), origin)
+
+
+def decode_rating(value: bytes, origin: str) -> Rating:
+    """Reads a rating in single-object encoding.
+
+    Raises:
+        MalformedRecordError: No single-object header, a schema other than
+            `RATING_SCHEMA`, or a datum that does not fit it.
+    """
+    header = value[:_HEADER_LENGTH]
+    if header != _RATING_HEADER:
+        if len(header) < _HEADER_LENGTH or not header.startswith(SINGLE_OBJECT_MARKER):
+            msg = "not Avro single-object encoding: the marker C3 01 is missing"
+        else:
+            msg = (
+                f"unknown Avro schema: fingerprint {header[2:].hex()},"
+                f" expected {_RATING_HEADER[2:].hex()}"
+            )
+        raise MalformedRecordError(msg)
+    return _rating(_datum(value[_HEADER_LENGTH:], _RATING), origin)
+
+
+def encode_rating(rating: Rating) -> bytes:
+    """Writes a rating in single-object encoding."""
+    buffer = io.BytesIO()
+    buffer.write(_RATING_HEADER)
+    fastavro.schemaless_writer(buffer, _RATING, rating._asdict())
+    return buffer.getvalue()
+
+
+def encode_recommendation(recommendation: Recommendation) -> bytes:
+    """Writes a recommendation in single-object encoding."""
+    buffer = io.BytesIO()
+    buffer.write(_RECOMMENDATION_HEADER)
+    fastavro.schemaless_writer(buffer, _RECOMMENDATION, _as_record(recommendation))
+    return buffer.getvalue()
+
+
+class RecommendationContainer:
+    """An object container file made in pieces: a header once, then blocks.
+
+    Each block can be appended to the file in one write, so several writers may share it.
+
+    Args:
+        sync_marker: The file's 16 bytes; new ones are drawn if it is not given.
+    """
+
+    def __init__(self, sync_marker: bytes | None = None) -> None:
+        self.sync_marker = sync_marker or os.urandom(16)
+
+    @property
+    def header(self) -> bytes:
+        """What the file starts with."""
+        return self._written([])
+
+    def block(self, recommendations: Iterable[Recommendation]) -> bytes:
+        """Returns the recommendations as a block to append."""
+        return self._written(recommendations)[len(self.header) :]
+
+    def _written(self, recommendations: Iterable[Recommendation]) -> bytes:
+        buffer = io.BytesIO()
+        fastavro.writer(
+            buffer,
+            _RECOMMENDATION,
+            map(_as_record, recommendations),
+            sync_marker=self.sync_marker,
+        )
+        return buffer.getvalue()
+
+
+def _as_record(recommendation: Recommendation) -> dict[str, Any]:
+    record = recommendation._asdict()
+    record["items"] = [item._asdict() for item in recommendation.items]
+    return record
+
+
+def _datum(value: bytes, schema: Any) -> Any:
+    buffer = io.BytesIO(value)
+    try:
+        record = fastavro.schemaless_reader(buffer, schema, None)
+    # fastavro lets whatever the bytes provoke escape: EOFError, IndexError, MemoryError, ...
+    except Exception as e:
+        msg = f"not a datum of its Avro schema: {type(e).__name__}: {e}"
+        raise MalformedRecordError(msg) from e
+    if buffer.tell() != len(value):
+        msg = f"{len(value) - buffer.tell()} byte(s) left over after the Avro datum"
+        raise MalformedRecordError(msg)
+    return record
+
+
+def _rating(record: Any, origin: str) -> Rating:
+    if not isinstance(record, dict):
+        msg = f"an Avro {type(record).__name__}, expected a record"
+        raise MalformedRecordError(msg)
+    get = record.get
+    return checked_rating(get("user"), get("item"), get("rating"), get("timestamp"), origin)

@@ -1,0 +1,133 @@
+"""Which format a record is in, and the decoder for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from transforms.errors import MalformedRecordError, UnsupportedFormatError
+from transforms.formats import avro, delimited, json_lines
+from transforms.formats.records import Rating
+
+FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
+MESSAGE_FORMATS: Final = ("auto", "json", "avro")
+
+Decoder = Callable[[bytes, str], Rating]
+
+
+class RecordFormat(NamedTuple):
+    """How the records of a batch are to be decoded.
+
+    Attributes:
+        kind: `json`; `avro`, single-object encoding; `message`, either of these, told apart by
+            the first bytes; `delimited`; or `datum`, an Avro datum without a header.
+        columns: Where the fields stand, for `delimited`.
+        schema: The writer's Avro schema as JSON, for `datum`.
+    """
+
+    kind: str
+    columns: delimited.Columns | None = None
+    schema: str = ""
+
+
+JSON: Final = RecordFormat("json")
+_OF_MESSAGES: Final = {
+    "auto": RecordFormat("message"),
+    "json": JSON,
+    "avro": RecordFormat("avro"),
+}
+
+
+def format_of_messages(name: str) -> RecordFormat:
+    """Returns how Kafka values are decoded when the user says `name`.
+
+    Raises:
+        UnsupportedFormatError: `name` is no format of messages.
+    """
+    try:
+        return _OF_MESSAGES[name]
+    except KeyError as e:
+        msg = f"{name!r} is not a format of Kafka messages, expected {' or '.join(MESSAGE_FORMATS)}"
+        raise UnsupportedFormatError(msg) from e
+
+
+def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
+    """Returns how a text file is decoded, and whether its first line is a header.
+
+    Args:
+        name: One of `FILE_FORMATS` except `avro`; `auto` judges by the first line.
+        first_line: The file's first line, without its end.
+
+    Raises:
+        UnsupportedFormatError: The first line fits no format, or not the one named.
+    """
+    if name == "auto":
+        name = _guess(first_line)
+    if name == "json":
+        return JSON, False
+    if name == "movielens":
+        columns = (
+            delimited.MOVIELENS_COLONS if "::" in first_line else delimited.MOVIELENS_TABS
+        )
+        return RecordFormat("delimited", columns), False
+    separator = "," if name == "csv" else "\t"
+    return RecordFormat("delimited", delimited.columns_of_header(first_line, separator)), True
+
+
+def _guess(first_line: str) -> str:
+    start = first_line.lstrip()[:1]
+    if start == "{" or not start:
+        return "json"
+    if "::" in first_line:
+        return "movielens"
+    if "\t" in first_line:
+        return "movielens" if start.isdigit() else "tsv"
+    if "," in first_line:
+        return "csv"
+    msg = (
+        f"the first line {first_line[:60]!r} is of no known format;"
+        f" say which with --input_format, one of {', '.join(FILE_FORMATS[1:])}"
+    )
+    raise UnsupportedFormatError(msg)
+
+
+def decoder(record_format: RecordFormat) -> Decoder:
+    """Returns the function `(value, origin) -> Rating` for a format."""
+    kind, columns, schema = record_format
+    if kind == "json":
+        return json_lines.decode_rating
+    if kind == "avro":
+        return avro.decode_rating
+    if kind == "message":
+        return _decode_message
+    if kind == "delimited" and columns:
+        return partial(delimited.decode_rating, columns=columns)
+    if kind == "datum":
+        return partial(avro.decode_datum_rating, schema_json=schema)
+    msg = f"no decoder for {record_format}"
+    raise UnsupportedFormatError(msg)
+
+
+def _decode_message(value: bytes, origin: str) -> Rating:
+    if value.startswith(avro.SINGLE_OBJECT_MARKER):
+        return avro.decode_rating(value, origin)
+    return json_lines.decode_rating(value, origin)
+
+
+def require_value(value: bytes | None, max_bytes: int) -> bytes:
+    """Returns the value if it can be decoded at all.
+
+    Raises:
+        MalformedRecordError: It is null, empty, or longer than `max_bytes`.
+    """
+    if value is None:
+        msg = "null value (a tombstone)"
+        raise MalformedRecordError(msg)
+    if not value.strip():
+        msg = "empty record"
+        raise MalformedRecordError(msg)
+    if len(value) > max_bytes:
+        msg = f"{len(value)} bytes, more than the {max_bytes} that a record may have"
+        raise MalformedRecordError(msg)
+    return value

@@ -1,0 +1,284 @@
+"""How a cell's recommender survives: meta, snapshot and log in state, a cache in the process.
+
+A model is too large to write whole for each bundle, and must not live only in memory. So state
+holds, for each cell:
+
+* `meta`: a random token that is new in each bundle, how many positives were learned, sizes;
+* `snapshot`: the recommender's arrays at some point, in numbered chunks;
+* `log`: the positives learned since, each entry with its sequence number.
+
+The recommender itself waits in a process-wide cache between two bundles, under the token that
+the bundle wrote. A bundle takes it out of the cache and uses it only if state still has that
+token: a bundle that failed, or ran elsewhere, left another one, and then the recommender is
+rebuilt from snapshot and log. That makes learning exactly once wherever state is committed
+together with the input's progress.
+
+Nothing here imports Beam: state cells are whatever has Beam's `read`, `write`, `add`, `clear`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, Protocol
+
+import orjson
+import safetensors.numpy
+
+from transforms.errors import IncompatibleModelError
+from transforms.formats.records import Rating
+from transforms.recommenders.base import Recommender
+from transforms.recommenders.registry import RecommenderSpec
+
+VERSION: Final = 1
+CHUNK_BYTES: Final = 4 << 20
+LOG_FLOOR_BYTES: Final = 1 << 20
+"""A log below this is never folded into a snapshot, however small the snapshot is."""
+
+_META: Final = struct.Struct(">B16sQQQ")
+_CHUNK: Final = struct.Struct(">BQII")
+_STALE_SECONDS: Final = 600.0
+
+
+class ValueState(Protocol):
+    """Beam's ReadModifyWrite state of bytes."""
+
+    def read(self) -> bytes | None: ...
+    def write(self, value: bytes) -> None: ...
+
+
+class BagState(Protocol):
+    """Beam's Bag state of bytes, in any order."""
+
+    def read(self) -> Iterable[bytes]: ...
+    def add(self, value: bytes) -> None: ...
+    def clear(self) -> None: ...
+
+
+class CellState(NamedTuple):
+    """One cell's state, valid while its element is processed."""
+
+    meta: ValueState
+    snapshot: BagState
+    log: BagState
+
+
+class CellKey(NamedTuple):
+    """A cell in the cache: the job that it belongs to, and the key in its state."""
+
+    scope: str
+    cell: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What is read first.
+
+    Attributes:
+        token: Names the only copy in memory that is the same as what is in state.
+        sequence: How many positives were learned.
+        snapshot_bytes: Size of the snapshot.
+        log_bytes: Size of the log.
+    """
+
+    token: bytes
+    sequence: int = 0
+    snapshot_bytes: int = 0
+    log_bytes: int = 0
+
+    def encode(self) -> bytes:
+        """Returns a version byte, the token and three numbers."""
+        return _META.pack(
+            VERSION, self.token, self.sequence, self.snapshot_bytes, self.log_bytes
+        )
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Meta:
+        """Returns what `encode` wrote.
+
+        Raises:
+            IncompatibleModelError: It was written by another version.
+        """
+        _require_version(encoded)
+        _, token, sequence, snapshot_bytes, log_bytes = _META.unpack(encoded)
+        return cls(token, sequence, snapshot_bytes, log_bytes)
+
+
+class _Cached(NamedTuple):
+    token: bytes
+    recommender: Recommender
+    put_at: float
+
+
+class ModelCache:
+    """Recommenders between two bundles. Taking one out leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[CellKey, _Cached] = {}
+
+    def pop(self, key: CellKey, token: bytes) -> Recommender | None:
+        """Takes the cell's entry out; returns it if it is the one that `token` names."""
+        with self._lock:
+            entry = self._entries.pop(key, None)
+        return entry.recommender if entry and entry.token == token else None
+
+    def put(self, key: CellKey, token: bytes, recommender: Recommender) -> None:
+        """Keeps a recommender until its cell's next bundle.
+
+        What other jobs left in this process, and has not been used for ten minutes, goes.
+        """
+        now = time.monotonic()
+        with self._lock:
+            stale = [
+                other
+                for other, entry in self._entries.items()
+                if other.scope != key.scope and now - entry.put_at > _STALE_SECONDS
+            ]
+            for other in stale:
+                del self._entries[other]
+            self._entries[key] = _Cached(token, recommender, now)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._entries.clear()
+
+
+CACHE: Final = ModelCache()
+"""Shared by all that runs in this process."""
+
+
+class OpenCell:
+    """A cell's recommender while a bundle works on it.
+
+    Attributes:
+        recommender: The model as state has it, plus what this bundle learned.
+        rebuilt: Whether it had to be rebuilt from snapshot and log.
+    """
+
+    def __init__(self, spec: RecommenderSpec, state: CellState, cached: ModelCache, key: CellKey):
+        self._spec = spec
+        self._key = key
+        self._cache = cached
+        encoded = state.meta.read()
+        meta = Meta(b"") if encoded is None else Meta.decode(encoded)
+        recommender = cached.pop(key, meta.token)
+        self.rebuilt = recommender is None and encoded is not None
+        if recommender is None:
+            recommender = rebuild(spec, meta, state)
+        self.recommender = recommender
+        self._meta = replace(meta, token=secrets.token_bytes(16))
+
+    @property
+    def sequence(self) -> int:
+        """How many positives the recommender has learned."""
+        return self._meta.sequence
+
+    def record(self, ratings: Sequence[Rating], state: CellState) -> bool:
+        """Puts what the recommender just learned into state.
+
+        Returns:
+            Whether a snapshot was written: when the log outgrew the last one, so that the
+            cost of snapshots is a constant for each rating however large the model grows.
+        """
+        meta = self._meta
+        entry = encode_log_entry(meta.sequence, ratings)
+        meta = replace(
+            meta, sequence=meta.sequence + len(ratings), log_bytes=meta.log_bytes + len(entry)
+        )
+        outgrown = meta.log_bytes > max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
+        if outgrown:
+            chunks = encode_snapshot(self._spec, meta.sequence, self.recommender)
+            state.snapshot.clear()
+            for chunk in chunks:
+                state.snapshot.add(chunk)
+            state.log.clear()
+            meta = replace(meta, snapshot_bytes=sum(map(len, chunks)), log_bytes=0)
+        else:
+            state.log.add(entry)
+        state.meta.write(meta.encode())
+        self._meta = meta
+        return outgrown
+
+    def close(self) -> None:
+        """Leaves the recommender in the cache for the next bundle."""
+        self._cache.put(self._key, self._meta.token, self.recommender)
+
+
+def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
+    """Returns ratings in order, the first of which is number `first` from 0."""
+    users, items, values, timestamps, _ = zip(*ratings, strict=True)
+    return orjson.dumps([VERSION, first, users, items, values, timestamps])
+
+
+def encode_snapshot(
+    spec: RecommenderSpec, sequence: int, recommender: Recommender
+) -> list[bytes]:
+    """Returns the recommender's arrays in chunks, each with a version byte and its number."""
+    whole = memoryview(safetensors.numpy.save(recommender.state_dict(), spec.describe()))
+    starts = range(0, len(whole), CHUNK_BYTES)
+    return [
+        _CHUNK.pack(VERSION, sequence, number, len(starts)) + whole[start : start + CHUNK_BYTES]
+        for number, start in enumerate(starts)
+    ]
+
+
+def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState) -> Recommender:
+    """Returns the recommender that snapshot and log describe.
+
+    Raises:
+        IncompatibleModelError: State was written by another version or another model, or
+            does not hold every positive that `meta` counts.
+    """
+    recommender = spec.build()
+    learned = 0
+    if meta.snapshot_bytes:
+        learned = _load_snapshot(recommender, state.snapshot.read())
+    if meta.log_bytes:
+        for first, ratings in sorted(map(_decode_log_entry, state.log.read())):
+            if first != learned:
+                msg = f"the log has a hole: entry {first} follows {learned} positives"
+                raise IncompatibleModelError(msg)
+            for rating in ratings:
+                recommender.update(rating)
+            learned += len(ratings)
+    if learned != meta.sequence:
+        msg = f"state holds {learned} positives, expected {meta.sequence}"
+        raise IncompatibleModelError(msg)
+    return recommender
+
+
+def _load_snapshot(recommender: Recommender, chunks: Iterable[bytes]) -> int:
+    parts: dict[int, memoryview] = {}
+    sequences = set()
+    count = 0
+    for chunk in chunks:
+        _require_version(chunk)
+        _, sequence, number, count = _CHUNK.unpack_from(chunk)
+        sequences.add(sequence)
+        parts[number] = memoryview(chunk)[_CHUNK.size :]
+    if len(parts) != count or len(sequences) != 1:
+        msg = f"the snapshot has {len(parts)} chunk(s), expected {count}"
+        raise IncompatibleModelError(msg)
+    whole = b"".join(parts[number] for number in range(count))
+    recommender.load_state_dict(safetensors.numpy.load(whole))
+    return int(sequences.pop())
+
+
+def _decode_log_entry(encoded: bytes) -> tuple[int, list[Rating]]:
+    version, first, *columns = orjson.loads(encoded)
+    if version != VERSION:
+        msg = f"a log entry has version {version}, expected {VERSION}"
+        raise IncompatibleModelError(msg)
+    return first, list(map(Rating, *columns))
+
+
+def _require_version(encoded: bytes) -> None:
+    if encoded[0] != VERSION:
+        msg = f"state has version {encoded[0]}, expected {VERSION}: start without the savepoint"
+        raise IncompatibleModelError(msg)

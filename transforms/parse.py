@@ -1,0 +1,97 @@
+"""Undecoded records to ratings; what is no rating goes to the dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import apache_beam as beam
+
+from transforms import counters
+from transforms.elements import RatingBatch, RawBatch
+from transforms.errors import MalformedRecordError
+from transforms.formats.detection import decoder, require_value
+from transforms.formats.records import DeadLetter, Rating
+
+MAX_RECORD_BYTES: Final = 1 << 20
+_DEAD: Final = "dead_letters"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The outputs of `ParseRatings`."""
+
+    ratings: beam.PCollection[RatingBatch]
+    dead_letters: beam.PCollection[DeadLetter]
+
+
+def parse(
+    batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
+) -> tuple[list[Rating], list[DeadLetter]]:
+    """Decodes a batch: each record is in one of the two lists, both in order."""
+    source = batch.source
+    if batch.record_format is None:
+        return [], [
+            DeadLetter(f"{source}{position}", "read", batch.failure, value or b"")
+            for position, value in zip(batch.positions, batch.values, strict=True)
+        ]
+    decode = decoder(batch.record_format)
+    ratings = []
+    dead = []
+    for position, value in zip(batch.positions, batch.values, strict=True):
+        origin = f"{source}{position}"
+        try:
+            ratings.append(decode(require_value(value, max_record_bytes), origin))
+        except MalformedRecordError as e:
+            dead.append(DeadLetter(origin, "parse", str(e), value or b""))
+    return ratings, dead
+
+
+@dataclass
+class ParseRatings(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """`RawBatch` to `RatingBatch`, and `DeadLetter` one by one.
+
+    Parallelism: any.
+    Delivery: each record comes out once, as a rating or as a dead letter.
+    On failure: no record makes it fail; a malformed one is a dead letter with its reason.
+
+    Attributes:
+        max_record_bytes: A record longer than this is a dead letter.
+    """
+
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a limit below 1."""
+        super().__init__()
+        if self.max_record_bytes < 1:
+            msg = f"max_record_bytes is {self.max_record_bytes}, expected at least 1"
+            raise ValueError(msg)
+
+    def expand(self, raw: beam.PCollection[RawBatch]) -> Parsed:
+        """Adds the step."""
+        step = beam.ParDo(_ParseDoFn(self.max_record_bytes)).with_output_types(RatingBatch)
+        outputs = raw | "Parse" >> step.with_outputs(_DEAD, main="ratings")
+        return Parsed(
+            outputs.ratings,
+            outputs[_DEAD] | "TypeDeadLetters" >> beam.Map(_same).with_output_types(DeadLetter),
+        )
+
+
+def _same(letter: DeadLetter) -> DeadLetter:
+    return letter
+
+
+class _ParseDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+    def __init__(self, max_record_bytes: int) -> None:
+        self._max_record_bytes = max_record_bytes
+
+    def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
+        ratings, dead = parse(element, self._max_record_bytes)
+        counters.counter(counters.READ).inc(len(element))
+        counters.counter(counters.DEAD).inc(len(dead))
+        if ratings:
+            yield RatingBatch(ratings, element.published)
+        for letter in dead:
+            yield beam.pvalue.TaggedOutput(_DEAD, letter)

@@ -1,0 +1,149 @@
+"""Incremental matrix factorization: FluRS's MF, growing at constant cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from flurs.data.entity import Item, User
+from flurs.recommender import MFRecommender
+from numpy.typing import NDArray
+
+from transforms.errors import IncompatibleModelError
+from transforms.recommenders.base import Arrays, Model
+from transforms.recommenders.factors import FactorMatrix
+
+_USERS: Final = 0
+_ITEMS: Final = 1
+
+
+@dataclass(frozen=True)
+class MFConfig:
+    """Hyperparameters of `MF`, under FluRS's names.
+
+    Attributes:
+        k: Number of latent factors.
+        l2_reg: Regularization, lambda.
+        learn_rate: Step size, eta.
+    """
+
+    k: int = 40
+    l2_reg: float = 0.01
+    learn_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that can not work."""
+        if self.k < 1:
+            msg = f"k is {self.k}, expected at least 1"
+            raise ValueError(msg)
+        if not 0 <= self.l2_reg < 1:
+            msg = f"l2_reg is {self.l2_reg}, expected at least 0 and below 1"
+            raise ValueError(msg)
+        if not 0 < self.learn_rate < 1:
+            msg = f"learn_rate is {self.learn_rate}, expected above 0 and below 1"
+            raise ValueError(msg)
+
+
+class MF(MFRecommender, Model):  # type: ignore[misc]  # FluRS has no type hints
+    r"""Incremental matrix factorization for positive-only feedback (ISGD).
+
+    With user factors p_u and item factors q_i, both of shape (k,), a positive (u, i) does one
+    step of gradient descent on (1 - p_u . q_i)^2 + lambda (|p_u|^2 + |q_i|^2):
+
+        e = 1 - p_u . q_i
+        p_u <- p_u + 2 eta (e q_i - lambda p_u)
+        q_i <- q_i + 2 eta (e p_u - lambda q_i)     with the p_u from before the step
+
+    Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
+
+    FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
+    here both are a `FactorMatrix`. The numbers are FluRS's own, to the bit.
+
+    References:
+        J. Vinagre, A. Jorge, J. Gama. Fast Incremental Matrix Factorization for Recommendation
+        with Positive-only Feedback. UMAP 2014. FluRS: `flurs.recommender.MFRecommender`.
+    """
+
+    def __init__(self, config: MFConfig, seed: int) -> None:
+        super().__init__(k=config.k, l2_reg=config.l2_reg, learn_rate=config.learn_rate)
+        self.config = config
+        self.initialize()
+        self._p = FactorMatrix(config.k, seed, _USERS)
+        self._q = FactorMatrix(config.k, seed, _ITEMS)
+        self.Q = self._q.rows
+
+    def register_user(self, user: User) -> None:
+        """FluRS's way to add a user; its index must be `n_user`."""
+        _require_next("user", user.index, self.n_user)
+        self.users[user.index] = {"known_items": set()}
+        self.add_user()
+
+    def register_item(self, item: Item) -> None:
+        """FluRS's way to add an item; its index must be `n_item`."""
+        _require_next("item", item.index, self.n_item)
+        self.items[item.index] = {}
+        self.add_item()
+
+    def add_user(self) -> None:
+        """Adds the user with index `n_user`."""
+        self._p.add()
+        self.n_user = self._p.n
+
+    def add_item(self) -> None:
+        """Adds the item with index `n_item`."""
+        self._q.add()
+        self.n_item = self._q.n
+        self.Q = self._q.rows
+
+    def learn(self, user: int, item: int) -> None:
+        """Learns one positive."""
+        self.update_model(user, item, 1.0)
+
+    def update_model(self, ua: int, ia: int, value: float) -> None:
+        """FluRS's step: the pair (ua, ia) with the target `value`."""
+        p = self._p.rows[ua]
+        q = self._q.rows[ia]
+        error = value - p.dot(q)
+        rate = 2.0 * self.learn_rate
+        # Multiplying by a power of two is exact, so this rounds as FluRS's expression does.
+        next_p = p + rate * (error * q - self.l2_reg_u * p)
+        q += rate * (error * p - self.l2_reg_i * q)
+        p[:] = next_p
+
+    def item_scores(self, user: int) -> NDArray[np.float64]:
+        """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
+        scores = self._q.used() @ self._p.rows[user]
+        np.subtract(1.0, scores, out=scores)
+        np.abs(scores, out=scores)
+        return np.subtract(1.0, scores, out=scores)
+
+    def score(self, user: User, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
+        """FluRS's score, |1 - p_u . q_i| of each candidate: the smaller the better."""
+        return np.asarray(np.abs(1.0 - self._q.rows[candidates] @ self._p.rows[user.index]))
+
+    def state_dict(self) -> Arrays:
+        """Returns `p`, shape (n_user, k), and `q`, shape (n_item, k)."""
+        return {"p": self._p.used(), "q": self._q.used()}
+
+    def load_state_dict(self, arrays: Arrays) -> None:
+        """Takes over the factors that `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: The factors are missing or not of this model's k.
+        """
+        for name, matrix in (("p", self._p), ("q", self._q)):
+            rows = arrays.get(name)
+            if rows is None or rows.ndim != 2 or rows.shape[1] != self.config.k:
+                got = "none" if rows is None else f"of shape {rows.shape}"
+                msg = f"factors {name} are {got}, expected (n, {self.config.k}): is k another?"
+                raise IncompatibleModelError(msg)
+            matrix.load(rows)
+        self.n_user, self.n_item = self._p.n, self._q.n
+        self.Q = self._q.rows
+
+
+def _require_next(kind: str, index: int, expected: int) -> None:
+    if index != expected:
+        msg = f"{kind} index is {index}, expected {expected}: register them in order"
+        raise ValueError(msg)

@@ -1,0 +1,74 @@
+"""The models by name, and how a recommender is made of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple
+
+from transforms.recommenders.base import Model, Recommender
+from transforms.recommenders.mf import MF, MFConfig
+
+
+class _Entry(NamedTuple):
+    config: type[Any]
+    model: Callable[[Any, int], Model]
+
+
+_MODELS: Final[dict[str, _Entry]] = {"mf": _Entry(MFConfig, MF)}
+MODEL_NAMES: Final = tuple(_MODELS)
+
+
+def config_class(model: str) -> type[Any]:
+    """Returns the dataclass of a model's hyperparameters.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    try:
+        return _MODELS[model].config
+    except KeyError as e:
+        msg = f"{model!r} is not a model, expected one of {', '.join(MODEL_NAMES)}"
+        raise ValueError(msg) from e
+
+
+@dataclass(frozen=True)
+class RecommenderSpec:
+    """Everything that a new recommender is made from; small, and travels to the workers.
+
+    Attributes:
+        model: One of `MODEL_NAMES`.
+        hyperparameters: Those of the model's config that are not at their defaults.
+        seed: What every random draw derives from.
+        allow_repeats: Whether a list may name an item that the user already has.
+    """
+
+    model: str = "mf"
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    allow_repeats: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a model or a hyperparameter that can not work."""
+        if self.seed < 0:
+            msg = f"seed is {self.seed}, expected 0 or more"
+            raise ValueError(msg)
+        _ = self.config
+
+    @property
+    def config(self) -> Any:
+        """The model's hyperparameters, checked."""
+        try:
+            return config_class(self.model)(**self.hyperparameters)
+        except TypeError as e:
+            msg = f"hyperparameters {sorted(self.hyperparameters)} do not fit {self.model}: {e}"
+            raise ValueError(msg) from e
+
+    def build(self) -> Recommender:
+        """Returns a recommender that has learned nothing yet."""
+        model = _MODELS[self.model].model(self.config, self.seed)
+        return Recommender(model, allow_repeats=self.allow_repeats)
+
+    def describe(self) -> dict[str, str]:
+        """Returns model and hyperparameters as text, for what is saved beside the arrays."""
+        return {"model": self.model, **{name: str(v) for name, v in asdict(self.config).items()}}

@@ -1,0 +1,25 @@
+"""The best N of many scores, without sorting them all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
+    """Returns the indices of the `n` highest scores, best first.
+
+    A score of minus infinity is never among them. Of equal scores the lower index comes first,
+    so the answer does not depend on how it is found.
+
+    Args:
+        scores: Shape (n_item,).
+        n: How many, at least 1.
+    """
+    if n < len(scores):
+        threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    best = candidates[np.argsort(-scores[candidates], kind="stable")[:n]]
+    return best[scores[best] > -np.inf]
