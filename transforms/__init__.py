@@ -1,0 +1,48 @@
+"""Streaming recommendation for anybody's Beam pipeline: one PTransform for each stage."""
+
+from transforms.elements import (
+    Cell,
+    KeyedRatings,
+    RatingBatch,
+    RawBatch,
+    RecommendationBatch,
+)
+from transforms.filter import KeepPositives
+from transforms.formats.records import DeadLetter, Rating, Recommendation, ScoredItem
+from transforms.kafka.client import KafkaSettings
+from transforms.kafka.sink import WriteDeadLettersToKafka, WriteRecommendationsToKafka
+from transforms.kafka.source import ReadRatingsFromKafka
+from transforms.key import KeyByCell
+from transforms.parse import Parsed, ParseRatings
+from transforms.read import ReadRatingsFromFiles
+from transforms.recommend import Recommend
+from transforms.recommenders.registry import RecommenderSpec
+from transforms.single import FromRatings, ToRecommendations
+from transforms.write import WriteDeadLetters, WriteRecommendations
+
+__all__ = [
+    "Cell",
+    "DeadLetter",
+    "FromRatings",
+    "KafkaSettings",
+    "KeepPositives",
+    "KeyByCell",
+    "KeyedRatings",
+    "ParseRatings",
+    "Parsed",
+    "Rating",
+    "RatingBatch",
+    "RawBatch",
+    "ReadRatingsFromFiles",
+    "ReadRatingsFromKafka",
+    "Recommend",
+    "Recommendation",
+    "RecommendationBatch",
+    "RecommenderSpec",
+    "ScoredItem",
+    "ToRecommendations",
+    "WriteDeadLetters",
+    "WriteDeadLettersToKafka",
+    "WriteRecommendations",
+    "WriteRecommendationsToKafka",
+]

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import itertools
 import json
+import os
 import posixpath
 import threading
 from collections.abc import Iterator, Sequence
@@ -70,11 +71,9 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not paths:
         msg = f"no file matches {pattern!r}"
         raise FileNotFoundError(msg)
-    plain = [path.replace("\\", "/") for path in paths]
-    folder = posixpath.dirname(plain[0])
-    while not all(path.startswith(folder + "/") for path in plain) and folder:
-        folder = posixpath.dirname(folder)
-    return paths, tuple(path[len(folder) :].lstrip("/") for path in plain)
+    prefix = os.path.commonprefix([posixpath.dirname(path) + "/" for path in paths])
+    common = prefix.rfind("/") + 1
+    return paths, tuple(path[common:].lstrip("/") for path in paths)
 
 
 @dataclass
@@ -110,8 +109,11 @@ class ReadRatingsFromFiles(beam.PTransform):  # type: ignore[misc]  # Beam is no
 
         Raises:
             FileNotFoundError: Nothing matches the pattern.
+            UnsupportedFormatError: The first file is not of the format, or of none.
+            OSError: The first file can not be opened.
         """
         paths, names = match_files(self.pattern)
+        next(_read_file(paths[0], "", self.input_format), None)
         files = Files(paths, names, self.input_format, self.order_by_time)
         return (
             root
@@ -161,7 +163,7 @@ class FileReader:
         batches = read_batches(files)
         self._batches = _skip(batches, position) if position else batches
 
-    def read(self, position: int, stop: int) -> Chunk:
+    def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns the next batch, which starts at `position`."""
         if position != self._position:
             msg = f"the reader stands at {self._position}, not at {position}"

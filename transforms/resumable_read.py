@@ -9,6 +9,7 @@ splits a range, as one reader for each keeps the records in order.
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Protocol
@@ -148,7 +149,7 @@ class Chunk(NamedTuple):
 class Reader(Protocol):
     """Reads a source from any position; keeps what it has open between calls."""
 
-    def read(self, position: int, stop: int) -> Chunk:
+    def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns what is there from `position` on, before `stop`; waits only if nothing is."""
         ...
 
@@ -158,11 +159,26 @@ class Limits(NamedTuple):
 
     Attributes:
         records: After so many records.
-        seconds: After so long.
+        seconds: After so long, if it read anything: its output leaves when its bundle ends.
+        idle_seconds: After so long, if it read nothing. Some runners charge for each call.
     """
 
     records: int = 20_000
-    seconds: float = 0.5
+    seconds: float = 0.1
+    idle_seconds: float = 1.0
+
+
+_STOP: Final = threading.Event()
+
+
+def stop_reading() -> None:
+    """Ends all sources of this process where they stand, as if there were no more records."""
+    _STOP.set()
+
+
+def resume_reading() -> None:
+    """Takes `stop_reading` back, for the next pipeline of this process."""
+    _STOP.clear()
 
 
 def read_in_bounds(
@@ -180,22 +196,24 @@ def read_in_bounds(
         watermark: A manual watermark estimator.
         limits: Of this call.
     """
-    restriction = tracker.current_restriction()
-    position, stop = restriction
-    deadline = time.monotonic() + limits.seconds
-    left = limits.records
+    position, stop = tracker.current_restriction()
+    start = time.monotonic()
+    read = 0
     while position < stop:
-        chunk = reader.read(position, stop)
-        position = stop if chunk.exhausted else chunk.next_position
+        elapsed = time.monotonic() - start
+        patience = (limits.seconds if read else limits.idle_seconds) - elapsed
+        chunk = reader.read(position, stop, max(0.0, patience))
+        ended = chunk.exhausted or _STOP.is_set()
+        position = stop if ended else chunk.next_position
         if not tracker.try_claim(position):
             return
         now = _later(watermark.current_watermark() or _EPOCH, chunk)
         if len(chunk.batch):
             yield chunk.batch, now
         watermark.set_watermark(now)
-        left -= len(chunk.batch)
-        idle = not len(chunk.batch)
-        if position < stop and (idle or left <= 0 or time.monotonic() > deadline):
+        read += len(chunk.batch)
+        enough = read >= limits.records or time.monotonic() - start >= limits.seconds
+        if position < stop and (enough or not len(chunk.batch)):
             tracker.defer_remainder()
             return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -20,17 +20,11 @@ _ITEMS: Final = 1
 
 @dataclass(frozen=True)
 class MFConfig:
-    """Hyperparameters of `MF`, under FluRS's names.
+    """Hyperparameters of `MF`, under FluRS's names; what each is stands in its metadata."""
 
-    Attributes:
-        k: Number of latent factors.
-        l2_reg: Regularization, lambda.
-        learn_rate: Step size, eta.
-    """
-
-    k: int = 40
-    l2_reg: float = 0.01
-    learn_rate: float = 0.05
+    k: int = field(default=40, metadata={"help": "number of latent factors"})
+    l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.05, metadata={"help": "step size, eta"})
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that can not work."""

@@ -1,0 +1,143 @@
+"""From a command line to an exit code; whatever is wrong is said in one line."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DebugOptions
+from rich.console import Console
+
+from beam_pipeline.options import KafkaOptions, OutputOptions, Settings, UsageError, parse
+from beam_pipeline.pipeline import build
+from beam_pipeline.summary import last_lists, print_lists, summarize, timings
+from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
+from transforms.kafka.client import require_topics
+from transforms.resumable_read import resume_reading, stop_reading
+from transforms.write import STDOUT, start_file
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+_EXPECTED: Final = (
+    DeliveryError,
+    KafkaSetupError,
+    UnsupportedFormatError,
+    OSError,
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the pipeline that the command line describes; returns the exit code."""
+    _quieten()
+    try:
+        settings = parse(argv)
+        with tempfile.TemporaryDirectory(prefix="flurs-beam-") as folder:
+            return _run(settings, Path(folder))
+    except UsageError as e:
+        _say(f"error: {e}")
+        return EXIT_USAGE
+    except _EXPECTED as e:
+        _say(f"error: {_one_line(e)}")
+        return EXIT_FAILED
+
+
+def _run(settings: Settings, folder: Path) -> int:
+    shown = None
+    if settings.runs_here and not (settings.output or settings.output_topic):
+        shown = folder / "lists.jsonl"
+        settings = replace(settings, output=str(shown))
+    output = settings.beam.view_as(OutputOptions)
+    if settings.sample:
+        _say("no --input and no --input_topic: running on a bundled, synthetic sample")
+    _avoid_prism_splits(settings)
+    if settings.kafka and settings.output_topics:
+        create = settings.beam.view_as(KafkaOptions).create_topics
+        require_topics(settings.kafka, dict.fromkeys(settings.output_topics, 1), create=create)
+    pipeline = beam.Pipeline(options=settings.beam)
+    build(pipeline, settings)
+    if settings.output and settings.output != STDOUT:
+        start_file(settings.output, "json" if shown else output.output_format)
+    if output.dead_letters:
+        start_file(output.dead_letters)
+    logging.getLogger("kafka").setLevel(logging.ERROR)
+    start = time.monotonic()
+    with _stopping_in_order(settings):
+        result = pipeline.run()
+        state = result.wait_until_finish()
+    seconds = time.monotonic() - start
+    if state not in {beam.runners.runner.PipelineState.DONE, None}:
+        _say(f"error: the job ended as {state}")
+        return EXIT_FAILED
+    if shown:
+        with shown.open("rb") as lines:
+            print_lists(last_lists(lines), Console())
+    _finish(result.metrics(), seconds, output.summary)
+    return 0
+
+
+def _finish(metrics: Any, seconds: float, summary_path: str | None) -> None:
+    summary = summarize(metrics)
+    for line in timings(metrics):
+        _say(line)
+    _say(f"{summary.read / seconds:,.0f} events/s, {seconds:.1f} s")
+    if summary_path:
+        Path(summary_path).write_text(summary.to_json() + "\n", encoding="utf-8")
+    _say(summary.line())
+
+
+def _avoid_prism_splits(settings: Settings) -> None:
+    """Keeps Prism from working on one key in two bundles at once.
+
+    Prism 2.77 splits a slow bundle of a stateful stage in two, and runs the second half beside
+    the first although both have the same key; each then misses what the other learned.
+    """
+    settings.beam.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
+
+
+@contextmanager
+def _stopping_in_order(settings: Settings) -> Iterator[None]:
+    """Lets the first Ctrl-C or SIGTERM end the sources, so that what was read is finished."""
+    if not settings.runs_here:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _say("stopping after the records in hand; again to break off")
+        stop_reading()
+        for which in before:
+            signal.signal(which, signal.SIG_DFL)
+
+    before = {which: signal.signal(which, stop) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+        resume_reading()
+
+
+def _quieten() -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
+    # What goes wrong while connecting is in our own error; later the client may speak.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split(" [while running")[0].split())
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

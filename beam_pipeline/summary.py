@@ -1,0 +1,93 @@
+"""What a run says at its end: counts, and for a look at them, a few users' lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from transforms import counters
+from transforms.formats.json_lines import decode_recommendation
+from transforms.formats.records import Recommendation
+
+_USERS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's counts; `read == positives + filtered + dead`."""
+
+    read: int
+    positives: int
+    filtered: int
+    dead: int
+    users: int
+    items: int
+
+    def line(self) -> str:
+        """Returns the last line that a run prints, for other programs."""
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+    def to_json(self) -> str:
+        """Returns the same as a JSON object."""
+        return json.dumps(asdict(self))
+
+
+def summarize(metrics: Any) -> Summary:
+    """Returns the counts of a run.
+
+    Args:
+        metrics: What the run's `result.metrics()` returns.
+    """
+    counts = dict.fromkeys(counters.COUNTERS, 0)
+    for found in metrics.query()["counters"]:
+        name = found.key.metric
+        if name.namespace == counters.NAMESPACE and name.name in counts:
+            committed = found.committed
+            counts[name.name] += found.attempted if committed is None else committed
+    return Summary(
+        counts[counters.READ],
+        counts[counters.POSITIVES],
+        counts[counters.FILTERED],
+        counts[counters.DEAD],
+        counts[counters.USERS],
+        counts[counters.ITEMS],
+    )
+
+
+def timings(metrics: Any) -> list[str]:
+    """Returns a line for each distribution that the run filled."""
+    lines = []
+    for found in metrics.query()["distributions"]:
+        name = found.key.metric
+        values = found.committed or found.attempted
+        if name.namespace == counters.NAMESPACE and values and values.count:
+            what, unit = name.name.rsplit("_", 1)
+            low, mean, high = values.min, values.mean, values.max
+            lines.append(f"{what}: mean {mean:.1f} {unit}, from {low} to {high}")
+    return sorted(lines)
+
+
+def last_lists(lines: Iterable[bytes]) -> list[Recommendation]:
+    """Returns the last list of each of the users who had one last, the latest user first."""
+    latest: dict[str, Recommendation] = {}
+    for line in lines:
+        recommendation = decode_recommendation(line)
+        latest.pop(recommendation.user, None)
+        latest[recommendation.user] = recommendation
+    return list(latest.values())[: -_USERS_SHOWN - 1 : -1]
+
+
+def print_lists(recommendations: Iterable[Recommendation], console: Console) -> None:
+    """Prints a table: a row for each list, its items best first."""
+    table = Table(title="The latest lists", title_justify="left")
+    table.add_column("user", no_wrap=True)
+    table.add_column("items, best first")
+    for recommendation in recommendations:
+        items = "  ".join(f"{item} {score:.2f}" for item, score in recommendation.items)
+        table.add_row(recommendation.user, items)
+    console.print(table)

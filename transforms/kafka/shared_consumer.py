@@ -1,0 +1,196 @@
+"""One consumer for all partitions that this process reads, shared by its threads.
+
+A consumer for each partition would make a runner that works in turns wait at each idle one
+while the others have records. Here a wait for one partition fetches for all, and ends when
+another has something. Nothing is assigned anew at each turn: that would throw away what was
+fetched, and can starve for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from transforms.errors import KafkaSetupError
+from transforms.kafka.client import KafkaSettings, consumer
+
+_POLL_RECORDS: Final = 10_000
+_FETCHED_LIMIT: Final = 50_000
+_POLL_SECONDS: Final = 0.2
+_GRACE_SECONDS: Final = 0.005
+_COMMIT_SECONDS: Final = 1.0
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class Fetched(NamedTuple):
+    """What one read gave.
+
+    Attributes:
+        records: In the order of their offsets; gaps are normal.
+        next_offset: Where to go on; past the records, and past what has none to deliver.
+        lost: How many offsets were deleted from the topic before they could be read.
+    """
+
+    records: Sequence[Any]
+    next_offset: int
+    lost: int = 0
+
+
+class SharedConsumer:
+    """Reads any partition from any offset. Thread-safe.
+
+    Args:
+        settings: Of the brokers.
+        group: Whose offsets `commit` sets; None if nothing is ever committed.
+    """
+
+    def __init__(self, settings: KafkaSettings, group: str | None) -> None:
+        self._client = consumer(settings, group, _POLL_RECORDS)
+        self._condition = threading.Condition()
+        self._polling = False
+        self._fetched: dict[TopicPartition, deque[Any]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, tuple[int, float]] = {}
+
+    def read(
+        self, partition: TopicPartition, offset: int, limit: int, wait_seconds: float
+    ) -> Fetched:
+        """Returns up to `limit` records from `offset` on.
+
+        Waits up to `wait_seconds` if there are none, but not while other partitions have
+        records that nobody takes.
+
+        Raises:
+            KafkaSetupError: The offset lies behind the end of the partition.
+        """
+        deadline = time.monotonic() + wait_seconds
+        with self._condition:
+            self._stand_at(partition, offset)
+            fetched = self._fetched[partition]
+            asked = yielded = False
+            while not fetched:
+                left = deadline - time.monotonic()
+                if asked and left <= 0:
+                    return Fetched([], self._position(partition))
+                if asked and self._others_wait(partition):
+                    if yielded:
+                        return Fetched([], self._position(partition))
+                    yielded = True
+                    self._condition.wait(_GRACE_SECONDS)
+                elif self._polling:
+                    self._condition.wait(max(0.0, min(left, _POLL_SECONDS)) + 0.001)
+                    asked = True
+                else:
+                    wait = 0.0 if self._others_wait(partition) else max(0.0, left)
+                    lost = self._poll(partition, min(wait, _POLL_SECONDS))
+                    if lost is not None:
+                        return lost
+                    asked = True
+            records = [fetched.popleft() for _ in range(min(limit, len(fetched)))]
+            self._next[partition] = records[-1].offset + 1
+            return Fetched(records, self._next[partition])
+
+    def commit(self, partition: TopicPartition, offset: int, *, final: bool) -> None:
+        """Sets the group's offset, at most once a second unless it is the final one.
+
+        A failure is logged: these offsets are for monitoring and for `committed` starts.
+        """
+        last, at = self._committed.get(partition, (-1, 0.0))
+        now = time.monotonic()
+        if offset == last or (not final and now - at < _COMMIT_SECONDS):
+            return
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            try:
+                self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
+            except KafkaError as e:
+                _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, e)
+                return
+            self._committed[partition] = (offset, now)
+
+    def close(self) -> None:
+        """Leaves the brokers."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            self._client.close()
+
+    def _stand_at(self, partition: TopicPartition, offset: int) -> None:
+        if self._next.get(partition) == offset:
+            return
+        self._condition.wait_for(lambda: not self._polling)
+        self._fetched[partition] = deque()
+        self._next[partition] = offset
+        self._client.assign(list(self._next))
+        self._client.seek(partition, offset)
+
+    def _others_wait(self, partition: TopicPartition) -> bool:
+        return any(other != partition and queue for other, queue in self._fetched.items())
+
+    def _position(self, partition: TopicPartition) -> int:
+        """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
+        if not self._polling and not self._fetched[partition]:
+            position = self._client.position(partition, timeout_ms=1000)
+            self._next[partition] = max(self._next[partition], position or 0)
+        return self._next[partition]
+
+    def _poll(self, asking: TopicPartition, seconds: float) -> Fetched | None:
+        full = [p for p, queue in self._fetched.items() if len(queue) > _FETCHED_LIMIT]
+        paused = self._client.paused()
+        self._client.pause(*full)
+        self._client.resume(*(paused - set(full)))
+        self._polling = True
+        self._condition.release()
+        try:
+            polled = self._client.poll(int(seconds * 1000), _POLL_RECORDS)
+        except OffsetOutOfRangeError:
+            polled = None
+        finally:
+            self._condition.acquire()
+            self._polling = False
+            self._condition.notify_all()
+        if polled is None:
+            return self._step_over_lost(asking)
+        for partition, records in polled.items():
+            self._fetched[partition].extend(records)
+        return None
+
+    def _step_over_lost(self, asking: TopicPartition) -> Fetched | None:
+        """Finds which partition's offset is out of range; reports it if it is `asking`."""
+        offset = self._next[asking]
+        first = self._client.beginning_offsets([asking])[asking]
+        end = self._client.end_offsets([asking])[asking]
+        if offset > end:
+            msg = (
+                f"offset {offset} lies behind the end, {end}, of {asking.topic}-"
+                f"{asking.partition}: was the topic made anew? Start from earliest or latest"
+            )
+            raise KafkaSetupError(msg)
+        if offset >= first:
+            # Another partition's: its own reader will see it.
+            self._client.seek(asking, offset)
+            return None
+        self._next[asking] = first
+        self._client.seek(asking, first)
+        return Fetched([], first, lost=first - offset)
+
+
+_CONSUMERS: Final[dict[tuple[KafkaSettings, str | None], SharedConsumer]] = {}
+_CONSUMERS_LOCK: Final = threading.Lock()
+
+
+def shared_consumer(settings: KafkaSettings, group: str | None) -> SharedConsumer:
+    """Returns this process's consumer for these settings."""
+    key = (settings, group)
+    with _CONSUMERS_LOCK:
+        found = _CONSUMERS.get(key)
+        if found is None:
+            found = _CONSUMERS[key] = SharedConsumer(settings, group)
+        return found

@@ -1,0 +1,172 @@
+"""Lists, dead letters and ratings to topics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import apache_beam as beam
+from kafka.errors import KafkaError
+
+from transforms.elements import RecommendationBatch
+from transforms.errors import DeliveryError
+from transforms.formats import avro, json_lines
+from transforms.formats.records import DeadLetter
+from transforms.kafka.client import KafkaSettings, producer
+from transforms.write import OUTPUT_FORMATS
+
+ORIGIN_HEADER: Final = "origin"
+_ACKNOWLEDGED_SECONDS: Final = 660.0
+_DEAD_VALUE_BYTES: Final = 512 << 10
+
+
+class Message(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        key: Chooses the partition, and what a compacted topic keeps the latest of.
+        value: The encoded record.
+        origin: Goes into the header of that name.
+    """
+
+    key: bytes
+    value: bytes
+    origin: str
+
+
+@dataclass
+class WriteRecommendationsToKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """Lists to a topic; the key is the user, so a compacted topic holds each one's latest.
+
+    Parallelism: any; one producer for each process.
+    Delivery: at least once, all of them acknowledged before the bundle ends; the header
+        `origin` tells repeats. In order for each user.
+    On failure: the bundle is repeated, and so are lists that it had sent.
+
+    Attributes:
+        settings: Of the brokers.
+        topic: The topic's name.
+        output_format: `json`, or `avro` in single-object encoding.
+    """
+
+    settings: KafkaSettings
+    topic: str
+    output_format: str = "json"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a format that there is not."""
+        super().__init__()
+        if self.output_format not in OUTPUT_FORMATS:
+            msg = f"{self.output_format!r} is not an output format, expected json or avro"
+            raise ValueError(msg)
+
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
+        """Adds the sink."""
+        encode = _json_messages if self.output_format == "json" else _avro_messages
+        return lists | "Send" >> beam.ParDo(_SendDoFn(self.settings, self.topic, encode))
+
+
+@dataclass
+class WriteDeadLettersToKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """Dead letters to a topic, as JSON; the key is the origin.
+
+    A value of more than 512 KiB is cut there, and the reason says so, as brokers take messages
+    of 1 MB.
+
+    Parallelism: any; one producer for each process.
+    Delivery: at least once, all of them acknowledged before the bundle ends.
+    On failure: the bundle is repeated, and so are letters that it had sent.
+
+    Attributes:
+        settings: Of the brokers.
+        topic: The topic's name.
+    """
+
+    settings: KafkaSettings
+    topic: str
+
+    def __post_init__(self) -> None:
+        """Lets Beam name the transform."""
+        super().__init__()
+
+    def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:
+        """Adds the sink."""
+        return letters | "Send" >> beam.ParDo(
+            _SendDoFn(self.settings, self.topic, _dead_letter_messages)
+        )
+
+
+def _json_messages(batch: RecommendationBatch) -> Iterable[Message]:
+    encode = json_lines.encode_recommendation
+    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
+
+
+def _avro_messages(batch: RecommendationBatch) -> Iterable[Message]:
+    encode = avro.encode_recommendation
+    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
+
+
+def _dead_letter_messages(letter: DeadLetter) -> Iterable[Message]:
+    size = len(letter.value)
+    if size > _DEAD_VALUE_BYTES:
+        reason = f"{letter.reason} (the first {_DEAD_VALUE_BYTES} of {size} bytes are kept here)"
+        letter = letter._replace(value=letter.value[:_DEAD_VALUE_BYTES], reason=reason)
+    return [
+        Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)
+    ]
+
+
+class _SendDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+    def __init__(
+        self, settings: KafkaSettings, topic: str, encode: Callable[[Any], Iterable[Message]]
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._encode = encode
+        self._sent: list[Any] = []
+
+    def start_bundle(self) -> None:
+        self._sent = []
+
+    def process(self, element: Any) -> None:
+        send = shared_producer(self._settings).send
+        for key, value, origin in self._encode(element):
+            headers = [(ORIGIN_HEADER, origin.encode())]
+            self._sent.append(send(self._topic, value, key, headers))
+
+    def finish_bundle(self) -> None:
+        sent, self._sent = self._sent, []
+        require_acknowledged(sent, self._topic)
+
+
+def require_acknowledged(sent: Iterable[Any], topic: str) -> None:
+    """Waits until the broker has everything.
+
+    Args:
+        sent: What the producer's `send` returned.
+        topic: Where it was sent, for the error.
+
+    Raises:
+        DeliveryError: Something was refused, or not acknowledged in eleven minutes.
+    """
+    try:
+        for future in sent:
+            future.get(timeout=_ACKNOWLEDGED_SECONDS)
+    except KafkaError as e:
+        msg = f"topic {topic!r} did not take a record: {e}"
+        raise DeliveryError(msg) from e
+
+
+_PRODUCERS: Final[dict[KafkaSettings, Any]] = {}
+_PRODUCERS_LOCK: Final = threading.Lock()
+
+
+def shared_producer(settings: KafkaSettings) -> Any:
+    """Returns this process's producer for these settings."""
+    with _PRODUCERS_LOCK:
+        found = _PRODUCERS.get(settings)
+        if found is None:
+            found = _PRODUCERS[settings] = producer(settings)
+        return found

@@ -1,0 +1,244 @@
+"""Topics to undecoded records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import apache_beam as beam
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from kafka import TopicPartition
+
+from transforms.elements import RawBatch
+from transforms.formats.detection import RecordFormat, format_of_messages
+from transforms.kafka.client import KafkaSettings, consumer, partitions_of
+from transforms.kafka.shared_consumer import Fetched, shared_consumer
+from transforms.resumable_read import (
+    END,
+    Chunk,
+    Limits,
+    PositionRange,
+    PositionRangeProvider,
+    read_in_bounds,
+)
+
+START_OFFSETS: Final = ("earliest", "latest", "committed")
+BATCH_RECORDS: Final = 1000
+_IDLE_LAG_SECONDS: Final = 1.0
+
+
+class KafkaPartition(NamedTuple):
+    """One partition to be read.
+
+    Attributes:
+        settings: Of the brokers.
+        topic: The topic's name.
+        partition: The partition's number.
+        group: Whose offsets are committed; None for nobody's.
+        record_format: How the values are to be decoded.
+        positions: Which offsets.
+        idle_seconds: How long a call waits at the end of the partition.
+    """
+
+    settings: KafkaSettings
+    topic: str
+    partition: int
+    group: str | None
+    record_format: RecordFormat
+    positions: PositionRange
+    idle_seconds: float
+
+
+@dataclass
+class ReadRatingsFromKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """Undecoded ratings of a topic, as `RawBatch`, in pure Python on kafka-python.
+
+    Partitions and offsets are looked up when the pipeline is built; partitions that are added
+    later are read after the next start.
+
+    Parallelism: one reader for each partition.
+    Delivery: each committed record once, in the order of its partition, on runners that
+        checkpoint; aborted transactions never. Records that retention deleted before they were
+        read give one dead letter.
+    On failure: reading goes on from the runner's last checkpoint, not from group offsets; a
+        broker that is away is waited for.
+
+    Attributes:
+        settings: Of the brokers.
+        topic: The topic's name.
+        start_offset: `earliest`; `latest`, the end when the pipeline is built; or `committed`,
+            the group's offsets, `earliest` where it has none.
+        stop_at_end: Whether to end at the offsets that are the end when the pipeline is built.
+        group: Whose offsets are committed when a bundle is final; None for nobody's.
+        input_format: `json`, `avro` (single-object encoding), or `auto` for both.
+        idle_seconds: How long a call waits at the end of a partition before it gives its
+            thread back.
+    """
+
+    settings: KafkaSettings
+    topic: str
+    start_offset: str = "earliest"
+    stop_at_end: bool = False
+    group: str | None = None
+    input_format: str = "auto"
+    idle_seconds: float = 1.0
+    record_format: RecordFormat = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for settings that can not work."""
+        super().__init__()
+        self.record_format = format_of_messages(self.input_format)
+        if self.start_offset not in START_OFFSETS:
+            msg = f"start_offset is {self.start_offset!r}, expected {', '.join(START_OFFSETS)}"
+            raise ValueError(msg)
+        if self.start_offset == "committed" and not self.group:
+            msg = "start_offset committed needs a group"
+            raise ValueError(msg)
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
+        """Adds the source.
+
+        Raises:
+            KafkaSetupError: The broker can not be reached, or the topic is missing.
+        """
+        do_fn = _ReadToEndDoFn() if self.stop_at_end else _ReadForEverDoFn()
+        return (
+            root
+            | "Partitions" >> beam.Create(self.partitions())
+            | "Read" >> beam.ParDo(do_fn).with_output_types(RawBatch)
+        )
+
+    def partitions(self) -> list[KafkaPartition]:
+        """Returns the partitions with the offsets that they have now.
+
+        Raises:
+            KafkaSetupError: The broker can not be reached, or the topic is missing.
+        """
+        client = consumer(self.settings, self.group, 1)
+        try:
+            found = partitions_of(client, self.topic, self.settings)
+            first = client.beginning_offsets(found)
+            end = client.end_offsets(found)
+            start = end if self.start_offset == "latest" else first
+            if self.start_offset == "committed":
+                committed = {partition: client.committed(partition) for partition in found}
+                start = {p: first[p] if at is None else at for p, at in committed.items()}
+        finally:
+            client.close()
+        return [
+            KafkaPartition(
+                self.settings,
+                partition.topic,
+                partition.partition,
+                self.group,
+                self.record_format,
+                PositionRange(
+                    start[partition],
+                    max(start[partition], end[partition]) if self.stop_at_end else END,
+                ),
+                self.idle_seconds,
+            )
+            for partition in found
+        ]
+
+
+class PartitionReader:
+    """Reads one partition through the process's shared consumer."""
+
+    def __init__(self, element: KafkaPartition) -> None:
+        self._element = element
+        self._partition = TopicPartition(element.topic, element.partition)
+        self._consumer = shared_consumer(element.settings, element.group)
+        self._read_to = 0
+
+    def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
+        """Returns the records that are there, or none after a wait."""
+        limit = min(BATCH_RECORDS, stop - position)
+        fetched = self._consumer.read(self._partition, position, limit, wait_seconds)
+        source = f"{self._element.topic}-{self._element.partition}-"
+        next_position = self._read_to = min(fetched.next_offset, stop)
+        if fetched.lost:
+            failure = (
+                f"{fetched.lost} offset(s) from here on were deleted from the topic before"
+                " they were read"
+            )
+            lost = RawBatch(source, [position], [None], None, failure=failure)
+            return Chunk(lost, next_position)
+        return self._chunk(source, fetched, next_position, stop)
+
+    def _chunk(self, source: str, fetched: Fetched, next_position: int, stop: int) -> Chunk:
+        records = fetched.records
+        if records and records[-1].offset >= stop:
+            records = [record for record in records if record.offset < stop]
+        record_format = self._element.record_format
+        if not records:
+            now = time.time() - _IDLE_LAG_SECONDS
+            return Chunk(RawBatch(source, [], [], record_format), next_position, time=now)
+        oldest, newest = records[0].timestamp, records[-1].timestamp
+        batch = RawBatch(
+            source,
+            [record.offset for record in records],
+            [record.value for record in records],
+            record_format,
+            published=max(oldest, 0) / 1000,
+        )
+        return Chunk(batch, next_position, time=max(newest, 0) / 1000)
+
+    def commit(self, start: int, range_end: int) -> None:
+        """Commits where a bundle that is now final began; after the last one, its end.
+
+        Some runners call a bundle final before its records have gone through what comes after
+        it. What stands before the bundle has, so a restart from committed offsets repeats a
+        little rather than leave something out.
+        """
+        last = range_end == self._element.positions.stop
+        self._consumer.commit(self._partition, self._read_to if last else start, final=last)
+
+
+def _read(element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any) -> Iterator[Any]:
+    reader = PartitionReader(element)
+    start = tracker.current_restriction().start
+    limits = Limits(idle_seconds=element.idle_seconds)
+    for batch, timestamp in read_in_bounds(reader, tracker, watermark, limits):
+        yield beam.window.TimestampedValue(batch, timestamp)
+    if element.group:
+        # After a deferral, what is left to this call ends where it stopped reading.
+        end = tracker.current_restriction().stop
+        finalizer.register(lambda: reader.commit(start, end))
+    else:
+        # Prism fails a bundle that may register a callback and does not.
+        finalizer.register(_nothing)
+
+
+def _nothing() -> None:
+    pass
+
+
+class _ReadToEndDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+    # Beam passes the tracker twice unless the finalizer stands before it.
+    def process(
+        self,
+        element: KafkaPartition,
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = beam.DoFn.RestrictionParam(PositionRangeProvider()),
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
+        ),
+    ) -> Iterator[Any]:
+        yield from _read(element, finalizer, tracker, watermark)
+
+
+class _ReadForEverDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: KafkaPartition,
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = beam.DoFn.RestrictionParam(PositionRangeProvider()),
+        watermark: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
+        ),
+    ) -> Iterator[Any]:
+        yield from _read(element, finalizer, tracker, watermark)

@@ -1,0 +1,38 @@
+"""Single records into batches and out of them, for pipelines that have them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+
+from transforms import counters
+from transforms.elements import RatingBatch, RecommendationBatch
+from transforms.formats.records import Rating, Recommendation
+
+
+class FromRatings(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """`Rating` to a `RatingBatch` of one; nothing waits for a batch to fill."""
+
+    def expand(self, ratings: beam.PCollection[Rating]) -> beam.PCollection[RatingBatch]:
+        """Adds the step."""
+        return ratings | "Wrap" >> beam.Map(_wrapped).with_output_types(RatingBatch)
+
+
+class ToRecommendations(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+    """`RecommendationBatch` to each `Recommendation`."""
+
+    def expand(
+        self, lists: beam.PCollection[RecommendationBatch]
+    ) -> beam.PCollection[Recommendation]:
+        """Adds the step."""
+        return lists | "Unwrap" >> beam.FlatMap(_unwrapped).with_output_types(Recommendation)
+
+
+def _wrapped(rating: Rating) -> RatingBatch:
+    counters.counter(counters.READ).inc()
+    return RatingBatch([rating])
+
+
+def _unwrapped(batch: RecommendationBatch) -> Sequence[Recommendation]:
+    return batch.recommendations
