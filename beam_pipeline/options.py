@@ -26,7 +26,7 @@ class UsageError(ValueError):
     """The command line asks for something that can not be; the text is one clear line."""
 
 
-class InputOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
+class InputOptions(PipelineOptions):
     """Where ratings come from."""
 
     @classmethod
@@ -65,7 +65,7 @@ class InputOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
         )
 
 
-class KafkaOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
+class KafkaOptions(PipelineOptions):
     """How to reach the brokers."""
 
     @classmethod
@@ -90,7 +90,7 @@ class KafkaOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
         )
 
 
-class ModelOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
+class ModelOptions(PipelineOptions):
     """What learns, and what it recommends."""
 
     @classmethod
@@ -127,7 +127,7 @@ class ModelOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
         )
 
 
-class OutputOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
+class OutputOptions(PipelineOptions):
     """Where lists, dead letters and the summary go."""
 
     @classmethod
@@ -144,13 +144,11 @@ class OutputOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
             help="format of the lists (default: json)",
         )
         group.add_argument("--dead_letters", metavar="PATH", help="local file for dead letters")
-        group.add_argument(
-            "--dead_letter_topic", metavar="TOPIC", help="topic for dead letters"
-        )
+        group.add_argument("--dead_letter_topic", metavar="TOPIC", help="topic for dead letters")
         group.add_argument("--summary", metavar="PATH", help="file for the summary, as JSON")
 
 
-class ScaleOptions(PipelineOptions):  # type: ignore[misc]  # Beam is not typed
+class ScaleOptions(PipelineOptions):
     """How the model is spread."""
 
     @classmethod
@@ -194,7 +192,9 @@ def _parser() -> _Parser:
 
 def _all_subclasses(cls: type[Any]) -> list[type[Any]]:
     return [
-        one for direct in cls.__subclasses__() for one in [direct, *_all_subclasses(direct)]
+        one
+        for direct in cls.__subclasses__()
+        for one in [direct, *_all_subclasses(direct)]
         if one.__module__.startswith("apache_beam.options") or one in _OURS
     ]
 
@@ -265,7 +265,7 @@ def parse(argv: Sequence[str]) -> Settings:
 
 
 def _unknown(flag: str) -> str:
-    name = flag.split("=")[0]
+    name = flag.split("=", maxsplit=1)[0]
     flags = [option for action in _parser()._actions for option in action.option_strings]
     close = difflib.get_close_matches(name, flags, n=1)
     hint = f"did you mean {close[0]}?" if close else "see --help"

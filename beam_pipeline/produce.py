@@ -1,6 +1,6 @@
 """Sends a file's ratings to a topic, as the blog post's producer does.
 
-    python -m beam_pipeline.produce --input u.data --topic ratings \
+python -m beam_pipeline.produce --input u.data --topic ratings \
         --kafka_bootstrap_servers localhost:9092
 """
 

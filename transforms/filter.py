@@ -19,7 +19,7 @@ def positives(ratings: list[Rating], min_rating: float) -> list[Rating]:
 
 
 @dataclass
-class KeepPositives(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class KeepPositives(beam.PTransform):
     """Drops, and counts, ratings below `min_rating`.
 
     Attributes:
@@ -41,7 +41,7 @@ class KeepPositives(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
         return ratings | "Keep" >> step
 
 
-class _KeepPositivesDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _KeepPositivesDoFn(beam.DoFn):
     def __init__(self, min_rating: float) -> None:
         self._min_rating = min_rating
 

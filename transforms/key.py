@@ -20,9 +20,7 @@ def block_of(name: str, blocks: int) -> int:
     return int.from_bytes(digest, "big") % blocks
 
 
-def by_cell(
-    ratings: list[Rating], user_blocks: int, item_blocks: int
-) -> dict[Cell, list[Rating]]:
+def by_cell(ratings: list[Rating], user_blocks: int, item_blocks: int) -> dict[Cell, list[Rating]]:
     """Groups ratings by cell, each group in the order in which they came."""
     if user_blocks == item_blocks == 1:
         return {(0, 0): ratings} if ratings else {}
@@ -34,7 +32,7 @@ def by_cell(
 
 
 @dataclass
-class KeyByCell(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class KeyByCell(beam.PTransform):
     """`RatingBatch` to (cell, `RatingBatch`), one for each cell that the batch touches.
 
     Attributes:
@@ -58,7 +56,7 @@ class KeyByCell(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
         return ratings | "Key" >> step.with_output_types(KeyedRatings)
 
 
-class _KeyDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _KeyDoFn(beam.DoFn):
     def __init__(self, user_blocks: int, item_blocks: int) -> None:
         self._blocks = (user_blocks, item_blocks)
 

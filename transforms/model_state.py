@@ -47,16 +47,25 @@ _STALE_SECONDS: Final = 600.0
 class ValueState(Protocol):
     """Beam's ReadModifyWrite state of bytes."""
 
-    def read(self) -> bytes | None: ...
-    def write(self, value: bytes) -> None: ...
+    def read(self) -> bytes | None:
+        """Returns the value, None if there is none."""
+
+    def write(self, value: bytes) -> None:
+        """Replaces the value."""
 
 
 class BagState(Protocol):
     """Beam's Bag state of bytes, in any order."""
 
-    def read(self) -> Iterable[bytes]: ...
-    def add(self, value: bytes) -> None: ...
-    def clear(self) -> None: ...
+    def read(self) -> Iterable[bytes]:
+        """Returns what was added."""
+        ...
+
+    def add(self, value: bytes) -> None:
+        """Adds one."""
+
+    def clear(self) -> None:
+        """Removes all."""
 
 
 class CellState(NamedTuple):
@@ -92,9 +101,7 @@ class Meta:
 
     def encode(self) -> bytes:
         """Returns a version byte, the token and three numbers."""
-        return _META.pack(
-            VERSION, self.token, self.sequence, self.snapshot_bytes, self.log_bytes
-        )
+        return _META.pack(VERSION, self.token, self.sequence, self.snapshot_bytes, self.log_bytes)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Meta:
@@ -216,9 +223,7 @@ def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
     return orjson.dumps([VERSION, first, users, items, values, timestamps])
 
 
-def encode_snapshot(
-    spec: RecommenderSpec, sequence: int, recommender: Recommender
-) -> list[bytes]:
+def encode_snapshot(spec: RecommenderSpec, sequence: int, recommender: Recommender) -> list[bytes]:
     """Returns the recommender's arrays in chunks, each with a version byte and its number."""
     whole = memoryview(safetensors.numpy.save(recommender.state_dict(), spec.describe()))
     starts = range(0, len(whole), CHUNK_BYTES)

@@ -49,7 +49,7 @@ def parse(
 
 
 @dataclass
-class ParseRatings(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class ParseRatings(beam.PTransform):
     """`RawBatch` to `RatingBatch`, and `DeadLetter` one by one.
 
     Parallelism: any.
@@ -83,7 +83,7 @@ def _same(letter: DeadLetter) -> DeadLetter:
     return letter
 
 
-class _ParseDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _ParseDoFn(beam.DoFn):
     def __init__(self, max_record_bytes: int) -> None:
         self._max_record_bytes = max_record_bytes
 

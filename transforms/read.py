@@ -6,12 +6,12 @@ import bz2
 import gzip
 import itertools
 import json
-import os
 import posixpath
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Final, NamedTuple
+from os.path import commonpath
+from typing import IO, Any, Final, NamedTuple, cast
 
 import apache_beam as beam
 import fastavro
@@ -71,13 +71,13 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not paths:
         msg = f"no file matches {pattern!r}"
         raise FileNotFoundError(msg)
-    prefix = os.path.commonprefix([posixpath.dirname(path) + "/" for path in paths])
+    prefix = commonpath([posixpath.dirname(path) + "/" for path in paths])
     common = prefix.rfind("/") + 1
     return paths, tuple(path[common:].lstrip("/") for path in paths)
 
 
 @dataclass
-class ReadRatingsFromFiles(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class ReadRatingsFromFiles(beam.PTransform):
     """Undecoded ratings of the files that a pattern matches, as `RawBatch`.
 
     gz and bz2 are decompressed. Any of Beam's filesystems will do.
@@ -122,7 +122,7 @@ class ReadRatingsFromFiles(beam.PTransform):  # type: ignore[misc]  # Beam is no
         )
 
 
-class _ReadFilesDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _ReadFilesDoFn(beam.DoFn):
     def process(
         self,
         element: Files,
@@ -216,7 +216,7 @@ def _decompressed(opened: IO[bytes]) -> IO[bytes]:
     start = opened.read(3)
     opened.seek(0)
     if start.startswith(b"\x1f\x8b"):
-        return gzip.open(opened)
+        return cast("IO[bytes]", gzip.open(opened))
     if start == b"BZh":
         return bz2.open(opened)
     return opened

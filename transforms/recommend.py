@@ -24,7 +24,7 @@ STEP: Final = "LearnAndRecommend"
 
 
 @dataclass
-class Recommend(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class Recommend(beam.PTransform):
     """(cell, positives) to a list for each positive, as it stands after learning it.
 
     Parallelism: a cell is learned by one worker at a time; there are as many as the key has.
@@ -62,7 +62,7 @@ class Recommend(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
         return ratings | STEP >> typed
 
 
-class _LearnAndRecommendDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _LearnAndRecommendDoFn(beam.DoFn):
     META = ReadModifyWriteStateSpec("meta", BytesCoder())
     SNAPSHOT = BagStateSpec("snapshot", BytesCoder())
     LOG = BagStateSpec("log", BytesCoder())

@@ -51,7 +51,7 @@ class PositionRangeCoder(Coder):
         return True
 
 
-class PositionRangeTracker(RestrictionTracker):  # type: ignore[misc]  # Beam is not typed
+class PositionRangeTracker(RestrictionTracker):
     """Claims everything before a position; splits only where the reader stands."""
 
     def __init__(self, restriction: PositionRange) -> None:
@@ -86,9 +86,7 @@ class PositionRangeTracker(RestrictionTracker):  # type: ignore[misc]  # Beam is
         self._next = position
         return True
 
-    def try_split(
-        self, fraction_of_remainder: float
-    ) -> tuple[PositionRange, PositionRange] | None:
+    def try_split(self, fraction_of_remainder: float) -> tuple[PositionRange, PositionRange] | None:
         """Cuts the range where the reader stands, if the fraction is 0; else refuses."""
         if fraction_of_remainder != 0 or self._cut or self._next >= self._range.stop:
             return None
@@ -108,7 +106,7 @@ class PositionRangeTracker(RestrictionTracker):  # type: ignore[misc]  # Beam is
         return self._range.stop != END
 
 
-class PositionRangeProvider(RestrictionProvider):  # type: ignore[misc]  # Beam is not typed
+class PositionRangeProvider(RestrictionProvider):
     """Restrictions for elements that know their own range (`element.positions`)."""
 
     def initial_restriction(self, element: Any) -> PositionRange:

@@ -11,7 +11,7 @@ from transforms.elements import RatingBatch, RecommendationBatch
 from transforms.formats.records import Rating, Recommendation
 
 
-class FromRatings(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class FromRatings(beam.PTransform):
     """`Rating` to a `RatingBatch` of one; nothing waits for a batch to fill."""
 
     def expand(self, ratings: beam.PCollection[Rating]) -> beam.PCollection[RatingBatch]:
@@ -19,7 +19,7 @@ class FromRatings(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
         return ratings | "Wrap" >> beam.Map(_wrapped).with_output_types(RatingBatch)
 
 
-class ToRecommendations(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class ToRecommendations(beam.PTransform):
     """`RecommendationBatch` to each `Recommendation`."""
 
     def expand(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import apache_beam as beam
 
@@ -47,7 +47,7 @@ def _append(path: str, block: bytes) -> None:
 
 
 @dataclass
-class WriteRecommendations(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class WriteRecommendations(beam.PTransform):
     """Appends lists to a local file, or prints them.
 
     Parallelism: any on one machine; a bundle's lists stand together, in their order.
@@ -79,7 +79,7 @@ class WriteRecommendations(beam.PTransform):  # type: ignore[misc]  # Beam is no
 
 
 @dataclass
-class WriteDeadLetters(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class WriteDeadLetters(beam.PTransform):
     """Appends dead letters to a local file as JSON lines, or prints them.
 
     Parallelism: any on one machine.
@@ -114,8 +114,8 @@ def _dead_letter_line(letter: DeadLetter) -> bytes:
     return json_lines.encode_dead_letter(letter) + b"\n"
 
 
-class _AppendDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
-    def __init__(self, path: str, encode: Callable[[object], bytes]) -> None:
+class _AppendDoFn(beam.DoFn):
+    def __init__(self, path: str, encode: Callable[[Any], bytes]) -> None:
         self._path = path
         self._encode = encode
         self._blocks: list[bytes] = []
@@ -123,7 +123,7 @@ class _AppendDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
     def start_bundle(self) -> None:
         self._blocks = []
 
-    def process(self, element: object) -> None:
+    def process(self, element: Any) -> None:
         self._blocks.append(self._encode(element))
 
     def finish_bundle(self) -> None:

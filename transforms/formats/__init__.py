@@ -1,0 +1,1 @@
+"""Records and their formats, without Beam."""

@@ -67,9 +67,7 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
     if name == "json":
         return JSON, False
     if name == "movielens":
-        columns = (
-            delimited.MOVIELENS_COLONS if "::" in first_line else delimited.MOVIELENS_TABS
-        )
+        columns = delimited.MOVIELENS_COLONS if "::" in first_line else delimited.MOVIELENS_TABS
         return RecordFormat("delimited", columns), False
     separator = "," if name == "csv" else "\t"
     return RecordFormat("delimited", delimited.columns_of_header(first_line, separator)), True

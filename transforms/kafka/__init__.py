@@ -1,0 +1,1 @@
+"""Topics: source, sink, and the clients under them."""

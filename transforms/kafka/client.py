@@ -139,7 +139,9 @@ def producer(settings: KafkaSettings) -> Any:
         "delivery_timeout_ms": 600_000,
         "max_block_ms": 600_000,
     }
-    chosen = {name: value for name, value in defaults.items() if name not in dict(settings.properties)}
+    chosen = {
+        name: value for name, value in defaults.items() if name not in dict(settings.properties)
+    }
     return _connected(
         KafkaProducer,
         settings,

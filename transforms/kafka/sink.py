@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 @dataclass
-class WriteRecommendationsToKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class WriteRecommendationsToKafka(beam.PTransform):
     """Lists to a topic; the key is the user, so a compacted topic holds each one's latest.
 
     Parallelism: any; one producer for each process.
@@ -69,7 +69,7 @@ class WriteRecommendationsToKafka(beam.PTransform):  # type: ignore[misc]  # Bea
 
 
 @dataclass
-class WriteDeadLettersToKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class WriteDeadLettersToKafka(beam.PTransform):
     """Dead letters to a topic, as JSON; the key is the origin.
 
     A value of more than 512 KiB is cut there, and the reason says so, as brokers take messages
@@ -113,12 +113,10 @@ def _dead_letter_messages(letter: DeadLetter) -> Iterable[Message]:
     if size > _DEAD_VALUE_BYTES:
         reason = f"{letter.reason} (the first {_DEAD_VALUE_BYTES} of {size} bytes are kept here)"
         letter = letter._replace(value=letter.value[:_DEAD_VALUE_BYTES], reason=reason)
-    return [
-        Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)
-    ]
+    return [Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)]
 
 
-class _SendDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _SendDoFn(beam.DoFn):
     def __init__(
         self, settings: KafkaSettings, topic: str, encode: Callable[[Any], Iterable[Message]]
     ) -> None:

@@ -52,7 +52,7 @@ class KafkaPartition(NamedTuple):
 
 
 @dataclass
-class ReadRatingsFromKafka(beam.PTransform):  # type: ignore[misc]  # Beam is not typed
+class ReadRatingsFromKafka(beam.PTransform):
     """Undecoded ratings of a topic, as `RawBatch`, in pure Python on kafka-python.
 
     Partitions and offsets are looked up when the pipeline is built; partitions that are added
@@ -216,7 +216,7 @@ def _nothing() -> None:
     pass
 
 
-class _ReadToEndDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _ReadToEndDoFn(beam.DoFn):
     # Beam passes the tracker twice unless the finalizer stands before it.
     def process(
         self,
@@ -230,7 +230,7 @@ class _ReadToEndDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
         yield from _read(element, finalizer, tracker, watermark)
 
 
-class _ReadForEverDoFn(beam.DoFn):  # type: ignore[misc]  # Beam is not typed
+class _ReadForEverDoFn(beam.DoFn):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,

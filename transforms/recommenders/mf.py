@@ -39,7 +39,7 @@ class MFConfig:
             raise ValueError(msg)
 
 
-class MF(MFRecommender, Model):  # type: ignore[misc]  # FluRS has no type hints
+class MF(MFRecommender, Model):
     r"""Incremental matrix factorization for positive-only feedback (ISGD).
 
     With user factors p_u and item factors q_i, both of shape (k,), a positive (u, i) does one
@@ -107,10 +107,11 @@ class MF(MFRecommender, Model):  # type: ignore[misc]  # FluRS has no type hints
 
     def item_scores(self, user: int) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
-        scores = self._q.used() @ self._p.rows[user]
+        scores: NDArray[np.float64] = self._q.used() @ self._p.rows[user]
         np.subtract(1.0, scores, out=scores)
         np.abs(scores, out=scores)
-        return np.subtract(1.0, scores, out=scores)
+        np.subtract(1.0, scores, out=scores)
+        return scores
 
     def score(self, user: User, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
         """FluRS's score, |1 - p_u . q_i| of each candidate: the smaller the better."""

@@ -1,0 +1,1 @@
+"""Real services for tests, benchmarks and a first look; not part of the package."""

@@ -1,0 +1,147 @@
+"""A Kafka broker of one node (KRaft): `python -m cluster.broker` runs one until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cluster.maven import copy_dependencies
+
+_POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
+_UP_SECONDS: Final = 60
+_CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
+
+
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """A broker process with its log in a folder.
+
+    Args:
+        folder: Where its configuration, its log and its data go.
+        port: Where it listens; a free one if it is 0.
+        properties: Further lines of its configuration.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, properties: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._jars = copy_dependencies(_POM)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config = folder / "server.properties"
+        controller = free_port()
+        lines = [
+            "process.roles=broker,controller",
+            "node.id=1",
+            f"controller.quorum.voters=1@127.0.0.1:{controller}",
+            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
+            f"advertised.listeners=PLAINTEXT://{self.address}",
+            "controller.listener.names=CONTROLLER",
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            f"log.dirs={folder / 'data'}",
+            "offsets.topic.replication.factor=1",
+            "offsets.topic.num.partitions=1",
+            "transaction.state.log.replication.factor=1",
+            "transaction.state.log.min.isr=1",
+            "transaction.state.log.num.partitions=1",
+            "group.initial.rebalance.delay.ms=0",
+            "auto.create.topics.enable=false",
+            *properties,
+        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._java("kafka.tools.StorageTool", "format", "-t", _kafka_uuid(), "-c").wait()
+
+    def start(self) -> None:
+        """Starts it, and returns when it answers.
+
+        Raises:
+            RuntimeError: It does not come up; the text has the end of its log.
+        """
+        self._process = self._java("kafka.Kafka")
+        deadline = time.monotonic() + _UP_SECONDS
+        while time.monotonic() < deadline:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), timeout=1),
+            ):
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        self.kill()
+        msg = f"the broker does not come up:\n{self._log.read_text()[-2000:]}"
+        raise RuntimeError(msg)
+
+    def stop(self) -> None:
+        """Stops it in order; its data stays."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash does; its data stays."""
+        if self._process:
+            self._process.kill()
+            self._process.wait(timeout=60)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "broker.log"
+
+    def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = ["java", "-Xmx512m", "-cp", f"{self._jars}/*", main, *arguments]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def _kafka_uuid() -> str:
+    return base64.urlsafe_b64encode(_CLUSTER_ID.bytes).decode("ascii").rstrip("=")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a broker until Ctrl-C; its data goes with it."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.broker", description=__doc__)
+    parser.add_argument("--port", type=int, default=9092)
+    port = parser.parse_args(argv).port
+    folder = Path(tempfile.mkdtemp(prefix="flurs-beam-kafka-"))
+    broker = Broker(folder, port)
+    try:
+        broker.start()
+        print(f"Kafka listens at localhost:{port}; Ctrl-C ends it and drops its data", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    finally:
+        broker.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    # Blocked so that sigwait gets them; the broker is in a session of its own.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    sys.exit(main(sys.argv[1:]))

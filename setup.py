@@ -1,0 +1,47 @@
+"""Packaging of flurs-beam; settings of the tools are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="flurs-beam",
+    version="0.1.0",
+    description="Streaming recommendation on Apache Beam and Kafka, with FluRS",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=[
+        "beam_pipeline",
+        "transforms",
+        "transforms.formats",
+        "transforms.kafka",
+        "transforms.recommenders",
+    ],
+    package_data={"beam_pipeline": ["data/sample_ratings.csv"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "fastavro>=1.9",
+        "flurs==0.0.5",
+        "kafka-python[crc32c,lz4,snappy,zstd]>=3.0.12,<4",
+        "numpy>=1.26",
+        "orjson>=3.10",
+        "requests>=2.31",
+        "rich>=13",
+        "safetensors>=0.5",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": [
+            "build>=1.2",
+            "hypothesis>=6.100",
+            "import-linter>=2.1",
+            "mypy>=1.11",
+            "pytest>=8.2",
+            "pytest-timeout>=2.3",
+            "ruff>=0.14",
+        ],
+    },
+)
