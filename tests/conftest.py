@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.broker import Broker
+from tests.support import Topics
+from transforms.kafka.client import KafkaSettings
+from transforms.model_state import CACHE
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("kafka"), properties=["message.max.bytes=20000000"])
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Topics:
+    return Topics(KafkaSettings(broker.address))
+
+
+@pytest.fixture(autouse=True)
+def _no_models_left() -> Iterator[None]:
+    yield
+    CACHE.clear()

@@ -1,0 +1,186 @@
+"""What several tests need: MovieLens-shaped ratings, a broker's topics, the program's runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from kafka import KafkaConsumer, TopicPartition
+
+from transforms.formats.json_lines import encode_rating
+from transforms.formats.records import Rating
+from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.recommenders.base import Arrays
+
+ROOT = Path(__file__).resolve().parent.parent
+_NUMBERS = itertools.count()
+
+
+def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1) -> list[Rating]:
+    """Ratings with popular and rare items, repeats, and times that jump back."""
+    random = np.random.default_rng(seed)
+    weights = 1 / np.arange(1, items + 1)
+    drawn = random.choice(items, size=count, p=weights / weights.sum()).tolist()
+    whom = random.integers(users, size=count).tolist()
+    values = random.integers(1, 6, size=count).tolist()
+    times = (random.integers(0, 1_000_000, size=count) + 874_724_710).tolist()
+    return [
+        Rating(str(user + 1), str(item + 1), float(value), float(time), f"u.data:{line}")
+        for line, (user, item, value, time) in enumerate(
+            zip(whom, drawn, values, times, strict=True), start=1
+        )
+    ]
+
+
+def tab_lines(ratings: Iterable[Rating]) -> str:
+    """The ratings as MovieLens 100K's u.data has them."""
+    return "".join(f"{r.user}\t{r.item}\t{r.rating:.0f}\t{r.timestamp:.0f}\n" for r in ratings)
+
+
+def same_arrays(first: Arrays, second: Arrays) -> bool:
+    """Whether two state dicts are the same to the bit."""
+    return list(first) == list(second) and all(
+        first[name].dtype == second[name].dtype
+        and first[name].shape == second[name].shape
+        and first[name].tobytes() == second[name].tobytes()
+        for name in first
+    )
+
+
+def counts(result: Any) -> dict[str, int]:
+    """A run's counters by name."""
+    found: dict[str, int] = {}
+    for metric in result.metrics().query()["counters"]:
+        if metric.key.metric.namespace == "flurs_beam":
+            value = metric.attempted if metric.committed is None else metric.committed
+            found[metric.key.metric.name] = found.get(metric.key.metric.name, 0) + value
+    return found
+
+
+def prism_arguments() -> list[str]:
+    """Where Prism is, if it was built here; else Beam downloads it."""
+    binary = ROOT / ".cache" / f"prism-{beam.__version__}" / "prism"
+    location = [f"--prism_location={binary}"] if binary.exists() else []
+    # Beam would reuse the server that a DirectRunner before this one failed to start.
+    return [*location, "--experiments=disable_prism_server_singleton"]
+
+
+RUNNERS = {
+    "FnApiRunner": lambda: ["--runner=FnApiRunner"],
+    "Prism": lambda: ["--runner=PrismRunner", *prism_arguments()],
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of the program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """The last line of standard error."""
+        pairs = (pair.split("=") for pair in self.err.splitlines()[-1].split())
+        return {name: int(value) for name, value in pairs}
+
+
+def command(arguments: Sequence[object], module: str = "beam_pipeline") -> list[str]:
+    """The program's command line."""
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """One thread for linear algebra, as the tests' machines are small."""
+    return {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+
+
+def run(*arguments: object, module: str = "beam_pipeline", timeout: float = 120) -> Finished:
+    """Runs the program to its end."""
+    done = subprocess.run(
+        command(arguments, module),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environment(),
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Returns as soon as the condition holds; fails if that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.1)
+
+
+@dataclass
+class Topics:
+    """A broker's topics, for one test."""
+
+    settings: KafkaSettings
+
+    def create(self, partitions: int = 1) -> str:
+        """Returns the name of a new topic."""
+        name = f"topic-{os.getpid()}-{next(_NUMBERS)}"
+        require_topics(self.settings, {name: partitions}, create=True)
+        return name
+
+    def send(
+        self, topic: str, values: Iterable[bytes | None], partition: int | None = None
+    ) -> None:
+        """Sends values in order, and waits for them."""
+        client = producer(self.settings)
+        sent = [client.send(topic, value, b"key", partition=partition) for value in values]
+        for future in sent:
+            future.get(timeout=30)
+        client.close()
+
+    def send_ratings(
+        self, topic: str, ratings: Iterable[Rating], partition: int | None = None
+    ) -> None:
+        """Sends ratings as JSON."""
+        self.send(topic, map(encode_rating, ratings), partition)
+
+    def read(self, topic: str) -> list[Any]:
+        """Returns all of a topic's records, of all partitions."""
+        client = KafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap_servers,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
+        partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
+        end = client.end_offsets(partitions)
+        client.assign(partitions)
+        client.seek_to_beginning(*partitions)
+        records: list[Any] = []
+        while any(client.position(partition) < end[partition] for partition in partitions):
+            for polled in client.poll(200).values():
+                records.extend(polled)
+        client.close()
+        return records
+
+    def read_json(self, topic: str) -> list[dict[str, Any]]:
+        """Returns all of a topic's records, decoded."""
+        return [json.loads(record.value) for record in self.read(topic)]
+
+    def count(self, topic: str) -> int:
+        """Returns how many records a topic has."""
+        client = KafkaConsumer(bootstrap_servers=self.settings.bootstrap_servers)
+        partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
+        total = sum(client.end_offsets(partitions).values())
+        client.close()
+        return int(total)

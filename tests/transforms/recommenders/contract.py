@@ -1,0 +1,106 @@
+"""What every model must do; a test module for a model subclasses `RecommenderContract`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tests.support import movielens_like, same_arrays
+from transforms.errors import IncompatibleModelError
+from transforms.formats.records import Rating
+from transforms.recommenders.base import Arrays, Recommender
+from transforms.recommenders.registry import RecommenderSpec
+
+
+class RecommenderContract:
+    """Tests over `spec`; `other_shape` is one whose arrays do not fit."""
+
+    spec: RecommenderSpec
+    other_shape: RecommenderSpec
+
+    def learned(self, ratings: list[Rating], spec: RecommenderSpec | None = None) -> Recommender:
+        recommender = (spec or self.spec).build()
+        for rating in ratings:
+            recommender.update(rating)
+        return recommender
+
+    def saved(self, recommender: Recommender) -> Arrays:
+        return dict(safetensors.numpy.load(safetensors.numpy.save(recommender.state_dict())))
+
+    def test_a_list_names_no_item_twice_and_none_that_the_user_has(self) -> None:
+        recommender = self.spec.build()
+        for rating in movielens_like(600):
+            recommender.update(rating)
+            names = [item for item, _ in recommender.recommend(rating.user, 10)]
+            assert len(set(names)) == len(names)
+            assert not set(names) & recommender.known_items(rating.user)
+
+    def test_a_list_is_as_long_as_it_can_be_and_best_first(self) -> None:
+        recommender = self.learned(movielens_like(600))
+        for user in recommender.users.ids:
+            everything = recommender.recommend(user, 10_000)
+            free = len(recommender.items) - len(recommender.known_items(user))
+            assert len(everything) == free
+            scores = [score for _, score in everything]
+            assert scores == sorted(scores, reverse=True)
+            assert recommender.recommend(user, 7) == everything[:7]
+
+    def test_repeats_come_when_they_are_allowed(self) -> None:
+        spec = RecommenderSpec(
+            self.spec.model, self.spec.hyperparameters, self.spec.seed, allow_repeats=True
+        )
+        recommender = self.learned(movielens_like(600), spec)
+        user = recommender.users.ids[0]
+        everything = {item for item, _ in recommender.recommend(user, 10_000)}
+        assert everything == set(recommender.items.ids)
+
+    def test_an_unknown_user_gets_no_list(self) -> None:
+        assert self.learned(movielens_like(50)).recommend("nobody", 10) == []
+
+    def test_ids_are_strings_of_any_kind(self) -> None:
+        names = ["", "196", "ü", "日本", "a" * 5000, "with space", "\x00"]
+        ratings = [Rating(u, i, 5.0, 0.0) for u in names for i in names if u <= i]
+        recommender = self.learned(ratings)
+        loaded = self.spec.build()
+        loaded.load_state_dict(self.saved(recommender))
+        assert loaded.users.ids == names
+        assert loaded.items.ids == recommender.items.ids
+        assert {i for i, _ in loaded.recommend("日本", 99)} == {n for n in names if n < "日本"}
+
+    def test_the_same_ratings_give_the_same_model(self) -> None:
+        ratings = movielens_like(500)
+        first, second = self.learned(ratings), self.learned(ratings)
+        assert same_arrays(first.state_dict(), second.state_dict())
+
+    @pytest.mark.parametrize("cut", [0, 1, 250, 499])
+    def test_a_saved_model_goes_on_as_if_it_had_not_been_saved(self, cut: int) -> None:
+        ratings = movielens_like(500)
+        loaded = self.spec.build()
+        loaded.load_state_dict(self.saved(self.learned(ratings[:cut])))
+        for rating in ratings[cut:]:
+            loaded.update(rating)
+        assert same_arrays(loaded.state_dict(), self.learned(ratings).state_dict())
+
+    def test_what_is_saved_is_a_copy_of_plain_arrays(self) -> None:
+        recommender = self.learned(movielens_like(100))
+        saved = self.saved(recommender)
+        for rating in movielens_like(100, seed=5):
+            recommender.update(rating)
+        assert all(value.dtype != np.dtype(object) for value in saved.values())
+        loaded = self.spec.build()
+        loaded.load_state_dict(saved)
+        assert same_arrays(
+            loaded.state_dict(), self.learned(movielens_like(100)).state_dict()
+        )
+
+    def test_a_model_of_another_shape_is_refused(self) -> None:
+        saved = self.saved(self.learned(movielens_like(50)))
+        with pytest.raises(IncompatibleModelError):
+            self.other_shape.build().load_state_dict(saved)
+
+    def test_arrays_that_are_missing_are_named(self) -> None:
+        saved = self.saved(self.learned(movielens_like(50)))
+        del saved["known.items"]
+        with pytest.raises(IncompatibleModelError, match=r"known\.items"):
+            self.spec.build().load_state_dict(saved)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.util import assert_that, equal_to
+
+from tests.support import RUNNERS, counts, movielens_like
+from transforms import (
+    FromRatings,
+    KeyByCell,
+    Rating,
+    RatingBatch,
+    Recommend,
+    Recommendation,
+    RecommenderSpec,
+    ToRecommendations,
+    model_state,
+)
+from transforms.key import by_cell
+from transforms.model_state import CACHE, CellState, Meta
+from transforms.recommend import STEP
+from transforms.recommenders.base import Recommender
+
+SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
+
+
+def plain_loop(ratings: list[Rating], top_n: int) -> list[Recommendation]:
+    recommender = SPEC.build()
+    lists = []
+    for rating in ratings:
+        recommender.update(rating)
+        best = recommender.recommend(rating.user, top_n)
+        lists.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
+    return lists
+
+
+def batches(ratings: list[Rating], size: int) -> list[RatingBatch]:
+    return [RatingBatch(ratings[at : at + size]) for at in range(0, len(ratings), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_each_positive_gives_the_list_that_stands_after_it(size: int) -> None:
+    ratings = movielens_like(300)
+    pipeline = TestPipeline()
+    lists = (
+        pipeline
+        | beam.Create(batches(ratings, size), reshuffle=False)
+        | KeyByCell()
+        | Recommend(SPEC, top_n=5)
+        | ToRecommendations()
+    )
+    assert_that(lists, equal_to(plain_loop(ratings, 5)))
+    result = pipeline.run()
+    result.wait_until_finish()
+    found = counts(result)
+    assert found["lists"] == 300
+    assert found["users"] == len({rating.user for rating in ratings})
+    assert found["items"] == len({rating.item for rating in ratings})
+
+
+def test_the_model_lives_on_from_bundle_to_bundle() -> None:
+    ratings = movielens_like(60)
+    stream = TestStream()
+    for at, batch in enumerate(batches(ratings, 6)):
+        stream.advance_watermark_to(at).add_elements([batch])
+    with TestPipeline(options=PipelineOptions(["--streaming"])) as pipeline:
+        lists = (
+            pipeline
+            | stream.advance_watermark_to_infinity()
+            | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
+            | KeyByCell()
+            | Recommend(SPEC, top_n=5)
+            | ToRecommendations()
+        )
+        assert_that(lists, equal_to(plain_loop(ratings, 5)))
+
+
+class _DropCache(beam.DoFn):
+    def process(self, element: RatingBatch) -> list[RatingBatch]:
+        CACHE.clear()
+        return [element]
+
+
+def test_the_model_is_rebuilt_when_the_process_forgot_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rebuilt: list[int] = []
+
+    original = model_state.rebuild
+
+    def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState) -> Recommender:
+        rebuilt.append(meta.sequence)
+        return original(spec, meta, state)
+
+    ratings = movielens_like(60)
+    stream = TestStream()
+    for at, batch in enumerate(batches(ratings, 6)):
+        stream.advance_watermark_to(at).add_elements([batch])
+    with monkeypatch.context() as patch:
+        patch.setattr(model_state, "rebuild", rebuild)
+        with TestPipeline(options=PipelineOptions(["--streaming"])) as pipeline:
+            lists = (
+                pipeline
+                | stream.advance_watermark_to_infinity()
+                | beam.ParDo(_DropCache()).with_output_types(RatingBatch)
+                | KeyByCell()
+                | Recommend(SPEC, top_n=5)
+                | ToRecommendations()
+            )
+            assert_that(lists, equal_to(plain_loop(ratings, 5)))
+    assert rebuilt == list(range(0, 60, 6))
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_cells_learn_apart(runner: str) -> None:
+    ratings = movielens_like(400)
+    keyed = KeyByCell(user_blocks=3)
+    options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+    with beam.Pipeline(options=options) as pipeline:
+        lists = (
+            pipeline
+            | beam.Create(batches(ratings, 50), reshuffle=False)
+            | keyed
+            | Recommend(SPEC, top_n=5)
+            | ToRecommendations()
+        )
+        expected = []
+        for group in by_cell(ratings, 3, 1).values():
+            expected.extend(plain_loop(group, 5))
+        assert_that(lists, equal_to(expected))
+
+
+def test_single_ratings_work_too() -> None:
+    ratings = movielens_like(40)
+    with TestPipeline() as pipeline:
+        lists = (
+            pipeline
+            | beam.Create(ratings, reshuffle=False)
+            | FromRatings()
+            | KeyByCell()
+            | Recommend(SPEC, top_n=3)
+            | ToRecommendations()
+        )
+        assert_that(lists, equal_to(plain_loop(ratings, 3)))
+
+
+def test_with_top_n_zero_it_only_learns() -> None:
+    pipeline = TestPipeline()
+    lists = (
+        pipeline
+        | beam.Create(batches(movielens_like(40), 10))
+        | KeyByCell()
+        | Recommend(SPEC, top_n=0)
+    )
+    assert_that(lists, equal_to([]))
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert counts(result)["users"] > 0
+
+
+def test_a_window_is_refused() -> None:
+    pipeline = TestPipeline()
+    windowed = (
+        pipeline
+        | beam.Create(batches(movielens_like(4), 4))
+        | beam.WindowInto(beam.window.FixedWindows(10))
+        | KeyByCell()
+    )
+    with pytest.raises(ValueError, match="global window"):
+        windowed | Recommend(SPEC)
+
+
+def test_a_negative_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="top_n is -1"):
+        Recommend(SPEC, top_n=-1)
+
+
+def test_the_names_that_savepoints_depend_on() -> None:
+    pipeline = TestPipeline()
+    pipeline | beam.Create(batches(movielens_like(4), 4)) | KeyByCell() | Recommend(SPEC)
+    labels = [part.full_label for part in pipeline.transforms_stack[0].parts[-1].parts]
+    assert labels == [f"Recommend/{STEP}"]
+    assert STEP == "LearnAndRecommend"
+    do_fn = pipeline.transforms_stack[0].parts[-1].parts[0].transform.dofn
+    assert [do_fn.META.name, do_fn.SNAPSHOT.name, do_fn.LOG.name] == ["meta", "snapshot", "log"]
