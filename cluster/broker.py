@@ -38,25 +38,31 @@ class Broker:
     Args:
         folder: Where its configuration, its log and its data go.
         port: Where it listens; a free one if it is 0.
+        listener: A further listener, as `NAME://host:port`.
         properties: Further lines of its configuration.
     """
 
-    def __init__(self, folder: Path, port: int = 0, properties: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, port: int = 0, listener: str = "", properties: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.listener = listener
         self._jars = copy_dependencies(_POM)
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / "server.properties"
         controller = free_port()
+        advertised = [f"PLAINTEXT://{self.address}", *([listener] if listener else [])]
         lines = [
             "process.roles=broker,controller",
             "node.id=1",
             f"controller.quorum.voters=1@127.0.0.1:{controller}",
-            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            f"advertised.listeners=PLAINTEXT://{self.address}",
+            f"listeners=CONTROLLER://127.0.0.1:{controller},{','.join(advertised)}",
+            f"advertised.listeners={','.join(advertised)}",
             "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
+            "SASL_SSL:SASL_SSL",
             f"log.dirs={folder / 'data'}",
             "offsets.topic.replication.factor=1",
             "offsets.topic.num.partitions=1",

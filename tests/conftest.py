@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker = Broker(tmp_path_factory.mktemp("kafka"), properties=["message.max.bytes=20000000"])
     broker.start()
     yield broker
+    # Clients that live as long as this process would complain until its end.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     broker.stop()
 
 

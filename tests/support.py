@@ -15,11 +15,11 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating
-from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
 from transforms.recommenders.base import Arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,11 +157,7 @@ class Topics:
 
     def read(self, topic: str) -> list[Any]:
         """Returns all of a topic's records, of all partitions."""
-        client = KafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap_servers,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-        )
+        client = consumer(self.settings, None, 10_000)
         partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
         end = client.end_offsets(partitions)
         client.assign(partitions)
@@ -179,7 +175,7 @@ class Topics:
 
     def count(self, topic: str) -> int:
         """Returns how many records a topic has."""
-        client = KafkaConsumer(bootstrap_servers=self.settings.bootstrap_servers)
+        client = consumer(self.settings, None, 1)
         partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
         total = sum(client.end_offsets(partitions).values())
         client.close()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.errors import MalformedRecordError
+from transforms.formats.records import Rating, checked_rating
+
+GOOD: dict[str, Any] = {"user": "196", "item": "242", "rating": 3.0, "timestamp": 881250949.0}
+
+
+def test_a_rating_keeps_its_values_and_its_origin() -> None:
+    assert checked_rating(**GOOD, origin="u.data:1") == Rating(
+        "196", "242", 3.0, 881250949.0, "u.data:1"
+    )
+
+
+def test_whole_numbers_become_decimal_ids() -> None:
+    numbers = checked_rating(196, -242, 3.0, 1.0, "")
+    assert (numbers.user, numbers.item) == ("196", "-242")
+    assert type(numbers.user) is str
+
+
+def test_whole_ratings_and_timestamps_become_floats() -> None:
+    rating = checked_rating("u", "i", 3, 881250949, "")
+    assert rating == Rating("u", "i", 3.0, 881250949.0, "")
+    assert type(rating.rating) is float
+    assert type(rating.timestamp) is float
+
+
+@pytest.mark.parametrize("number", [0.0, -5.0, 1e308, 5e-324])
+def test_any_finite_rating_is_taken(number: float) -> None:
+    assert checked_rating("u", "i", number, 0.0, "").rating == number
+
+
+def test_time_starts_with_the_epoch() -> None:
+    assert checked_rating("u", "i", 1.0, 0, "").timestamp == 0.0
+
+
+@pytest.mark.parametrize("field", ["user", "item", "rating", "timestamp"])
+def test_a_missing_value_is_named(field: str) -> None:
+    with pytest.raises(MalformedRecordError, match=f"^{field} is missing$"):
+        checked_rating(**{**GOOD, field: None}, origin="")
+
+
+@pytest.mark.parametrize("field", ["user", "item"])
+@pytest.mark.parametrize("value", [True, 1.5, 196.0, b"196", ["196"], {"id": 1}])
+def test_an_id_of_a_wrong_type_is_named(field: str, value: object) -> None:
+    reason = f"^{field} is of type {type(value).__name__}, expected a string or a whole number$"
+    with pytest.raises(MalformedRecordError, match=reason):
+        checked_rating(**{**GOOD, field: value}, origin="")
+
+
+@pytest.mark.parametrize("field", ["user", "item"])
+def test_an_empty_id_is_named(field: str) -> None:
+    with pytest.raises(MalformedRecordError, match=f"^{field} is empty$"):
+        checked_rating(**{**GOOD, field: ""}, origin="")
+
+
+@pytest.mark.parametrize("field", ["rating", "timestamp"])
+@pytest.mark.parametrize("value", [True, False, "3", "", b"3", [3], {}])
+def test_a_number_of_a_wrong_type_is_named(field: str, value: object) -> None:
+    reason = f"^{field} is of type {type(value).__name__}, expected a number$"
+    with pytest.raises(MalformedRecordError, match=reason):
+        checked_rating(**{**GOOD, field: value}, origin="")
+
+
+@pytest.mark.parametrize("field", ["rating", "timestamp"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_named(field: str, value: float) -> None:
+    with pytest.raises(MalformedRecordError, match=f"^{field} is {value}, expected "):
+        checked_rating(**{**GOOD, field: value}, origin="")
+
+
+@pytest.mark.parametrize("field", ["rating", "timestamp"])
+def test_a_whole_number_beyond_floats_is_named(field: str) -> None:
+    with pytest.raises(MalformedRecordError, match=f"^{field} is too large a number$"):
+        checked_rating(**{**GOOD, field: 10**400}, origin="")
+
+
+@pytest.mark.parametrize("value", [-1, -0.001, -1e300])
+def test_a_negative_timestamp_is_named(value: float) -> None:
+    with pytest.raises(MalformedRecordError, match=r"^timestamp is -.*, 0 or later$"):
+        checked_rating(**{**GOOD, "timestamp": value}, origin="")
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.none(), max_size=2),
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_whatever_comes_is_a_sound_rating_or_malformed(
+    user: object, item: object, rating: object, timestamp: object
+) -> None:
+    try:
+        made = checked_rating(user, item, rating, timestamp, "o")
+    except MalformedRecordError as e:
+        assert str(e)
+        return
+    assert type(made.user) is str
+    assert made.user == str(user) != ""
+    assert type(made.item) is str
+    assert made.item == str(item) != ""
+    assert type(made.rating) is float
+    assert math.isfinite(made.rating)
+    assert type(made.timestamp) is float
+    assert 0 <= made.timestamp < math.inf

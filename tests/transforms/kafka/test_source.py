@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from tests.support import RUNNERS, Topics
+from transforms.elements import RawBatch
+from transforms.errors import KafkaSetupError, UnsupportedFormatError
+from transforms.kafka.client import consumer
+from transforms.kafka.shared_consumer import SharedConsumer
+from transforms.kafka.source import ReadRatingsFromKafka
+from transforms.resumable_read import END
+
+
+def values(count: int, start: int = 0) -> list[bytes]:
+    return [b"value %d" % number for number in range(start, start + count)]
+
+
+def append_rows(batch: RawBatch, path: str) -> None:
+    """Keeps what a run gave, whichever thread it ran in."""
+    rows = [
+        (f"{batch.source}{position}", None if value is None else value.decode(), batch.failure)
+        for position, value in zip(batch.positions, batch.values, strict=True)
+    ]
+    with open(path, "a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def read(
+    source: ReadRatingsFromKafka, runner: str = "FnApiRunner"
+) -> list[tuple[str, bytes | None, str]]:
+    """What the source gives, as (origin, value, failure), in the order of the offsets."""
+    options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
+        with beam.Pipeline(options=options) as pipeline:
+            _ = pipeline | source | beam.Map(append_rows, file.name)
+        rows = [json.loads(line) for line in file]
+    # Within a partition the order is that of arrival, as sorting is stable.
+    rows.sort(key=lambda row: row[0].rsplit("-", 1)[0])
+    return [
+        (origin, None if value is None else value.encode(), failure)
+        for origin, value, failure in rows
+    ]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_it_reads_from_the_earliest_to_the_end(topics: Topics, runner: str) -> None:
+    topic = topics.create()
+    topics.send(topic, values(5000))
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    assert read(source, runner) == [
+        (f"{topic}-0-{offset}", value, "") for offset, value in enumerate(values(5000))
+    ]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_partitions_of_which_two_are_empty(topics: Topics, runner: str) -> None:
+    topic = topics.create(partitions=4)
+    topics.send(topic, values(700), partition=1)
+    topics.send(topic, values(3), partition=3)
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    assert read(source, runner) == [
+        *((f"{topic}-1-{offset}", value, "") for offset, value in enumerate(values(700))),
+        *((f"{topic}-3-{offset}", value, "") for offset, value in enumerate(values(3))),
+    ]
+
+
+def test_an_empty_topic_ends_at_once(topics: Topics) -> None:
+    source = ReadRatingsFromKafka(topics.settings, topics.create(2), stop_at_end=True)
+    assert read(source) == []
+
+
+def test_what_comes_after_the_start_is_not_read(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(10))
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    partitions = source.partitions()
+    topics.send(topic, values(10, start=10))
+    assert [partition.positions for partition in partitions] == [(0, 10)]
+    endless = ReadRatingsFromKafka(topics.settings, topic, start_offset="latest")
+    assert [partition.positions for partition in endless.partitions()] == [(20, END)]
+
+
+def test_committed_offsets_are_where_the_next_run_starts(topics: Topics) -> None:
+    topic = topics.create(partitions=2)
+
+    def read_on() -> list[str]:
+        source = ReadRatingsFromKafka(
+            topics.settings,
+            topic,
+            start_offset="committed",
+            stop_at_end=True,
+            group=f"g-{topic}",
+        )
+        return [origin for origin, _, _ in read(source)]
+
+    topics.send(topic, values(30), partition=0)
+    assert len(read_on()) == 30
+    topics.send(topic, values(5, start=30), partition=0)
+    topics.send(topic, values(2), partition=1)
+    assert read_on() == [
+        *(f"{topic}-0-{offset}" for offset in range(30, 35)),
+        *(f"{topic}-1-{offset}" for offset in range(2)),
+    ]
+    assert read_on() == []
+
+
+def test_tombstones_and_large_values_come_through(topics: Topics) -> None:
+    topic = topics.create()
+    large = b"x" * (10 << 20)
+    topics.send(topic, [None, large, b""])
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    assert [value for _, value, _ in read(source)] == [None, large, b""]
+
+
+def test_only_committed_transactions_are_read_and_markers_are_gaps(topics: Topics) -> None:
+    topic = topics.create()
+    client = KafkaProducer(
+        bootstrap_servers=topics.settings.bootstrap_servers, transactional_id=f"t-{topic}"
+    )
+    client.init_transactions()
+    for name, commit in ((b"first", True), (b"aborted", False), (b"second", True)):
+        client.begin_transaction()
+        for _ in range(3):
+            client.send(topic, name)
+        client.flush()
+        if commit:
+            client.commit_transaction()
+        else:
+            client.abort_transaction()
+    client.begin_transaction()
+    client.send(topic, b"last")
+    client.flush()
+    client.abort_transaction()
+    client.close()
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    assert source.partitions()[0].positions == (0, 14)
+    start = time.monotonic()
+    assert [(row[0], row[1]) for row in read(source)] == [
+        *((f"{topic}-0-{offset}", b"first") for offset in (0, 1, 2)),
+        *((f"{topic}-0-{offset}", b"second") for offset in (8, 9, 10)),
+    ]
+    assert time.monotonic() - start < 30
+
+
+def test_what_retention_deleted_is_a_failure_that_says_how_much(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(20))
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    partitions = source.partitions()
+    admin = KafkaAdminClient(bootstrap_servers=topics.settings.bootstrap_servers)
+    admin.delete_records({TopicPartition(topic, 0): 8})
+    admin.close()
+    source.partitions = lambda: partitions  # type: ignore[method-assign]
+    rows = read(source)
+    assert rows[0][0] == f"{topic}-0-0"
+    assert "8 offset(s) from here on were deleted" in rows[0][2]
+    assert [row[0] for row in rows[1:]] == [f"{topic}-0-{offset}" for offset in range(8, 20)]
+
+
+def test_an_offset_behind_the_end_says_so(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(3))
+    shared = SharedConsumer(topics.settings, None)
+    with pytest.raises(KafkaSetupError, match="offset 100 lies behind the end, 3"):
+        shared.read(TopicPartition(topic, 0), 100, 10, 30.0)
+    shared.close()
+
+
+def test_a_wait_ends_when_another_partition_has_records(topics: Topics) -> None:
+    topic = topics.create(partitions=2)
+    idle, busy = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    shared = SharedConsumer(topics.settings, None)
+    assert shared.read(idle, 0, 10, 0.0).records == []
+    assert shared.read(busy, 0, 10, 0.0).records == []
+    sender = threading.Timer(0.3, topics.send, [topic, values(3), 1])
+    sender.start()
+    start = time.monotonic()
+    assert shared.read(idle, 0, 10, 30.0).records == []
+    assert time.monotonic() - start < 20
+    assert [record.value for record in shared.read(busy, 0, 10, 30.0).records] == values(3)
+    sender.join()
+    shared.close()
+
+
+def test_a_read_can_go_back_to_where_a_failed_bundle_began(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(50))
+    partition = TopicPartition(topic, 0)
+    shared = SharedConsumer(topics.settings, None)
+    first = shared.read(partition, 0, 20, 30.0)
+    assert [record.offset for record in first.records] == list(range(20))
+    again = shared.read(partition, 5, 10, 30.0)
+    assert [record.offset for record in again.records] == list(range(5, 15))
+    assert again.next_offset == 15
+    shared.close()
+
+
+def test_threads_share_a_consumer(topics: Topics) -> None:
+    topic = topics.create(partitions=3)
+    for number in range(3):
+        topics.send(topic, values(3000, start=number * 10_000), partition=number)
+    shared = SharedConsumer(topics.settings, None)
+    found: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
+
+    def drain(number: int) -> None:
+        position = 0
+        while position < 3000:
+            fetched = shared.read(TopicPartition(topic, number), position, 100, 1.0)
+            found[number].extend(record.value for record in fetched.records)
+            position = fetched.next_offset
+
+    threads = [threading.Thread(target=drain, args=[number]) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert found == {n: values(3000, start=n * 10_000) for n in range(3)}
+    shared.close()
+
+
+def test_commits_are_the_groups(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(9))
+    partition = TopicPartition(topic, 0)
+    shared = SharedConsumer(topics.settings, f"g-{topic}")
+    shared.read(partition, 0, 5, 30.0)
+    shared.commit(partition, 5, final=False)
+    shared.commit(partition, 6, final=False)
+    shared.close()
+    client = consumer(topics.settings, f"g-{topic}", 1)
+    assert client.committed(partition) == 5
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"start_offset": "middle"}, "start_offset is 'middle'"),
+        ({"start_offset": "committed"}, "needs a group"),
+    ],
+)
+def test_settings_that_can_not_work(
+    topics: Topics, arguments: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        ReadRatingsFromKafka(topics.settings, "topic", **arguments)  # type: ignore[arg-type]
+
+
+def test_formats_of_files_are_refused(topics: Topics) -> None:
+    with pytest.raises(UnsupportedFormatError, match="'csv' is not a format of Kafka messages"):
+        ReadRatingsFromKafka(topics.settings, "topic", input_format="csv")
+
+
+def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> None:
+    with pytest.raises(KafkaSetupError, match="does not exist"):
+        beam.Pipeline() | ReadRatingsFromKafka(topics.settings, "not-there")
