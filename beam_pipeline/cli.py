@@ -7,8 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -71,8 +70,10 @@ def _run(settings: Settings, folder: Path) -> int:
         start_file(output.dead_letters)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     start = time.monotonic()
-    with _stopping_in_order(settings):
+    with _StoppingInOrder(settings.runs_here) as stopping:
         result = pipeline.run()
+        # Prism's job server takes SIGINT for itself when it starts.
+        stopping.listen()
         state = result.wait_until_finish()
     seconds = time.monotonic() - start
     if state not in {beam.runners.runner.PipelineState.DONE, None}:
@@ -104,24 +105,29 @@ def _avoid_prism_splits(settings: Settings) -> None:
     settings.beam.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
 
 
-@contextmanager
-def _stopping_in_order(settings: Settings) -> Iterator[None]:
+class _StoppingInOrder:
     """Lets the first Ctrl-C or SIGTERM end the sources, so that what was read is finished."""
-    if not settings.runs_here:
-        yield
-        return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def __init__(self, runs_here: bool) -> None:
+        self._signals = (signal.SIGINT, signal.SIGTERM) if runs_here else ()
+        self._before = {which: signal.getsignal(which) for which in self._signals}
+
+    def listen(self) -> None:
+        for which in self._signals:
+            signal.signal(which, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         _say("stopping after the records in hand; again to break off")
         stop_reading()
-        for which in before:
+        for which in self._signals:
             signal.signal(which, signal.SIG_DFL)
 
-    before = {which: signal.signal(which, stop) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
+    def __enter__(self) -> _StoppingInOrder:
+        self.listen()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for which, handler in self._before.items():
             signal.signal(which, handler)
         resume_reading()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
@@ -264,6 +265,14 @@ def parse(argv: Sequence[str]) -> Settings:
     )
 
 
+def our_flags() -> list[str]:
+    """Returns the flags that are not Beam's own."""
+    parser = _Parser(add_help=False)
+    for options in _OURS:
+        options._add_argparse_args(parser)
+    return [option for action in parser._actions for option in action.option_strings]
+
+
 def _unknown(flag: str) -> str:
     name = flag.split("=", maxsplit=1)[0]
     flags = [option for action in _parser()._actions for option in action.option_strings]
@@ -285,6 +294,9 @@ def _check_input(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if not known.input_topic and known.stop_at_end:
         msg = "--stop_at_end needs --input_topic: files end by themselves"
+        raise UsageError(msg)
+    if math.isnan(known.min_rating):
+        msg = "--min_rating is NaN, expected a number"
         raise UsageError(msg)
     if known.max_record_bytes < 1:
         msg = f"--max_record_bytes is {known.max_record_bytes}, expected at least 1"

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from transforms import counters
 from transforms.formats.json_lines import decode_recommendation
@@ -89,5 +90,5 @@ def print_lists(recommendations: Iterable[Recommendation], console: Console) -> 
     table.add_column("items, best first")
     for recommendation in recommendations:
         items = "  ".join(f"{item} {score:.2f}" for item, score in recommendation.items)
-        table.add_row(recommendation.user, items)
+        table.add_row(Text(recommendation.user), Text(items))
     console.print(table)

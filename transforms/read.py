@@ -6,11 +6,9 @@ import bz2
 import gzip
 import itertools
 import json
-import posixpath
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import commonpath
 from typing import IO, Any, Final, NamedTuple, cast
 
 import apache_beam as beam
@@ -71,9 +69,10 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not paths:
         msg = f"no file matches {pattern!r}"
         raise FileNotFoundError(msg)
-    prefix = commonpath([posixpath.dirname(path) + "/" for path in paths])
-    common = prefix.rfind("/") + 1
-    return paths, tuple(path[common:].lstrip("/") for path in paths)
+    split = [path.split("/") for path in paths]
+    folders = zip(*(parts[:-1] for parts in split), strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, folders))
+    return paths, tuple("/".join(parts[common:]) for parts in split)
 
 
 @dataclass

@@ -52,6 +52,8 @@ class KafkaSettings:
         return {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "bootstrap_timeout_ms": int(CONNECT_SECONDS * 1000),
+            # A broker that comes back is found within seconds, not half a minute.
+            "reconnect_backoff_max_ms": 2000,
             **known,
             **settings,
         }

@@ -37,11 +37,13 @@ class Fetched(NamedTuple):
         records: In the order of their offsets; gaps are normal.
         next_offset: Where to go on; past the records, and past what has none to deliver.
         lost: How many offsets were deleted from the topic before they could be read.
+        at_end: Whether the broker has nothing more, as far as is known.
     """
 
     records: Sequence[Any]
     next_offset: int
     lost: int = 0
+    at_end: bool = False
 
 
 class SharedConsumer:
@@ -79,10 +81,10 @@ class SharedConsumer:
             while not fetched:
                 left = deadline - time.monotonic()
                 if asked and left <= 0:
-                    return Fetched([], self._position(partition))
+                    return self._nothing(partition)
                 if asked and self._others_wait(partition):
                     if yielded:
-                        return Fetched([], self._position(partition))
+                        return self._nothing(partition)
                     yielded = True
                     self._condition.wait(_GRACE_SECONDS)
                 elif self._polling:
@@ -134,12 +136,14 @@ class SharedConsumer:
     def _others_wait(self, partition: TopicPartition) -> bool:
         return any(other != partition and queue for other, queue in self._fetched.items())
 
-    def _position(self, partition: TopicPartition) -> int:
+    def _nothing(self, partition: TopicPartition) -> Fetched:
         """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
-        if not self._polling and not self._fetched[partition]:
-            position = self._client.position(partition, timeout_ms=1000)
-            self._next[partition] = max(self._next[partition], position or 0)
-        return self._next[partition]
+        if self._polling or self._fetched[partition]:
+            return Fetched([], self._next[partition])
+        position = self._client.position(partition, timeout_ms=1000)
+        offset = self._next[partition] = max(self._next[partition], position or 0)
+        end = self._client.highwater(partition)
+        return Fetched([], offset, at_end=end is not None and offset >= end)
 
     def _poll(self, asking: TopicPartition, seconds: float) -> Fetched | None:
         full = [p for p, queue in self._fetched.items() if len(queue) > _FETCHED_LIMIT]

@@ -174,7 +174,8 @@ class PartitionReader:
             records = [record for record in records if record.offset < stop]
         record_format = self._element.record_format
         if not records:
-            now = time.time() - _IDLE_LAG_SECONDS
+            # Only at the end is it known that nothing older is on its way.
+            now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
             return Chunk(RawBatch(source, [], [], record_format), next_position, time=now)
         oldest, newest = records[0].timestamp, records[-1].timestamp
         batch = RawBatch(

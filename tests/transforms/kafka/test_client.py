@@ -110,9 +110,9 @@ def secured(tmp_path: Path) -> tuple[Broker, Path]:
     """A broker that wants TLS and a password, and the certificate to trust."""
     store, certificate = tmp_path / "store.p12", tmp_path / "ca.pem"
     keytool = ["keytool", "-storepass", "change-me", "-keystore", str(store), "-alias", "broker"]
+    subject = ["-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1", "-validity", "2"]
     subprocess.run(
-        [*keytool, "-genkeypair", "-keyalg", "RSA", "-dname", "CN=127.0.0.1"]
-        + ["-ext", "SAN=IP:127.0.0.1", "-storetype", "PKCS12", "-validity", "2"],
+        [*keytool, "-genkeypair", "-keyalg", "RSA", "-storetype", "PKCS12", *subject],
         check=True,
         capture_output=True,
     )

@@ -248,9 +248,7 @@ def test_commits_are_the_groups(topics: Topics) -> None:
         ({"start_offset": "committed"}, "needs a group"),
     ],
 )
-def test_settings_that_can_not_work(
-    topics: Topics, arguments: dict[str, str], reason: str
-) -> None:
+def test_settings_that_can_not_work(topics: Topics, arguments: dict[str, str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ReadRatingsFromKafka(topics.settings, "topic", **arguments)  # type: ignore[arg-type]
 

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline import cli
+from cluster.broker import free_port
+from tests.support import Topics, movielens_like, tab_lines
+
+
+def fails_with(
+    capsys: pytest.CaptureFixture[str], code: int, reason: str, *arguments: object
+) -> None:
+    assert cli.main(["--runner=DirectRunner", *map(str, arguments)]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    assert reason in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--inptu", "x"], "unknown flag --inptu; did you mean --input?"),
+        (["--qwertyuiop=1"], "unknown flag --qwertyuiop; see --help"),
+        (["--k", "0"], "--k is 0, expected at least 1"),
+        (["--k", "many"], "--k: invalid int value: 'many'"),
+        (["--learn_rate", "nan"], "--learn_rate is nan"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--top_n", "-1"], "--top_n"),
+        (["--user_blocks", "0"], "--user_blocks"),
+        (["--min_rating", "nan"], "min_rating is NaN"),
+        (["--model", "magic"], "--model: invalid choice: 'magic'"),
+        (["--max_record_bytes", "0"], "--max_record_bytes is 0"),
+        (["--input", "a", "--input_topic", "b"], "exclude each other"),
+        (["--output", "a", "--output_topic", "b"], "exclude each other"),
+        (["--dead_letters", "a", "--dead_letter_topic", "b"], "exclude each other"),
+        (["--input_topic", "b"], "add --kafka_bootstrap_servers"),
+        (["--kafka_bootstrap_servers", "h:1"], "add --input_topic"),
+        (["--stop_at_end"], "--stop_at_end needs --input_topic"),
+        (["--input_topic", "b", "--order_by_time"], "--order_by_time needs --input"),
+        (["--input_topic", "b", "--input_format", "csv"], "a topic takes auto, json, avro"),
+        (["--output", "gs://b/x"], "--output takes a local path"),
+        (["--output", "-", "--output_format", "avro"], "prints json only"),
+        (
+            ["--input_topic=t", "--kafka_bootstrap_servers=h:1", "--kafka_config=/not/there"],
+            "can not read --kafka_config",
+        ),
+    ],
+)
+def test_wrong_flags_are_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    fails_with(capsys, 2, reason, *arguments)
+
+
+def test_wrong_kafka_settings_are_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "kafka.properties"
+    path.write_text("no.such.setting=1\n")
+    fails_with(
+        capsys,
+        2,
+        "'no.such.setting' in the Kafka settings is no setting",
+        *("--input_topic=t", "--kafka_bootstrap_servers=h:1", "--kafka_config", path),
+    )
+
+
+def test_another_runner_has_to_be_told_where_lists_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["--runner=FlinkRunner", "--input=x"]) == 2
+    assert "say where FlinkRunner is to write" in capsys.readouterr().err
+
+
+def test_a_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
+    fails_with(capsys, 1, "no file matches '/not/there*'", "--input", "/not/there*")
+
+
+def test_a_folder_instead_of_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fails_with(capsys, 1, "Is a directory", "--input", tmp_path)
+
+
+def test_a_file_of_no_known_format(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "poem.txt"
+    path.write_text("Shall I compare thee to a summer's day?\n")
+    fails_with(capsys, 1, "is of no known format; say which with --input_format", "--input", path)
+
+
+def test_an_output_that_can_not_be_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(5)))
+    fails_with(capsys, 1, "No such file or directory", "--input", path, "--output", "/not/there/x")
+
+
+def test_an_unreachable_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    fails_with(
+        capsys,
+        1,
+        f"can not reach Kafka at {address}",
+        *("--input_topic=t", "--kafka_bootstrap_servers", address),
+    )
+
+
+def test_a_missing_topic(capsys: pytest.CaptureFixture[str], topics: Topics) -> None:
+    arguments = ("--kafka_bootstrap_servers", topics.settings.bootstrap_servers)
+    fails_with(capsys, 1, "topic 'nope' does not exist", "--input_topic=nope", *arguments)
+    fails_with(
+        capsys,
+        1,
+        "topic 'nope-out' does not exist",
+        *("--input_topic", topics.create(), "--output_topic=nope-out"),
+        *arguments,
+    )
+
+
+def test_nothing_is_written_when_the_command_line_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "lists.jsonl"
+    output.write_text("precious\n")
+    fails_with(capsys, 1, "no file matches", "--input=/not/there", "--output", output)
+    assert output.read_text() == "precious\n"
+
+
+def test_a_path_that_needs_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("u.data").write_text(tab_lines(movielens_like(30)))
+    assert cli.main(["--runner=DirectRunner", "--input=u.data", "--output=lists.jsonl"]) == 0
+    assert os.path.getsize("lists.jsonl") > 0
+
+
+def test_help_shows_our_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        cli.main(["--help"])
+    assert exit_code.value.code == 0
+    text = capsys.readouterr().out
+    for group in ("ratings in", "Kafka", "model", "lists out", "scale", "Beam: Standard"):
+        assert f"\n{group}:\n" in text

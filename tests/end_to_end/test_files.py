@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.movielens import fetch
+from tests.support import ROOT, movielens_like, prism_arguments, run, tab_lines
+from transforms.recommenders.registry import RecommenderSpec
+
+RUNNERS = {
+    "DirectRunner": ["--runner", "DirectRunner"],
+    "Prism": ["--runner", "PrismRunner", *prism_arguments()],
+}
+
+
+@pytest.fixture
+def ratings_file(tmp_path: Path) -> Path:
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(3000)))
+    return path
+
+
+def test_two_runs_of_a_file_give_the_same_bytes_on_every_runner(
+    ratings_file: Path, tmp_path: Path
+) -> None:
+    outputs = []
+    for name, arguments in [*RUNNERS.items(), ("again", RUNNERS["DirectRunner"])]:
+        path = tmp_path / f"{name}.jsonl"
+        done = run(*arguments, "--input", ratings_file, "--output", path)
+        assert done.code == 0, done.err
+        outputs.append(path.read_bytes())
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert outputs[0].count(b"\n") == sum(r.rating >= 3 for r in movielens_like(3000))
+
+
+def test_lists_in_a_file_are_those_of_a_plain_loop(ratings_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "lists.jsonl"
+    done = run("--runner=DirectRunner", "--input", ratings_file, "--output", output, "--top_n=4")
+    assert done.code == 0, done.err
+    recommender = RecommenderSpec().build()
+    expected = []
+    for rating in movielens_like(3000):
+        if rating.rating >= 3:
+            recommender.update(rating)
+            best = recommender.recommend(rating.user, 4)
+            expected.append(
+                {
+                    "user": rating.user,
+                    "items": [{"item": item, "score": score} for item, score in best],
+                    "timestamp": rating.timestamp,
+                    "origin": rating.origin,
+                }
+            )
+    assert [json.loads(line) for line in output.read_text().splitlines()] == expected
+
+
+def test_movielens_100k_whole(tmp_path: Path) -> None:
+    path = fetch(ROOT / "data" / "ml-100k")
+    output, summary = tmp_path / "lists.jsonl", tmp_path / "summary.json"
+    done = run(
+        "--runner=DirectRunner",
+        *("--input", path, "--output", output, "--summary", summary, "--order_by_time"),
+    )
+    assert done.code == 0, done.err
+    expected = {
+        "read": 100_000,
+        "positives": 82_520,
+        "filtered": 17_480,
+        "dead": 0,
+        "users": 943,
+        "items": 1574,
+    }
+    assert done.summary == expected
+    assert json.loads(summary.read_text()) == expected
+    lists = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(lists) == len({one["origin"] for one in lists}) == 82_520
+    times = [one["timestamp"] for one in lists]
+    assert times == sorted(times)
+    assert lists[0]["origin"] == "u.data:215"
+
+
+def test_bad_records_are_dead_letters_and_the_rest_goes_on(tmp_path: Path) -> None:
+    lines = [
+        b'{"user": 1, "item": 2, "rating": 3.0, "timestamp": 4}',
+        b'{"user": 1, "item": 2, "rating"',
+        b'{"user": true, "item": 2, "rating": 3, "timestamp": 4}',
+        b'{"user": 1, "item": 2, "rating": NaN, "timestamp": 4}',
+        b'{"user": 1, "item": 2, "rating": 1e999, "timestamp": 4}',
+        b'{"user": 1, "item": 2, "rating": 3, "timestamp": -4}',
+        b'{"item": 2, "rating": 3, "timestamp": 4}',
+        b"",
+        b"\xff\xfe\x00",
+        b"x" * (10 << 20),
+        b"null",
+        b'{"user": "u", "item": "i", "rating": 5, "timestamp": 9, "more": [1]}',
+        b'{"user": "u", "item": "j", "rating": 1, "timestamp": 9}',
+    ]
+    path, dead = tmp_path / "in.jsonl", tmp_path / "dead.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    done = run(
+        "--runner=DirectRunner",
+        *("--input", path, "--output", tmp_path / "out.jsonl", "--dead_letters", dead),
+    )
+    assert done.code == 0, done.err
+    assert done.summary == {
+        "read": 13,
+        "positives": 2,
+        "filtered": 1,
+        "dead": 10,
+        "users": 2,
+        "items": 2,
+    }
+    letters = [json.loads(line) for line in dead.read_text().splitlines()]
+    assert [letter["origin"] for letter in letters] == [f"in.jsonl:{n}" for n in range(2, 12)]
+    assert {letter["stage"] for letter in letters} == {"parse"}
+    reasons = [letter["reason"] for letter in letters]
+    hints = ["JSON", "bool", "JSON", "JSON", "-4", "user is missing", "empty", "UTF-8", "10485760"]
+    for reason, hint in zip(reasons, [*hints, "NoneType"], strict=True):
+        assert hint in reason
+
+
+def test_without_an_input_it_runs_on_the_sample() -> None:
+    done = run("--runner", "DirectRunner")
+    assert done.code == 0, done.err
+    assert "synthetic" in done.err
+    assert done.out.count("user") >= 6
+    assert done.summary["read"] == 5000
+    assert done.summary["dead"] == 0
+
+
+def test_lists_can_be_printed(ratings_file: Path) -> None:
+    done = run("--runner=DirectRunner", "--input", ratings_file, "--output", "-")
+    lists = [json.loads(line) for line in done.out.splitlines()]
+    assert len(lists) == done.summary["positives"]
+
+
+def test_avro_out_is_a_container_file(ratings_file: Path, tmp_path: Path) -> None:
+    import fastavro
+
+    output = tmp_path / "lists.avro"
+    done = run(
+        "--runner=DirectRunner",
+        *("--input", ratings_file, "--output", output, "--output_format=avro"),
+    )
+    with output.open("rb") as file:
+        lists = list(fastavro.reader(file))
+    assert len(lists) == done.summary["positives"]
+    assert lists[0] == {"user": lists[0]["user"], "items": [], **_rest(lists[0])}
+
+
+def _rest(one: dict[str, object]) -> dict[str, object]:
+    return {name: one[name] for name in ("timestamp", "origin")}

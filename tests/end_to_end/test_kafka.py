@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.broker import Broker
+from tests.support import (
+    Topics,
+    command,
+    environment,
+    movielens_like,
+    prism_arguments,
+    run,
+    tab_lines,
+    wait_until,
+)
+from transforms.formats import avro
+from transforms.kafka.client import KafkaSettings
+from transforms.recommenders.registry import RecommenderSpec
+
+RUNNERS = {
+    "FnApiRunner": ["--runner=FnApiRunner"],
+    "Prism": ["--runner=PrismRunner", *prism_arguments()],
+}
+
+
+@contextlib.contextmanager
+def running(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """The program in the background; ended at the end if it has not ended itself."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command(arguments), stdout=file, stderr=subprocess.STDOUT, env=environment()
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def stop_in_order(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
+    """Ends it as Ctrl-C does, and returns its summary."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0, log.read_text()
+    last = log.read_text().splitlines()[-1]
+    return {name: int(value) for name, value in (pair.split("=") for pair in last.split())}
+
+
+def reconciles(summary: dict[str, int]) -> bool:
+    return summary["read"] == summary["positives"] + summary["filtered"] + summary["dead"]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_file_to_topic_to_lists(topics: Topics, tmp_path: Path, runner: str) -> None:
+    ratings = movielens_like(4000)
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(ratings))
+    broker = topics.settings.bootstrap_servers
+    rated, lists = topics.create(), f"{topics.create()}-new"
+    sent = run(
+        *("--input", path, "--topic", rated, "--kafka_bootstrap_servers", broker),
+        module="beam_pipeline.produce",
+    )
+    assert (sent.code, sent.err.splitlines()[-1]) == (0, "sent=4000 skipped=0")
+    done = run(
+        *RUNNERS[runner],
+        *("--kafka_bootstrap_servers", broker, "--input_topic", rated, "--stop_at_end"),
+        *("--output_topic", lists, "--create_topics"),
+    )
+    assert done.code == 0, done.err
+    positives = [(at, rating) for at, rating in enumerate(ratings) if rating.rating >= 3]
+    assert done.summary == {
+        "read": 4000,
+        "positives": len(positives),
+        "filtered": 4000 - len(positives),
+        "dead": 0,
+        "users": len({rating.user for _, rating in positives}),
+        "items": len({rating.item for _, rating in positives}),
+    }
+    recommender = RecommenderSpec().build()
+    for record, (offset, rating) in zip(topics.read(lists), positives, strict=True):
+        recommender.update(rating)
+        best = recommender.recommend(rating.user, 10)
+        assert json.loads(record.value) == {
+            "user": rating.user,
+            "items": [{"item": item, "score": score} for item, score in best],
+            "timestamp": rating.timestamp,
+            "origin": f"{rated}-0-{offset}",
+        }
+        assert record.key == rating.user.encode()
+
+
+def test_the_blog_posts_message_is_read_as_it_is(topics: Topics) -> None:
+    rated, lists = topics.create(), topics.create()
+    message = b'{"user": 196, "item": 242, "rating": 3.0, "timestamp": 881250949}'
+    topics.send(rated, [message, message.replace(b"242", b"17").replace(b"196", b"5")])
+    done = run(
+        "--runner=DirectRunner",
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+    )
+    assert done.code == 0, done.err
+    first, second = topics.read_json(lists)
+    assert first == {
+        "user": "196",
+        "items": [],
+        "timestamp": 881250949.0,
+        "origin": f"{rated}-0-0",
+    }
+    assert [entry["item"] for entry in second["items"]] == ["242"]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_restart_in_the_middle_goes_on_at_the_committed_offsets(
+    topics: Topics, runner: str
+) -> None:
+    ratings = movielens_like(3000)
+    rated, lists = topics.create(), topics.create()
+    total = 0
+    for part in (ratings[:1300], ratings[1300:]):
+        topics.send_ratings(rated, part)
+        done = run(
+            *RUNNERS[runner],
+            *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+            *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+            *("--start_offset=committed", "--kafka_group", f"g-{rated}"),
+        )
+        assert done.code == 0, done.err
+        assert done.summary["read"] == len(part)
+        assert reconciles(done.summary)
+        total += done.summary["positives"]
+    origins = [one["origin"] for one in topics.read_json(lists)]
+    assert origins == [f"{rated}-0-{at}" for at, rating in enumerate(ratings) if rating.rating >= 3]
+    assert len(origins) == total
+
+
+def test_after_a_kill_a_restart_leaves_nothing_out(topics: Topics, tmp_path: Path) -> None:
+    ratings = movielens_like(30_000)
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings)
+    arguments = (
+        "--runner=DirectRunner",
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+        *("--start_offset=committed", "--kafka_group", f"g-{rated}"),
+    )
+    with running(tmp_path / "log", *arguments) as process:
+        wait_until(lambda: topics.count(lists) > 3000)
+        process.kill()
+    assert 0 < topics.count(lists) < sum(rating.rating >= 3 for rating in ratings)
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    assert {one["origin"] for one in topics.read_json(lists)} == {
+        f"{rated}-0-{at}" for at, rating in enumerate(ratings) if rating.rating >= 3
+    }
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_lists_come_while_half_of_the_partitions_are_idle(
+    topics: Topics, tmp_path: Path, runner: str
+) -> None:
+    rated, lists = topics.create(partitions=4), topics.create()
+    ratings = [rating._replace(rating=4.0) for rating in movielens_like(200)]
+    log = tmp_path / "log"
+    arguments = (
+        *RUNNERS[runner],
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists),
+    )
+    with running(log, *arguments) as process:
+        for at in range(0, 200, 40):
+            topics.send_ratings(rated, ratings[at : at + 20], partition=0)
+            topics.send_ratings(rated, ratings[at + 20 : at + 40], partition=2)
+            wait_until(lambda at=at: topics.count(lists) == at + 40)
+        summary = stop_in_order(process, log)
+    assert summary["read"] == summary["positives"] == 200
+
+
+def test_the_watermark_advances_although_partitions_are_idle(
+    topics: Topics, tmp_path: Path
+) -> None:
+    rated = topics.create(partitions=4)
+    topics.send_ratings(rated, movielens_like(50), partition=1)
+    topics.send_ratings(rated, movielens_like(30), partition=3)
+    output = tmp_path / "windows"
+    process = subprocess.Popen(
+        command(
+            [topics.settings.bootstrap_servers, rated, output, *prism_arguments()],
+            module="tests.end_to_end.windowed_counts",
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: output.exists() and sum(map(int, output.read_text().split())) == 80,
+            seconds=60,
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_broker_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    try:
+        topics = Topics(KafkaSettings(broker.address))
+        rated, lists = topics.create(), topics.create()
+        ratings = [rating._replace(rating=5.0) for rating in movielens_like(600)]
+        log = tmp_path / "log"
+        arguments = (
+            "--runner=DirectRunner",
+            *("--kafka_bootstrap_servers", broker.address, "--input_topic", rated),
+            *("--output_topic", lists),
+        )
+        with running(log, *arguments) as process:
+            topics.send_ratings(rated, ratings[:300])
+            wait_until(lambda: topics.count(lists) == 300)
+            broker.kill()
+            time.sleep(5)
+            assert process.poll() is None
+            broker.start()
+            topics.send_ratings(rated, ratings[300:])
+            wait_until(lambda: topics.count(lists) == 600, seconds=90)
+            summary = stop_in_order(process, log)
+        assert summary["read"] == summary["positives"] == 600
+        origins = [one["origin"] for one in topics.read_json(lists)]
+        assert origins == [f"{rated}-0-{at}" for at in range(600)]
+    finally:
+        broker.stop()
+
+
+def test_what_can_not_be_read_goes_to_the_dead_letter_topic(topics: Topics) -> None:
+    rated, lists, dead = topics.create(), topics.create(), topics.create()
+    good = b'{"user": "a", "item": "b", "rating": 5, "timestamp": 1}'
+    unknown = avro.SINGLE_OBJECT_MARKER + bytes(8) + b"datum"
+    topics.send(rated, [good, None, b"{", b"", unknown, b"\xff", b"y" * (10 << 20), good])
+    done = run(
+        "--runner=DirectRunner",
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+        *("--dead_letter_topic", dead),
+    )
+    assert done.code == 0, done.err
+    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (8, 2, 6)
+    letters = topics.read_json(dead)
+    assert [letter["origin"] for letter in letters] == [f"{rated}-0-{at}" for at in range(1, 7)]
+    hints = ["null", "JSON", "empty", "fingerprint 0000000000000000", "JSON", "10485760 bytes"]
+    for letter, hint in zip(letters, hints, strict=True):
+        assert hint in letter["reason"]
+
+
+def test_avro_in_and_out(topics: Topics, tmp_path: Path) -> None:
+    ratings = movielens_like(300)
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(ratings))
+    broker = topics.settings.bootstrap_servers
+    rated, lists = topics.create(), topics.create()
+    sent = run(
+        *("--input", path, "--topic", rated, "--kafka_bootstrap_servers", broker),
+        *("--format", "avro"),
+        module="beam_pipeline.produce",
+    )
+    assert sent.code == 0, sent.err
+    done = run(
+        "--runner=DirectRunner",
+        *("--kafka_bootstrap_servers", broker, "--input_topic", rated, "--stop_at_end"),
+        *("--output_topic", lists, "--output_format=avro"),
+    )
+    assert done.code == 0, done.err
+    header = avro.single_object_header(avro.RECOMMENDATION_SCHEMA)
+    records = topics.read(lists)
+    assert len(records) == done.summary["positives"] > 0
+    assert all(record.value.startswith(header) for record in records)
