@@ -20,7 +20,12 @@ from rich.console import Console
 from beam_pipeline.options import KafkaOptions, OutputOptions, Settings, UsageError, parse
 from beam_pipeline.pipeline import build
 from beam_pipeline.summary import last_lists, print_lists, summarize, timings
-from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
+from transforms.errors import (
+    DeliveryError,
+    IncompatibleModelError,
+    KafkaSetupError,
+    UnsupportedFormatError,
+)
 from transforms.kafka.client import require_topics
 from transforms.resumable_read import resume_reading, stop_reading
 from transforms.write import STDOUT, start_file
@@ -29,6 +34,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 _EXPECTED: Final = (
     DeliveryError,
+    IncompatibleModelError,
     KafkaSetupError,
     UnsupportedFormatError,
     OSError,

@@ -126,6 +126,19 @@ class ModelOptions(PipelineOptions):
             action="store_true",
             help="lists may name items that the user already has",
         )
+        group.add_argument(
+            "--export_model", metavar="FOLDER", help="write the model there, now and then"
+        )
+        group.add_argument(
+            "--export_seconds",
+            type=float,
+            default=60.0,
+            metavar="SECONDS",
+            help="how often (default: 60), besides at the end of the input",
+        )
+        group.add_argument(
+            "--import_model", metavar="FOLDER", help="start from what --export_model wrote"
+        )
 
 
 class OutputOptions(PipelineOptions):

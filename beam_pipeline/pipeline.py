@@ -15,6 +15,7 @@ from beam_pipeline.options import (
 from transforms import (
     KeepPositives,
     KeyByCell,
+    ModelExport,
     ParseRatings,
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
@@ -24,6 +25,7 @@ from transforms import (
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
+from transforms.model_export import require_grid
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -33,6 +35,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: The input does not exist.
+        IncompatibleModelError: The model to import is missing, or of another grid.
         KafkaSetupError: The broker can not be reached, or the input topic is missing.
         UnsupportedFormatError: The input is of no known format.
         ValueError: An option is out of range.
@@ -41,11 +44,19 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     raw = root | "ReadRatings" >> _source(settings)
     parsed = raw | "ParseRatings" >> ParseRatings(options.view_as(InputOptions).max_record_bytes)
     model = options.view_as(ModelOptions)
+    blocks = options.view_as(ScaleOptions).user_blocks
+    if model.import_model:
+        require_grid(model.import_model, (blocks, 1))
+    export = (
+        ModelExport(model.export_model, (blocks, 1), model.export_seconds)
+        if model.export_model
+        else None
+    )
     lists = (
         parsed.ratings
         | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "KeyByCell" >> KeyByCell(options.view_as(ScaleOptions).user_blocks)
-        | "Recommend" >> Recommend(settings.spec, model.top_n)
+        | "KeyByCell" >> KeyByCell(blocks)
+        | "Recommend" >> Recommend(settings.spec, model.top_n, export, model.import_model or "")
     )
     output = options.view_as(OutputOptions)
     if settings.output_topic and settings.kafka:

@@ -15,7 +15,7 @@ from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.key import KeyByCell
 from transforms.parse import Parsed, ParseRatings
 from transforms.read import ReadRatingsFromFiles
-from transforms.recommend import Recommend
+from transforms.recommend import ModelExport, Recommend
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.single import FromRatings, ToRecommendations
 from transforms.write import WriteDeadLetters, WriteRecommendations
@@ -28,6 +28,7 @@ __all__ = [
     "KeepPositives",
     "KeyByCell",
     "KeyedRatings",
+    "ModelExport",
     "ParseRatings",
     "Parsed",
     "Rating",

@@ -22,7 +22,7 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
@@ -160,15 +160,27 @@ CACHE: Final = ModelCache()
 """Shared by all that runs in this process."""
 
 
+FirstModel = Callable[[], tuple[Recommender, int]]
+"""Gives the recommender that a cell without any state starts from, and its sequence number."""
+
+
 class OpenCell:
     """A cell's recommender while a bundle works on it.
 
     Attributes:
         recommender: The model as state has it, plus what this bundle learned.
         rebuilt: Whether it had to be rebuilt from snapshot and log.
+        imported: Whether it came from elsewhere, as there was no state.
     """
 
-    def __init__(self, spec: RecommenderSpec, state: CellState, cached: ModelCache, key: CellKey):
+    def __init__(
+        self,
+        spec: RecommenderSpec,
+        state: CellState,
+        cached: ModelCache,
+        key: CellKey,
+        first: FirstModel | None = None,
+    ) -> None:
         self._spec = spec
         self._key = key
         self._cache = cached
@@ -176,6 +188,13 @@ class OpenCell:
         meta = Meta(b"") if encoded is None else Meta.decode(encoded)
         recommender = cached.pop(key, meta.token)
         self.rebuilt = recommender is None and encoded is not None
+        self.imported = False
+        if encoded is None and first:
+            recommender, sequence = first()
+            meta = replace(meta, sequence=sequence)
+            self.imported = sequence > 0
+        # A model that state does not have yet has to go into the next snapshot, however small.
+        self._unsaved = self.imported
         if recommender is None:
             recommender = rebuild(spec, meta, state)
         self.recommender = recommender
@@ -199,7 +218,9 @@ class OpenCell:
             meta, sequence=meta.sequence + len(ratings), log_bytes=meta.log_bytes + len(entry)
         )
         outgrown = meta.log_bytes > max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
-        if outgrown:
+        snapped = outgrown or self._unsaved
+        if snapped:
+            self._unsaved = False
             chunks = encode_snapshot(self._spec, meta.sequence, self.recommender)
             state.snapshot.clear()
             for chunk in chunks:
@@ -210,7 +231,11 @@ class OpenCell:
             state.log.add(entry)
         state.meta.write(meta.encode())
         self._meta = meta
-        return outgrown
+        return snapped
+
+    def touch(self, state: CellState) -> None:
+        """Writes this bundle's token although it learned nothing, so that the cache is good."""
+        state.meta.write(self._meta.encode())
 
     def close(self) -> None:
         """Leaves the recommender in the cache for the next bundle."""

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import itertools
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,10 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         FileNotFoundError: Nothing matches.
     """
-    found = FileSystems.match([pattern])[0].metadata_list
+    # Beam would list the folder '' for a relative pattern that begins with a wildcard.
+    relative = "://" not in pattern and not os.path.isabs(pattern)
+    rooted = os.path.join(".", pattern) if relative else pattern
+    found = FileSystems.match([rooted])[0].metadata_list
     paths = tuple(sorted(metadata.path for metadata in found))
     if not paths:
         msg = f"no file matches {pattern!r}"
@@ -72,7 +76,9 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     split = [path.split("/") for path in paths]
     folders = zip(*(parts[:-1] for parts in split), strict=False)
     common = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, folders))
-    return paths, tuple("/".join(parts[common:]) for parts in split)
+    names = ("/".join(parts[common:]) for parts in split)
+    # A file's name may be any bytes, an origin is text.
+    return paths, tuple(name.encode("utf-8", "backslashreplace").decode() for name in names)
 
 
 @dataclass
@@ -225,11 +231,12 @@ def _records(stream: IO[bytes], path: str, input_format: str) -> Iterator[_Recor
     start = stream.read(len(avro.CONTAINER_MAGIC))
     stream.seek(0)
     if start == avro.CONTAINER_MAGIC and input_format in {"auto", "avro"}:
-        return _avro_records(stream)
+        yield from _avro_records(stream)
+        return
     if input_format == "avro":
         msg = f"{path} is not an Avro object container file"
         raise UnsupportedFormatError(msg)
-    return _text_records(stream, path, input_format)
+    yield from _text_records(stream, path, input_format)
 
 
 class _Record(NamedTuple):
@@ -246,10 +253,10 @@ def _batched(records: Iterator[_Record], source: str) -> Iterator[RawBatch]:
         try:
             for record in itertools.islice(records, BATCH_RECORDS):
                 chunk.append(record)
-        # Whatever a broken file provokes in a decompressor or in fastavro.
-        except (OSError, EOFError, ValueError, IndexError, KeyError, StopIteration) as e:
-            if isinstance(e, UnsupportedFormatError):
-                raise
+        except UnsupportedFormatError:
+            raise
+        # Decompressors and fastavro let whatever a broken file provokes escape.
+        except Exception as e:
             failure = f"the rest of the file can not be read: {type(e).__name__}: {e}"
         if chunk:
             last = chunk[-1].position

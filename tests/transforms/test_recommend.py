@@ -21,7 +21,7 @@ from transforms import (
 )
 from transforms.key import by_cell
 from transforms.model_state import CACHE, CellState, Meta
-from transforms.recommend import STEP
+from transforms.recommend import LOG, META, SNAPSHOT, STEP
 from transforms.recommenders.base import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
@@ -184,5 +184,4 @@ def test_the_names_that_savepoints_depend_on() -> None:
     labels = [part.full_label for part in pipeline.transforms_stack[0].parts[-1].parts]
     assert labels == [f"Recommend/{STEP}"]
     assert STEP == "LearnAndRecommend"
-    do_fn = pipeline.transforms_stack[0].parts[-1].parts[0].transform.dofn
-    assert [do_fn.META.name, do_fn.SNAPSHOT.name, do_fn.LOG.name] == ["meta", "snapshot", "log"]
+    assert [META.name, SNAPSHOT.name, LOG.name] == ["meta", "snapshot", "log"]

@@ -10,6 +10,7 @@ from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats.records import Rating, checked_rating
 
 FIELDS = ("user", "item", "rating", "timestamp")
+_SHOWN = 200
 _SYNONYMS = {
     "user": "user",
     "userid": "user",
@@ -49,20 +50,25 @@ def columns_of_header(header: str, separator: str) -> Columns:
     Raises:
         UnsupportedFormatError: A field has no column, or two.
     """
-    names = next(csv.reader([header], delimiter=separator))
+    shown = repr(header if len(header) <= _SHOWN else header[:_SHOWN] + "...")
+    try:
+        names = next(csv.reader([header], delimiter=separator))
+    except csv.Error as e:
+        msg = f"the header {shown} is no row of CSV: {e}"
+        raise UnsupportedFormatError(msg) from e
     found: dict[str, int] = {}
     for position, name in enumerate(names):
         plain = name.split(":")[0].replace("_", "").strip().lower()
         field = _SYNONYMS.get(plain)
         if field in found:
-            msg = f"the header {header!r} names two columns for the {field}"
+            msg = f"the header {shown} names two columns for the {field}"
             raise UnsupportedFormatError(msg)
         if field:
             found[field] = position
     missing = [field for field in FIELDS if field not in found]
     if missing:
         msg = (
-            f"the header {header!r} has no column for {', '.join(missing)};"
+            f"the header {shown} has no column for {', '.join(missing)};"
             f" expected the columns {', '.join(FIELDS)}"
         )
         raise UnsupportedFormatError(msg)

@@ -90,9 +90,7 @@ class RecommenderContract:
         assert all(value.dtype != np.dtype(object) for value in saved.values())
         loaded = self.spec.build()
         loaded.load_state_dict(saved)
-        assert same_arrays(
-            loaded.state_dict(), self.learned(movielens_like(100)).state_dict()
-        )
+        assert same_arrays(loaded.state_dict(), self.learned(movielens_like(100)).state_dict())
 
     def test_a_model_of_another_shape_is_refused(self) -> None:
         saved = self.saved(self.learned(movielens_like(50)))

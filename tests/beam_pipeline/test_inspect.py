@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline import cli, inspect
+from tests.support import movielens_like, tab_lines
+from transforms.recommenders.registry import RecommenderSpec
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    path, folder = tmp_path / "u.data", tmp_path / "models"
+    path.write_text(tab_lines(movielens_like(300)))
+    arguments = ["--input", str(path), "--output", str(tmp_path / "out"), "--k=6", "--seed=4"]
+    code = cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)])
+    assert code == 0
+    return folder
+
+
+def test_it_says_what_is_in_a_folder_and_a_users_list(
+    exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recommender = RecommenderSpec("mf", {"k": 6}, seed=4).build()
+    positives = [rating for rating in movielens_like(300) if rating.rating >= 3]
+    for rating in positives:
+        recommender.update(rating)
+    user = positives[0].user
+    capsys.readouterr()
+    assert inspect.main([str(exported), "--user", user, "--top_n", "3"]) == 0
+    out = capsys.readouterr().out
+    for part in ("mf k=6", f"{len(positives)}", f"{len(recommender.users)}"):
+        assert part in out
+    listed = [line.split()[0] for line in out.splitlines()[-3:]]
+    assert listed == [item for item, _ in recommender.recommend(user, 3)]
+
+
+def test_mistakes_are_one_line(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect.main([str(tmp_path / "nothing")]) == 1
+    assert "no model in" in capsys.readouterr().err
+    assert inspect.main([str(exported), "--user", "nobody"]) == 1
+    assert "does not know user 'nobody'" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_is_one_line(
+    exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert cli.main(["--runner=DirectRunner", "--import_model", str(exported)]) == 1
+    assert "is k another" in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from transforms.formats.records import Rating
+from transforms.recommenders.mf import MFConfig
+from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec, config_class
+
+
+def test_every_model_has_a_config_that_works_as_it_is() -> None:
+    assert "mf" in MODEL_NAMES
+    for name in MODEL_NAMES:
+        config = config_class(name)()
+        assert RecommenderSpec(name).config == config
+
+
+def test_an_unknown_model_is_named_beside_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="'als' is not a model, expected one of mf"):
+        config_class("als")
+    with pytest.raises(ValueError, match="'als' is not a model, expected one of mf"):
+        RecommenderSpec("als")
+
+
+def test_hyperparameters_replace_the_defaults() -> None:
+    spec = RecommenderSpec(hyperparameters={"k": 3, "l2_reg": 0.5})
+    assert spec.config == MFConfig(k=3, l2_reg=0.5, learn_rate=MFConfig().learn_rate)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"hyperparameters": {"factors": 3}}, r"hyperparameters \['factors'\] do not fit mf"),
+        ({"hyperparameters": {"k": 0}}, "k is 0, expected at least 1"),
+        ({"hyperparameters": {"l2_reg": -0.1}}, "l2_reg is -0.1"),
+        ({"hyperparameters": {"l2_reg": 1.0}}, "l2_reg is 1.0"),
+        ({"hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),
+        ({"hyperparameters": {"learn_rate": float("nan")}}, "learn_rate is nan"),
+        ({"seed": -1}, "seed is -1, expected 0 or more"),
+    ],
+)
+def test_what_can_not_work_is_refused_at_once(settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        RecommenderSpec(**settings)
+
+
+def test_a_new_recommender_has_learned_nothing() -> None:
+    recommender = RecommenderSpec(hyperparameters={"k": 3}).build()
+    assert len(recommender.users) == len(recommender.items) == 0
+    assert recommender.recommend("196", 10) == []
+    assert recommender.allow_repeats is False
+
+
+def test_it_builds_a_new_recommender_each_time() -> None:
+    spec = RecommenderSpec(hyperparameters={"k": 3})
+    first = spec.build()
+    first.update(Rating("u", "i", 3.0, 1.0))
+    assert len(spec.build().users) == 0
+
+
+def test_repeats_are_allowed_only_when_asked() -> None:
+    rating = Rating("u", "i", 3.0, 1.0)
+    for allowed in (False, True):
+        recommender = RecommenderSpec(allow_repeats=allowed).build()
+        recommender.update(rating)
+        assert [one.item for one in recommender.recommend("u", 5)] == ["i"] * allowed
+
+
+def test_the_seed_decides_the_initial_factors() -> None:
+    def factors(seed: int) -> Any:
+        recommender = RecommenderSpec(seed=seed).build()
+        recommender.update(Rating("u", "i", 3.0, 1.0))
+        return recommender.state_dict()["model.p"]
+
+    assert np.array_equal(factors(1), factors(1))
+    assert not np.array_equal(factors(1), factors(2))
+
+
+def test_a_spec_travels_to_the_workers() -> None:
+    spec = RecommenderSpec("mf", {"k": 3}, seed=5, allow_repeats=True)
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_the_description_names_the_model_and_every_hyperparameter() -> None:
+    assert RecommenderSpec(hyperparameters={"k": 3}).describe() == {
+        "model": "mf",
+        "k": "3",
+        "l2_reg": "0.01",
+        "learn_rate": "0.05",
+    }

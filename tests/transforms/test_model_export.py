@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from tests.support import RUNNERS, movielens_like, same_arrays
+from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
+from transforms.errors import IncompatibleModelError
+from transforms.key import by_cell
+from transforms.model_export import cells, load, require_grid, save
+from transforms.recommenders.base import Recommender
+
+SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
+
+
+def learned(ratings: list[Rating]) -> Recommender:
+    recommender = SPEC.build()
+    for rating in ratings:
+        recommender.update(rating)
+    return recommender
+
+
+def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
+    ratings = movielens_like(300)
+    save(str(tmp_path), (0, 0), (1, 1), SPEC, 300, learned(ratings))
+    loaded, sequence = load(str(tmp_path), (0, 0), SPEC)
+    assert sequence == 300
+    assert same_arrays(loaded.state_dict(), learned(ratings).state_dict())
+
+
+def test_a_cell_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
+    loaded, sequence = load(str(tmp_path), (0, 0), SPEC)
+    assert (sequence, len(loaded.users)) == (0, 0)
+
+
+def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
+    for count in (10, 20, 30):
+        save(str(tmp_path), (1, 0), (2, 1), SPEC, count, learned(movielens_like(count)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cell-1-0-00000000000000000020.safetensors",
+        "cell-1-0-00000000000000000030.safetensors",
+        "cell-1-0.json",
+    ]
+    assert [(cell.cell, cell.grid, cell.sequence) for cell in cells(str(tmp_path))] == [
+        ((1, 0), (2, 1), 30)
+    ]
+
+
+def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with pytest.raises(IncompatibleModelError, match="no model in"):
+        require_grid(folder, (1, 1))
+    save(folder, (0, 0), (2, 1), SPEC, 10, learned(movielens_like(10)))
+    require_grid(folder, (2, 1))
+    with pytest.raises(IncompatibleModelError, match="grid of 2 x 1 cells, this job 1 x 1"):
+        require_grid(folder, (1, 1))
+    with pytest.raises(IncompatibleModelError, match="is k another"):
+        load(folder, (0, 0), RecommenderSpec("mf", {"k": 5}))
+    manifest = tmp_path / "cell-0-0.json"
+    fields = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**fields, "version": 9}))
+    with pytest.raises(IncompatibleModelError, match="version 9, expected 1"):
+        load(folder, (0, 0), SPEC)
+    manifest.write_text("{}")
+    with pytest.raises(IncompatibleModelError, match="not a model that --export_model wrote"):
+        cells(folder)
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: str) -> None:
+    ratings = movielens_like(600)
+    folder = str(tmp_path / "models")
+    export = ModelExport(folder, grid=(2, 1))
+    for part, source in ((ratings[:350], ""), (ratings[350:], folder)):
+        batches = [RatingBatch(part[at : at + 40]) for at in range(0, len(part), 40)]
+        options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+        with beam.Pipeline(options=options) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(batches, reshuffle=False)
+                | KeyByCell(user_blocks=2)
+                | Recommend(SPEC, 3, export, source)
+            )
+    expected = by_cell(ratings, 2, 1)
+    assert [cell.sequence for cell in cells(folder)] == [
+        len(expected[cell.cell]) for cell in cells(folder)
+    ]
+    for cell, group in expected.items():
+        loaded, _ = load(folder, cell, SPEC)
+        assert same_arrays(loaded.state_dict(), learned(group).state_dict())
+
+
+def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
+    export = ModelExport(str(tmp_path), seconds=0.0)
+    ratings = movielens_like(60)
+    stream = beam.testing.test_stream.TestStream()
+    for at in range(0, 60, 20):
+        stream.advance_watermark_to(at).add_elements([RatingBatch(ratings[at : at + 20])])
+    pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
+    _ = (
+        pipeline
+        | stream
+        | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
+        | KeyByCell()
+        | Recommend(SPEC, 3, export)
+    )
+    pipeline.run().wait_until_finish()
+    # Each bundle exported what the one before had learned, and the end what the last had.
+    assert sorted(path.name[-17:] for path in tmp_path.glob("*.safetensors")) == [
+        "00040.safetensors",
+        "00060.safetensors",
+    ]

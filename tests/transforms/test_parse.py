@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support import counts
+from transforms.elements import RatingBatch, RawBatch, RawBatchCoder
+from transforms.formats import avro
+from transforms.formats.delimited import MOVIELENS_COLONS, MOVIELENS_TABS, columns_of_header
+from transforms.formats.detection import JSON, RecordFormat
+from transforms.formats.records import DeadLetter, Rating
+from transforms.parse import MAX_RECORD_BYTES, ParseRatings, parse
+
+MESSAGE = RecordFormat("message")
+CSV = RecordFormat("delimited", columns_of_header("user,item,rating,timestamp", ","))
+DATUM = RecordFormat("datum", schema=json.dumps(avro.RATING_SCHEMA))
+GOOD = b'{"user": 196, "item": 242, "rating": 3.0, "timestamp": 881250949}'
+GOOD_RATING = Rating("196", "242", 3.0, 881250949.0, "")
+
+
+def _json(user: str, item: str = "i", rating: float = 3.0, timestamp: float = 1.0) -> bytes:
+    return json.dumps(
+        {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    ).encode()
+
+
+def test_each_record_is_in_one_of_the_two_lists_in_order() -> None:
+    batch = RawBatch("t-0-", [3, 4, 8, 9], [_json("a"), b"{", _json("b"), None], JSON)
+    ratings, dead = parse(batch)
+    assert ratings == [Rating("a", "i", 3.0, 1.0, "t-0-3"), Rating("b", "i", 3.0, 1.0, "t-0-8")]
+    assert [(letter.origin, letter.stage, letter.value) for letter in dead] == [
+        ("t-0-4", "parse", b"{"),
+        ("t-0-9", "parse", b""),
+    ]
+
+
+def test_an_empty_batch_gives_nothing() -> None:
+    assert parse(RawBatch("a:", [], [], JSON)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("record_format", "value", "reason"),
+    [
+        (MESSAGE, GOOD[:-10], "invalid JSON"),
+        (MESSAGE, b"", "empty record"),
+        (MESSAGE, b" \r\n", "empty record"),
+        (MESSAGE, None, "tombstone"),
+        (MESSAGE, b"\xff\xff\xff", "invalid JSON"),
+        (MESSAGE, GOOD.replace(b"196", b"true"), "user is of type bool"),
+        (MESSAGE, GOOD.replace(b"242", b"[]"), "item is of type list"),
+        (MESSAGE, GOOD.replace(b"3.0", b'"3"'), "rating is of type str"),
+        (MESSAGE, GOOD.replace(b"3.0", b"NaN"), "invalid JSON"),
+        (MESSAGE, GOOD.replace(b"3.0", b"1e999"), "infinity"),
+        (MESSAGE, GOOD.replace(b'"rating": 3.0, ', b""), "rating is missing"),
+        (MESSAGE, GOOD.replace(b"881250949", b"-5"), "timestamp is -5.0"),
+        (MESSAGE, b"\xc3\x01" + b"\7" * 30, "unknown Avro schema: fingerprint 0707070707070707"),
+        (MESSAGE, avro.encode_rating(GOOD_RATING)[:-1], "not a datum of its Avro schema"),
+        (JSON, avro.encode_rating(GOOD_RATING), "invalid JSON"),
+        (RecordFormat("avro"), GOOD, "not Avro single-object encoding"),
+        (DATUM, b"\x06196", "not a datum of its Avro schema"),
+        (CSV, b"1,2,3", "3 column(s), expected at least 4"),
+        (CSV, b"1,2,nan,4", "rating is nan"),
+        (CSV, b"1,2,1e999,4", "rating is inf"),
+        (CSV, b"1,2,1_000,4", "rating is '1_000'"),
+        (CSV, b"\xe9,2,3,4", "invalid UTF-8 at byte 0"),
+        (CSV, b"1,2,3,-4", "timestamp is -4.0"),
+        (CSV, b",2,3,4", "user is empty"),
+        (RecordFormat("delimited", MOVIELENS_TABS), b"", "empty record"),
+    ],
+)
+def test_a_bad_record_is_a_dead_letter_that_names_the_trouble(
+    record_format: RecordFormat, value: bytes | None, reason: str
+) -> None:
+    ratings, dead = parse(RawBatch("t-0-", [7], [value], record_format))
+    assert ratings == []
+    assert [(letter.origin, letter.stage, letter.value) for letter in dead] == [
+        ("t-0-7", "parse", value or b"")
+    ]
+    assert reason in dead[0].reason
+
+
+def test_ten_megabytes_are_a_dead_letter_with_all_its_bytes() -> None:
+    value = _json("u" * 10_000_000)
+    ratings, (letter,) = parse(RawBatch("t-0-", [7], [value], MESSAGE))
+    assert ratings == []
+    assert letter.value == value
+    assert letter.reason == f"{len(value)} bytes, more than the 1048576 that a record may have"
+
+
+def test_the_limit_is_the_longest_that_is_read() -> None:
+    longest = GOOD.ljust(MAX_RECORD_BYTES)
+    batch = RawBatch("t-0-", [1, 2], [longest, longest + b" "], JSON)
+    ratings, dead = parse(batch)
+    assert [rating.origin for rating in ratings] == ["t-0-1"]
+    assert [letter.origin for letter in dead] == ["t-0-2"]
+    assert len(parse(batch, len(longest) + 1)[0]) == 2
+
+
+def test_what_could_not_be_read_is_a_dead_letter_of_the_stage_read() -> None:
+    batch = RawBatch("t-0-", [5, 6], [b"", None], None, failure="the rest is gone")
+    assert parse(batch) == (
+        [],
+        [
+            DeadLetter("t-0-5", "read", "the rest is gone", b""),
+            DeadLetter("t-0-6", "read", "the rest is gone", b""),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "record_format",
+    [
+        JSON,
+        MESSAGE,
+        RecordFormat("avro"),
+        DATUM,
+        CSV,
+        RecordFormat("delimited", MOVIELENS_TABS),
+        RecordFormat("delimited", MOVIELENS_COLONS),
+    ],
+    ids=lambda form: f"{form.kind}{form.columns.separator if form.columns else ''}",
+)
+@settings(deadline=None, max_examples=100)
+@given(values=st.lists(st.none() | st.binary() | st.just(GOOD), max_size=6))
+def test_no_value_makes_it_fail_and_none_vanishes(
+    record_format: RecordFormat, values: list[bytes | None]
+) -> None:
+    batch = RawBatch("t-0-", list(range(len(values))), values, record_format)
+    ratings, dead = parse(batch)
+    origins = [rating.origin for rating in ratings] + [letter.origin for letter in dead]
+    assert sorted(origins) == sorted(f"t-0-{n}" for n in range(len(values)))
+    assert all(letter.reason and letter.stage == "parse" for letter in dead)
+
+
+BATCHES = [
+    RawBatch("t-0-", [1, 2, 3], [_json("a"), b"[]", _json("b")], JSON, published=5.0),
+    RawBatch("t-1-", [1], [b"broken"], JSON, published=6.0),
+    RawBatch("u.data:", [1], [b"c\ti\t2\t1"], RecordFormat("delimited", MOVIELENS_TABS)),
+    RawBatch("u.data:", [2], [b""], None, failure="it broke off"),
+]
+EXPECTED = [
+    RatingBatch(
+        [Rating("a", "i", 3.0, 1.0, "t-0-1"), Rating("b", "i", 3.0, 1.0, "t-0-3")], published=5.0
+    ),
+    RatingBatch([Rating("c", "i", 2.0, 1.0, "u.data:1")]),
+]
+EXPECTED_DEAD = [
+    ("t-0-2", "parse", "a JSON list, expected an object", b"[]"),
+    ("t-1-1", "parse", "invalid JSON: ", b"broken"),
+    ("u.data:2", "read", "it broke off", b""),
+]
+
+
+def _without_details(letter: DeadLetter) -> tuple[str, str, str, bytes]:
+    reason = "invalid JSON: " if letter.reason.startswith("invalid JSON: ") else letter.reason
+    return letter.origin, letter.stage, reason, letter.value
+
+
+def test_batches_stay_batches_and_dead_letters_come_one_by_one() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        parsed = pipeline | beam.Create(BATCHES) | ParseRatings()
+        assert_that(parsed.ratings, equal_to(EXPECTED), label="Ratings")
+        dead = parsed.dead_letters | beam.Map(_without_details)
+        assert_that(dead, equal_to(EXPECTED_DEAD), label="Dead")
+    assert counts(pipeline.result) == {"read": 6, "dead": 3}
+
+
+def test_it_parses_a_stream() -> None:
+    stream = TestStream(coder=RawBatchCoder())
+    for second, batch in zip(itertools.count(10, 10), BATCHES, strict=False):
+        stream = stream.add_elements([batch]).advance_watermark_to(second)
+    with TestPipeline() as pipeline:
+        parsed = pipeline | stream.advance_watermark_to_infinity() | ParseRatings()
+        assert_that(parsed.ratings, equal_to(EXPECTED), label="Ratings")
+        dead = parsed.dead_letters | beam.Map(_without_details)
+        assert_that(dead, equal_to(EXPECTED_DEAD), label="Dead")
+
+
+def test_the_outputs_are_typed() -> None:
+    parsed = TestPipeline() | beam.Create(BATCHES) | ParseRatings()
+    assert parsed.ratings.element_type is RatingBatch
+    assert parsed.dead_letters.element_type is DeadLetter
+
+
+def test_dead_letters_cross_a_shuffle() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        parsed = pipeline | beam.Create(BATCHES[-1:]) | ParseRatings()
+        crossed = parsed.dead_letters | beam.Reshuffle() | beam.Map(tuple)
+        assert_that(crossed, equal_to([("u.data:2", "read", "it broke off", b"")]))
+
+
+def test_its_limit_reaches_the_workers() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        batch = RawBatch("t-0-", [1, 2], [GOOD, GOOD + b" "], JSON)
+        parsed = pipeline | beam.Create([batch]) | ParseRatings(max_record_bytes=len(GOOD))
+        assert_that(parsed.ratings | beam.FlatMap(_origins), equal_to(["t-0-1"]))
+
+
+def _origins(batch: RatingBatch) -> Iterable[str]:
+    return [rating.origin for rating in batch.ratings]
+
+
+def test_a_limit_below_one_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="max_record_bytes is 0, expected at least 1"):
+        ParseRatings(max_record_bytes=0)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import apache_beam as beam
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.util import assert_that, equal_to
+
+from tests.support import counts
+from transforms.elements import RatingBatch, RecommendationBatch
+from transforms.formats.records import Rating, Recommendation, ScoredItem
+from transforms.single import FromRatings, ToRecommendations
+
+RATINGS = [Rating("u", f"i{n}", 3.0, float(n), f"a:{n}") for n in range(3)]
+LISTS = [Recommendation("u", [ScoredItem("i", 0.5)] * n, float(n), f"a:{n}") for n in range(3)]
+
+
+def test_each_rating_is_a_batch_of_one_and_is_counted_as_read() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        batches = pipeline | beam.Create(RATINGS) | FromRatings()
+        assert batches.element_type is RatingBatch
+        assert_that(batches, equal_to([RatingBatch([rating]) for rating in RATINGS]))
+    assert counts(pipeline.result) == {"read": 3}
+
+
+def test_no_rating_of_a_stream_waits_for_another() -> None:
+    stream = TestStream().advance_watermark_to(0)
+    for second, rating in enumerate(RATINGS):
+        stream = stream.add_elements([rating]).advance_watermark_to(10 * second + 10)
+    with TestPipeline() as pipeline:
+        batches = (
+            pipeline | stream.advance_watermark_to_infinity() | FromRatings() | beam.Map(_with_time)
+        )
+        assert_that(batches, equal_to([(["a:0"], 0), (["a:1"], 10), (["a:2"], 20)]))
+
+
+def _with_time(
+    batch: RatingBatch, timestamp: beam.utils.timestamp.Timestamp = beam.DoFn.TimestampParam
+) -> tuple[list[str], float]:
+    return [rating.origin for rating in batch.ratings], float(timestamp)
+
+
+def test_batches_of_lists_are_unwrapped() -> None:
+    batches = [
+        RecommendationBatch(LISTS[:2]),
+        RecommendationBatch([]),
+        RecommendationBatch(LISTS[2:]),
+    ]
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        lists = pipeline | beam.Create(batches) | ToRecommendations()
+        assert lists.element_type is Recommendation
+        assert_that(lists, equal_to(LISTS))
+
+
+def test_unwrapped_lists_cross_a_shuffle() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        crossed = (
+            pipeline
+            | beam.Create([RecommendationBatch(LISTS)])
+            | ToRecommendations()
+            | beam.Reshuffle()
+            | beam.Map(lambda one: (one.user, [tuple(item) for item in one.items], one.origin))
+        )
+        expected = [("u", [tuple(item) for item in one.items], one.origin) for one in LISTS]
+        assert_that(crossed, equal_to(expected))
