@@ -66,12 +66,12 @@ def save(
         "arrays": name,
     }
     _write(_manifest_path(directory, cell), json.dumps(manifest, indent=1).encode())
-    pattern = FileSystems.join(directory, f"cell-{cell[0]}-{cell[1]}-*.safetensors")
-    keep = {name, before.arrays if before else name}
-    # Somebody may still be reading the last one; the ones before it have had their time.
-    old = [path for path in _matches(pattern) if not path.endswith(tuple(keep))]
-    if old:
-        FileSystems.delete(old)
+    if before and before.arrays != name:
+        # Somebody may still be reading the last one; the ones before it have had their time.
+        pattern = FileSystems.join(directory, f"cell-{cell[0]}-{cell[1]}-*.safetensors")
+        old = [p for p in _matches(pattern) if not p.endswith((name, before.arrays))]
+        if old:
+            FileSystems.delete(old)
 
 
 def load(directory: str, cell: tuple[int, int], spec: RecommenderSpec) -> tuple[Recommender, int]:
