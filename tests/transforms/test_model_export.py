@@ -6,6 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream
 
 from tests.support import RUNNERS, movielens_like, same_arrays
 from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
@@ -97,7 +98,7 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
 def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
     export = ModelExport(str(tmp_path), seconds=0.0)
     ratings = movielens_like(60)
-    stream = beam.testing.test_stream.TestStream()
+    stream = TestStream()
     for at in range(0, 60, 20):
         stream.advance_watermark_to(at).add_elements([RatingBatch(ratings[at : at + 20])])
     pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
