@@ -103,11 +103,11 @@ def _send(arguments: argparse.Namespace) -> int:
             pending.append(client.send(topic, encode(rating), rating.user.encode()))
             sent += 1
             if len(pending) >= _IN_FLIGHT:
-                require_acknowledged(pending, topic)
+                require_acknowledged(client, pending, topic)
                 pending.clear()
-        require_acknowledged(pending, topic)
+        require_acknowledged(client, pending, topic)
     except KeyboardInterrupt:
-        require_acknowledged(pending, topic)
+        require_acknowledged(client, pending, topic)
     finally:
         client.close()
     for letter in skipped[:_SHOWN]:

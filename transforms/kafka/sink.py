@@ -136,13 +136,15 @@ class _SendDoFn(beam.DoFn):
 
     def finish_bundle(self) -> None:
         sent, self._sent = self._sent, []
-        require_acknowledged(sent, self._topic)
+        if sent:
+            require_acknowledged(shared_producer(self._settings), sent, self._topic)
 
 
-def require_acknowledged(sent: Iterable[Any], topic: str) -> None:
+def require_acknowledged(client: Any, sent: Iterable[Any], topic: str) -> None:
     """Waits until the broker has everything.
 
     Args:
+        client: The producer.
         sent: What the producer's `send` returned.
         topic: Where it was sent, for the error.
 
@@ -150,8 +152,10 @@ def require_acknowledged(sent: Iterable[Any], topic: str) -> None:
         DeliveryError: Something was refused, or not acknowledged in eleven minutes.
     """
     try:
+        # Sends at once what would linger for company.
+        client.flush(timeout=_ACKNOWLEDGED_SECONDS)
         for future in sent:
-            future.get(timeout=_ACKNOWLEDGED_SECONDS)
+            future.get(timeout=0)
     except KafkaError as e:
         msg = f"topic {topic!r} did not take a record: {e}"
         raise DeliveryError(msg) from e

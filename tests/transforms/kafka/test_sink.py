@@ -85,9 +85,10 @@ def test_dead_letters_keep_what_a_broker_takes(topics: Topics) -> None:
 
 def test_what_the_broker_refuses_fails_the_bundle(topics: Topics) -> None:
     topic = topics.create()
-    sent = [shared_producer(topics.settings).send(topic, b"x" * 30_000_000)]
+    client = shared_producer(topics.settings)
+    sent = [client.send(topic, b"x" * 30_000_000)]
     with pytest.raises(DeliveryError, match=topic):
-        require_acknowledged(sent, topic)
+        require_acknowledged(client, sent, topic)
 
 
 def test_an_unknown_format_is_refused(topics: Topics) -> None:
