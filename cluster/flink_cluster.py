@@ -1,0 +1,364 @@
+"""A standalone Flink cluster for Beam: `python -m cluster.flink_cluster` runs one until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cluster.broker import free_port
+from cluster.flink_jars import FLINK_VERSION, flink_jars
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_UP_SECONDS: Final = 90
+_ENTRYPOINT: Final = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+_TASK_MANAGER: Final = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_ZOOKEEPER: Final = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
+_WORKER_POOL: Final = "apache_beam.runners.worker.worker_pool_main"
+
+# Flink's start scripts, which are not on Maven, open these packages and compute the memory.
+_OPENS: Final = tuple(
+    f"--add-opens=java.base/{package}=ALL-UNNAMED"
+    for package in (
+        "java.lang",
+        "java.lang.reflect",
+        "java.net",
+        "java.nio",
+        "java.text",
+        "java.time",
+        "java.util",
+        "java.util.concurrent",
+        "java.util.concurrent.atomic",
+        "java.util.concurrent.locks",
+        "sun.net.util",
+        "sun.nio.ch",
+    )
+)
+_MEMORY: Final[Mapping[str, str]] = {
+    "jobmanager.memory.heap.size": "384m",
+    "taskmanager.cpu.cores": "1",
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.task.heap.size": "384m",
+    "taskmanager.memory.framework.off-heap.size": "128m",
+    "taskmanager.memory.task.off-heap.size": "128m",
+    "taskmanager.memory.network.min": "64m",
+    "taskmanager.memory.network.max": "64m",
+    "taskmanager.memory.managed.size": "128m",
+    "taskmanager.memory.jvm-metaspace.size": "384m",
+    "taskmanager.memory.jvm-overhead.min": "128m",
+    "taskmanager.memory.jvm-overhead.max": "128m",
+}
+_JOB_MANAGER_JVM: Final = ("-Xmx384m", "-XX:MaxMetaspaceSize=384m")
+_TASK_MANAGER_JVM: Final = (
+    "-Xmx512m",
+    "-XX:MaxDirectMemorySize=320m",
+    "-XX:MaxMetaspaceSize=384m",
+)
+_LOG4J: Final = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = out
+appender.out.name = out
+appender.out.type = CONSOLE
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{HH:mm:ss,SSS} %-5p %-40c{1} - %m%n
+"""
+
+
+class FlinkCluster:
+    """A JobManager, TaskManagers and Beam's Python worker pool, each a process of its own.
+
+    The JobManager's recovery is on: ZooKeeper, which Flink's jars contain, knows the leader,
+    and `folder` keeps jobs and checkpoints, so after `kill_job_manager` and
+    `start_job_manager` the jobs go on from their last checkpoint.
+
+    A job names one address for its SDK workers, which each TaskManager takes for its own
+    machine's. Here all are on one machine, so one pool serves all TaskManagers; it starts a
+    worker process for each of them.
+
+    Args:
+        folder: Where configuration, logs, checkpoints and all other files go.
+        task_managers: How many to start.
+        slots: Of each TaskManager; a job of parallelism N needs N.
+        port: Of the REST API and the web UI; a free one if it is 0.
+        properties: Further lines of Flink's configuration, which win over those made here.
+
+    Attributes:
+        address: What `--flink_master` takes, and where the web UI is.
+        environment_config: What `--environment_config` takes.
+        job_server_jar: What `--flink_job_server_jar` takes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        task_managers: int = 2,
+        slots: int = 1,
+        port: int = 0,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.port = port or free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._pool_port = free_port()
+        self.environment_config = f"127.0.0.1:{self._pool_port}"
+        self._jars, self.job_server_jar = flink_jars()
+        self._count = task_managers
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._task_managers: list[str] = []
+        self._zookeeper_port = free_port()
+        self._configure(slots, properties or {})
+
+    def _configure(self, slots: int, properties: Mapping[str, str]) -> None:
+        lines = {
+            "jobmanager.rpc.address": "127.0.0.1",
+            "jobmanager.bind-host": "127.0.0.1",
+            "jobmanager.rpc.port": str(free_port()),
+            "rest.address": "127.0.0.1",
+            "rest.bind-address": "127.0.0.1",
+            "rest.port": str(self.port),
+            "taskmanager.host": "127.0.0.1",
+            "taskmanager.bind-host": "127.0.0.1",
+            "taskmanager.numberOfTaskSlots": str(slots),
+            "cluster.evenly-spread-out-slots": "true",
+            **_MEMORY,
+            "high-availability.type": "zookeeper",
+            "high-availability.zookeeper.quorum": f"127.0.0.1:{self._zookeeper_port}",
+            "high-availability.zookeeper.client.session-timeout": "8000",
+            "high-availability.zookeeper.client.tolerate-suspended-connections": "true",
+            "high-availability.storageDir": (self.folder / "recovery").as_uri(),
+            "state.backend.type": "rocksdb",
+            "state.backend.incremental": "true",
+            "state.backend.rocksdb.options-factory": "flursbeam.SmallManifest",
+            "state.checkpoints.dir": (self.folder / "checkpoints").as_uri(),
+            # A checkpoint may still build on the one before the last, which must not be gone.
+            "state.checkpoints.num-retained": "3",
+            "state.savepoints.dir": (self.folder / "savepoints").as_uri(),
+            "io.tmp.dirs": str(self.folder / "tmp"),
+            "web.upload.dir": str(self.folder / "upload"),
+            # A dead TaskManager is noticed in seconds, a slow one is not taken for dead.
+            "heartbeat.interval": "2000",
+            "heartbeat.timeout": "30000",
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": "1000",
+            "restart-strategy.fixed-delay.delay": "1s",
+            **properties,
+        }
+        for name in ("", "bin", "tmp", "upload", "zookeeper"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._write("config.yaml", "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items()))
+        self._write("log4j.properties", _LOG4J)
+        zookeeper = {
+            "dataDir": self.folder / "zookeeper",
+            "clientPort": self._zookeeper_port,
+            "clientPortAddress": "127.0.0.1",
+            "admin.enableServer": "false",
+            "tickTime": 2000,
+        }
+        self._write("zookeeper.cfg", "".join(f"{k}={v}\n" for k, v in zookeeper.items()))
+        # The pool starts a program of this name for each worker.
+        python = self._write("bin/python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+
+    def start(self) -> None:
+        """Starts everything, and returns when all TaskManagers have registered.
+
+        Raises:
+            RuntimeError: It does not come up; the text has the end of a log.
+        """
+        zookeeper = ("--zkConfigFile", "zookeeper.cfg", "--peerId", "1")
+        self._java("zookeeper", ("-Xmx64m",), _ZOOKEEPER, *zookeeper)
+        self._start_worker_pool()
+        self.start_job_manager()
+        for _ in range(self._count):
+            self.start_task_manager()
+        try:
+            self.wait_for_task_managers(self._count)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends every process; the files stay."""
+        for name in list(self._processes):
+            self._end(name)
+        self._task_managers.clear()
+
+    def start_job_manager(self) -> None:
+        """Starts the JobManager, which takes up the jobs that the last one had."""
+        self._java("jobmanager", _JOB_MANAGER_JVM, _ENTRYPOINT, "--configDir", ".")
+
+    def kill_job_manager(self) -> None:
+        """Ends the JobManager at once, as a crash does."""
+        self._end("jobmanager")
+
+    def start_task_manager(self) -> None:
+        """Starts one more TaskManager."""
+        number = len(self._task_managers)
+        name = f"taskmanager-{number}"
+        self._task_managers.append(name)
+        self._java(name, _TASK_MANAGER_JVM, _TASK_MANAGER, "--configDir", ".")
+
+    def kill_task_manager(self, number: int) -> None:
+        """Ends a TaskManager at once, as a crash does; its SDK workers go when they notice.
+
+        Args:
+            number: Counted from 0 in the order of their start, dead ones included.
+        """
+        self._end(self._task_managers[number])
+
+    def kill_sdk_workers(self) -> None:
+        """Ends all Python workers at once, as a crash does; the pool stays."""
+        pool = self._processes["workers"]
+        found = subprocess.run(
+            ["pgrep", "-P", str(pool.pid)], stdout=subprocess.PIPE, text=True, check=False
+        )
+        for pid in found.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+    def wait_for_task_managers(self, count: int) -> None:
+        """Returns when so many are registered.
+
+        Raises:
+            RuntimeError: They are not, after a minute and a half.
+        """
+        self._wait_until(
+            lambda: len(self.get("/taskmanagers")["taskmanagers"]) >= count,
+            f"{count} TaskManager(s)",
+        )
+
+    def get(self, path: str) -> Any:
+        """Returns what the REST API answers.
+
+        Args:
+            path: Such as `/jobs/overview`.
+
+        Raises:
+            OSError: The JobManager does not answer.
+        """
+        return self._ask(urllib.request.Request(f"http://{self.address}{path}"))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Returns what the REST API answers to a JSON document.
+
+        Raises:
+            OSError: The JobManager does not answer, or refuses.
+        """
+        headers = {"Content-Type": "application/json"}
+        data = json.dumps(body).encode()
+        return self._ask(urllib.request.Request(f"http://{self.address}{path}", data, headers))
+
+    def flags(self) -> list[str]:
+        """Returns what a pipeline's command line needs to run here."""
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master={self.address}",
+            f"--flink_version={FLINK_VERSION}",
+            f"--flink_job_server_jar={self.job_server_jar}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={self.environment_config}",
+        ]
+
+    def _ask(self, request: urllib.request.Request) -> Any:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def _start_worker_pool(self) -> None:
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+        command = [sys.executable, "-m", _WORKER_POOL, f"--service_port={self._pool_port}"]
+        # Where the project is not installed, workers find it in the working folder.
+        self._run("workers", command, _ROOT, {**os.environ, "PATH": path})
+
+    def _java(self, name: str, jvm: Sequence[str], main: str, *arguments: str) -> None:
+        log = f"-Dlog4j.configurationFile={self.folder / 'log4j.properties'}"
+        classes = ["-cp", f"{self._jars}/*", main, *arguments]
+        self._run(name, ["java", *jvm, *_OPENS, log, *classes], self.folder)
+
+    def _run(
+        self, name: str, command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        with self._log(name).open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name, None)
+        if process:
+            # The pool's workers are in its group.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=60)
+
+    def _wait_until(self, reached: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _UP_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if reached():
+                    return
+            for name, process in self._processes.items():
+                if process.poll() is not None:
+                    msg = f"{name} ended:\n{self._log(name).read_text()[-2000:]}"
+                    raise RuntimeError(msg)
+            time.sleep(0.2)
+        msg = f"no {what} in time:\n{self._log('jobmanager').read_text()[-2000:]}"
+        raise RuntimeError(msg)
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a cluster until Ctrl-C; its files go with it."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.flink_cluster", description=__doc__)
+    parser.add_argument("--port", type=int, default=8081, help="of the web UI (default: 8081)")
+    parser.add_argument("--task_managers", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=1)
+    given = parser.parse_args(argv)
+    folder = Path(tempfile.mkdtemp(prefix="flurs-beam-flink-"))
+    cluster = FlinkCluster(folder, given.task_managers, given.slots, given.port)
+    try:
+        cluster.start()
+        print(f"Flink's web UI: http://{cluster.address}", f"logs: {folder}", sep="\n")
+        print("to submit:", shlex.join(cluster.flags()), flush=True)
+        print("Ctrl-C ends it and drops its files", flush=True)
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    # A block instead would be inherited by workers, which are ended by SIGTERM.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main(sys.argv[1:]))
