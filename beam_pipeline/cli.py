@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Final
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import DebugOptions
 from rich.console import Console
 
@@ -76,20 +77,45 @@ def _run(settings: Settings, folder: Path) -> int:
         start_file(output.dead_letters)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     start = time.monotonic()
-    with _StoppingInOrder(settings.runs_here) as stopping:
-        result = pipeline.run()
-        # Prism's job server takes SIGINT for itself when it starts.
-        stopping.listen()
-        state = result.wait_until_finish()
-    seconds = time.monotonic() - start
-    if state not in {beam.runners.runner.PipelineState.DONE, None}:
-        _say(f"error: the job ended as {state}")
+    result = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
+    if result is None:
         return EXIT_FAILED
+    seconds = time.monotonic() - start
     if shown:
         with shown.open("rb") as lines:
             print_lists(last_lists(lines), Console())
     _finish(result.metrics(), seconds, output.summary)
     return 0
+
+
+def _here(pipeline: beam.Pipeline) -> Any:
+    """Runs the pipeline in this process; returns its result."""
+    with _StoppingInOrder() as stopping:
+        result = pipeline.run()
+        # Prism's job server takes SIGINT for itself when it starts.
+        stopping.listen()
+        result.wait_until_finish()
+    return result
+
+
+def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
+    """Submits the pipeline and waits for its end; returns its result, None if it failed."""
+    if settings.flink_defaults:
+        _say(f"on Flink, unless you say otherwise: {' '.join(settings.flink_defaults)}")
+    # Beam ends the job server, a process of its own, on KeyboardInterrupt only.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except KeyboardInterrupt:
+        _say(
+            "left; a job that was submitted goes on until it is cancelled there"
+        )
+        return None
+    except (RuntimeError, grpc.RpcError) as e:
+        _say(f"error: {_one_line(e)}")
+        return None
+    return result
 
 
 def _finish(metrics: Any, seconds: float, summary_path: str | None) -> None:
@@ -114,8 +140,9 @@ def _avoid_prism_splits(settings: Settings) -> None:
 class _StoppingInOrder:
     """Lets the first Ctrl-C or SIGTERM end the sources, so that what was read is finished."""
 
-    def __init__(self, runs_here: bool) -> None:
-        self._signals = (signal.SIGINT, signal.SIGTERM) if runs_here else ()
+    _signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
         self._before = {which: signal.getsignal(which) for which in self._signals}
 
     def listen(self) -> None:

@@ -177,7 +177,37 @@ class ScaleOptions(PipelineOptions):
         )
 
 
-_OURS: Final = (InputOptions, KafkaOptions, ModelOptions, OutputOptions, ScaleOptions)
+class FlinkOptions(PipelineOptions):
+    """Options of Beam's Flink runner that only its job server declares, with our defaults."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("Flink")
+        for name, text in _FLINK_HELP.items():
+            group.add_argument(
+                f"--{name}",
+                type=int,
+                metavar="N",
+                help=f"{text} (default on Flink: {_FLINK_DEFAULTS[name]})",
+            )
+
+
+_FLINK_HELP: Final = {
+    "checkpointing_interval": "milliseconds between two checkpoints",
+    "min_pause_between_checkpoints": "milliseconds from one's end to the next",
+    "checkpoint_timeout_millis": "milliseconds after which one is given up",
+    "max_bundle_time_mills": "milliseconds that a bundle may take: lists leave at its end",
+}
+_FLINK_DEFAULTS: Final = {
+    "checkpointing_interval": 10_000,
+    "min_pause_between_checkpoints": 500,
+    "checkpoint_timeout_millis": 60_000,
+    "max_bundle_time_mills": 100,
+    "max_parallelism": 128,
+}
+
+
+_OURS: Final = (InputOptions, KafkaOptions, ModelOptions, OutputOptions, ScaleOptions, FlinkOptions)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -224,6 +254,8 @@ class Settings:
         output: Local path or `-`; empty if lists go to a topic.
         output_topic: Topic; empty if lists go to a file.
         sample: Whether the bundled sample is the input.
+        spec: What recommenders are made from.
+        flink_defaults: Flags that were added because the runner is Flink.
         beam: All options, ours and Beam's.
     """
 
@@ -234,6 +266,7 @@ class Settings:
     output_topic: str
     sample: bool
     spec: RecommenderSpec
+    flink_defaults: tuple[str, ...]
     beam: PipelineOptions
 
     @property
@@ -263,7 +296,8 @@ def parse(argv: Sequence[str]) -> Settings:
     if unknown and is_local(known.runner):
         # Other runners have options that only their job server knows.
         raise UsageError(_unknown(unknown[0]))
-    beam = PipelineOptions(list(argv))
+    defaults = _flink_defaults(known, argv)
+    beam = PipelineOptions([*argv, *defaults])
     _check_input(known)
     _check_output(known)
     return Settings(
@@ -274,8 +308,21 @@ def parse(argv: Sequence[str]) -> Settings:
         output_topic=known.output_topic or "",
         sample=not (known.input or known.input_topic),
         spec=_spec(known),
+        flink_defaults=defaults,
         beam=beam,
     )
+
+
+def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str, ...]:
+    """Returns the flags that make the pipeline right on Flink and that the user did not give."""
+    if not (known.runner or "").endswith("FlinkRunner"):
+        return ()
+    wanted = {"streaming": "", **{name: f"={value}" for name, value in _FLINK_DEFAULTS.items()}}
+    if known.stop_at_end or not known.input_topic:
+        # Flink would keep a job whose sources have ended.
+        wanted["shutdown_sources_after_idle_ms"] = "=0"
+    given = {argument.split("=")[0] for argument in argv}
+    return tuple(f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given)
 
 
 def our_flags() -> list[str]:
@@ -325,6 +372,9 @@ def _check_output(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if not (known.output or known.output_topic or is_local(known.runner)):
         msg = f"say where {known.runner} is to write the lists: --output_topic or --output"
+        raise UsageError(msg)
+    if known.output == STDOUT and not is_local(known.runner):
+        msg = "--output - prints where the workers are; name a file or an --output_topic"
         raise UsageError(msg)
     if known.output == STDOUT and known.output_format != "json":
         msg = "--output - prints json only"

@@ -14,6 +14,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 import apache_beam as beam
 import fastavro
+from apache_beam.coders import Coder, registry
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
@@ -36,6 +37,7 @@ from transforms.resumable_read import (
 )
 
 BATCH_RECORDS: Final = 1000
+_VERSION: Final = 1
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -55,6 +57,29 @@ class Files(NamedTuple):
     input_format: str
     order_by_time: bool
     positions: PositionRange = PositionRange(0)
+
+
+class FilesCoder(Coder):
+    """A JSON document with a version: what savepoints hold, so it must not change."""
+
+    def encode(self, value: Files) -> bytes:
+        """Returns the files as bytes."""
+        *fields, positions = value
+        # The standard library's writer, as a path may be bytes that are not UTF-8.
+        return json.dumps([_VERSION, *fields, *positions]).encode("ascii")
+
+    def decode(self, encoded: bytes) -> Files:
+        """Returns the files that `encode` wrote."""
+        _, paths, names, input_format, order_by_time, start, stop = json.loads(encoded)
+        positions = PositionRange(start, stop)
+        return Files(tuple(paths), tuple(names), input_format, order_by_time, positions)
+
+    def is_deterministic(self) -> bool:
+        """Equal files have equal bytes."""
+        return True
+
+
+registry.register_coder(Files, FilesCoder)
 
 
 def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

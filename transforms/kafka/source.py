@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
+import orjson
+from apache_beam.coders import Coder, registry
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
@@ -27,28 +29,41 @@ from transforms.resumable_read import (
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000
 _IDLE_LAG_SECONDS: Final = 1.0
+_VERSION: Final = 1
 
 
 class KafkaPartition(NamedTuple):
-    """One partition to be read.
+    """One partition to be read. A savepoint holds it, so brokers and passwords are not in it.
 
     Attributes:
-        settings: Of the brokers.
         topic: The topic's name.
         partition: The partition's number.
-        group: Whose offsets are committed; None for nobody's.
-        record_format: How the values are to be decoded.
         positions: Which offsets.
-        idle_seconds: How long a call waits at the end of the partition.
     """
 
-    settings: KafkaSettings
     topic: str
     partition: int
-    group: str | None
-    record_format: RecordFormat
     positions: PositionRange
-    idle_seconds: float
+
+
+class KafkaPartitionCoder(Coder):
+    """A JSON document with a version: what savepoints hold, so it must not change."""
+
+    def encode(self, value: KafkaPartition) -> bytes:
+        """Returns the partition as bytes."""
+        return orjson.dumps([_VERSION, value.topic, value.partition, *value.positions])
+
+    def decode(self, encoded: bytes) -> KafkaPartition:
+        """Returns the partition that `encode` wrote."""
+        _, topic, partition, start, stop = orjson.loads(encoded)
+        return KafkaPartition(topic, partition, PositionRange(start, stop))
+
+    def is_deterministic(self) -> bool:
+        """Equal partitions have equal bytes."""
+        return True
+
+
+registry.register_coder(KafkaPartition, KafkaPartitionCoder)
 
 
 @dataclass
@@ -103,7 +118,7 @@ class ReadRatingsFromKafka(beam.PTransform):
         Raises:
             KafkaSetupError: The broker can not be reached, or the topic is missing.
         """
-        do_fn = _ReadToEndDoFn() if self.stop_at_end else _ReadForEverDoFn()
+        do_fn = (_ReadToEndDoFn if self.stop_at_end else _ReadForEverDoFn)(self)
         return (
             root
             | "Partitions" >> beam.Create(self.partitions())
@@ -129,16 +144,12 @@ class ReadRatingsFromKafka(beam.PTransform):
             client.close()
         return [
             KafkaPartition(
-                self.settings,
                 partition.topic,
                 partition.partition,
-                self.group,
-                self.record_format,
                 PositionRange(
                     start[partition],
                     max(start[partition], end[partition]) if self.stop_at_end else END,
                 ),
-                self.idle_seconds,
             )
             for partition in found
         ]
@@ -147,10 +158,11 @@ class ReadRatingsFromKafka(beam.PTransform):
 class PartitionReader:
     """Reads one partition through the process's shared consumer."""
 
-    def __init__(self, element: KafkaPartition) -> None:
+    def __init__(self, source: ReadRatingsFromKafka, element: KafkaPartition) -> None:
         self._element = element
+        self._record_format = source.record_format
         self._partition = TopicPartition(element.topic, element.partition)
-        self._consumer = shared_consumer(element.settings, element.group)
+        self._consumer = shared_consumer(source.settings, source.group)
         self._read_to = 0
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
@@ -172,7 +184,7 @@ class PartitionReader:
         records = fetched.records
         if records and records[-1].offset >= stop:
             records = [record for record in records if record.offset < stop]
-        record_format = self._element.record_format
+        record_format = self._record_format
         if not records:
             # Only at the end is it known that nothing older is on its way.
             now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
@@ -198,26 +210,33 @@ class PartitionReader:
         self._consumer.commit(self._partition, self._read_to if last else start, final=last)
 
 
-def _read(element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any) -> Iterator[Any]:
-    reader = PartitionReader(element)
-    start = tracker.current_restriction().start
-    limits = Limits(idle_seconds=element.idle_seconds)
-    for batch, timestamp in read_in_bounds(reader, tracker, watermark, limits):
-        yield beam.window.TimestampedValue(batch, timestamp)
-    if element.group:
-        # After a deferral, what is left to this call ends where it stopped reading.
-        end = tracker.current_restriction().stop
-        finalizer.register(lambda: reader.commit(start, end))
-    else:
-        # Prism fails a bundle that may register a callback and does not.
-        finalizer.register(_nothing)
+class _ReadDoFn(beam.DoFn):
+    def __init__(self, source: ReadRatingsFromKafka) -> None:
+        self._source = source
+
+    def read(
+        self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
+    ) -> Iterator[Any]:
+        """What both DoFns below do with a partition."""
+        reader = PartitionReader(self._source, element)
+        start = tracker.current_restriction().start
+        limits = Limits(idle_seconds=self._source.idle_seconds)
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, limits):
+            yield beam.window.TimestampedValue(batch, timestamp)
+        if self._source.group:
+            # After a deferral, what is left to this call ends where it stopped reading.
+            end = tracker.current_restriction().stop
+            finalizer.register(lambda: reader.commit(start, end))
+        else:
+            # Prism fails a bundle that may register a callback and does not.
+            finalizer.register(_nothing)
 
 
 def _nothing() -> None:
     pass
 
 
-class _ReadToEndDoFn(beam.DoFn):
+class _ReadToEndDoFn(_ReadDoFn):
     # Beam passes the tracker twice unless the finalizer stands before it.
     def process(
         self,
@@ -228,10 +247,10 @@ class _ReadToEndDoFn(beam.DoFn):
             ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[Any]:
-        yield from _read(element, finalizer, tracker, watermark)
+        yield from self.read(element, finalizer, tracker, watermark)
 
 
-class _ReadForEverDoFn(beam.DoFn):
+class _ReadForEverDoFn(_ReadDoFn):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
@@ -242,4 +261,4 @@ class _ReadForEverDoFn(beam.DoFn):
             ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[Any]:
-        yield from _read(element, finalizer, tracker, watermark)
+        yield from self.read(element, finalizer, tracker, watermark)

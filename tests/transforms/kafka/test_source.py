@@ -7,6 +7,7 @@ import time
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import registry
 from apache_beam.options.pipeline_options import PipelineOptions
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -16,8 +17,12 @@ from transforms.elements import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
 from transforms.kafka.client import consumer
 from transforms.kafka.shared_consumer import SharedConsumer
-from transforms.kafka.source import ReadRatingsFromKafka
-from transforms.resumable_read import END
+from transforms.kafka.source import (
+    KafkaPartition,
+    KafkaPartitionCoder,
+    ReadRatingsFromKafka,
+)
+from transforms.resumable_read import END, PositionRange
 
 
 def values(count: int, start: int = 0) -> list[bytes]:
@@ -261,3 +266,11 @@ def test_formats_of_files_are_refused(topics: Topics) -> None:
 def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> None:
     with pytest.raises(KafkaSetupError, match="does not exist"):
         beam.Pipeline() | ReadRatingsFromKafka(topics.settings, "not-there")
+
+
+def test_the_bytes_of_a_partition_never_change_and_hold_no_secret() -> None:
+    partition = KafkaPartition("ratings", 3, PositionRange(5, END))
+    encoded = KafkaPartitionCoder().encode(partition)
+    assert encoded == b'[1,"ratings",3,5,9223372036854775807]'
+    assert KafkaPartitionCoder().decode(encoded) == partition
+    assert isinstance(registry.get_coder(KafkaPartition), KafkaPartitionCoder)
