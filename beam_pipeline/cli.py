@@ -108,9 +108,7 @@ def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
         result = pipeline.run()
         result.wait_until_finish()
     except KeyboardInterrupt:
-        _say(
-            "left; a job that was submitted goes on until it is cancelled there"
-        )
+        _say("left; a job that was submitted goes on until it is cancelled there")
         return None
     except (RuntimeError, grpc.RpcError) as e:
         _say(f"error: {_one_line(e)}")

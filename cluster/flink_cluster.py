@@ -209,7 +209,8 @@ class FlinkCluster:
         number = len(self._task_managers)
         name = f"taskmanager-{number}"
         self._task_managers.append(name)
-        self._java(name, _TASK_MANAGER_JVM, _TASK_MANAGER, "--configDir", ".")
+        resource = f"-Dtaskmanager.resource-id={name}"
+        self._java(name, _TASK_MANAGER_JVM, _TASK_MANAGER, "--configDir", ".", resource)
 
     def kill_task_manager(self, number: int) -> None:
         """Ends a TaskManager at once, as a crash does; its SDK workers go when they notice.
@@ -228,6 +229,16 @@ class FlinkCluster:
         for pid in found.stdout.split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+    def task_manager_of(self, job: str) -> int:
+        """Returns the number of the TaskManager that runs a job's last step, for a kill.
+
+        Raises:
+            OSError: The JobManager does not answer, or knows no such job.
+        """
+        vertex = self.get(f"/jobs/{job}")["vertices"][-1]["id"]
+        found = self.get(f"/jobs/{job}/vertices/{vertex}/taskmanagers")["taskmanagers"]
+        return self._task_managers.index(found[0]["taskmanager-id"])
 
     def wait_for_task_managers(self, count: int) -> None:
         """Returns when so many are registered.
@@ -260,6 +271,15 @@ class FlinkCluster:
         headers = {"Content-Type": "application/json"}
         data = json.dumps(body).encode()
         return self._ask(urllib.request.Request(f"http://{self.address}{path}", data, headers))
+
+    def cancel(self, job: str) -> None:
+        """Cancels a job.
+
+        Raises:
+            OSError: The JobManager does not answer, or knows no such job.
+        """
+        address = f"http://{self.address}/jobs/{job}"
+        self._ask(urllib.request.Request(address, method="PATCH"))
 
     def flags(self) -> list[str]:
         """Returns what a pipeline's command line needs to run here."""

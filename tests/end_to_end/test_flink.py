@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.flink_cluster import FlinkCluster
+from tests.support import (
+    Topics,
+    command,
+    environment,
+    movielens_like,
+    run,
+    same_arrays,
+    wait_until,
+)
+from transforms.formats.records import Rating
+from transforms.key import by_cell
+from transforms.model_export import cells, load
+from transforms.recommenders.registry import RecommenderSpec
+
+pytestmark = pytest.mark.timeout(400)
+
+SPEC = RecommenderSpec("mf", {"k": 10}, seed=3)
+CHECKPOINTS = ("--checkpointing_interval=1500",)
+
+
+@pytest.fixture(scope="module")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    cluster = FlinkCluster(tmp_path_factory.mktemp("flink"), task_managers=2)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+def arguments(flink: FlinkCluster, topics: Topics, rated: str, lists: str) -> list[str]:
+    return [
+        *flink.flags(),
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--k=10", "--seed=3"),
+        *CHECKPOINTS,
+    ]
+
+
+@contextlib.contextmanager
+def submitted(log: Path, *flags: object) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command(flags), stdout=file, stderr=subprocess.STDOUT, env=environment()
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(timeout=60)
+
+
+def running_job(flink: FlinkCluster) -> str:
+    """The id of the one job that runs, once it does."""
+    found: list[str] = []
+
+    def is_there() -> bool:
+        with contextlib.suppress(OSError):
+            jobs = flink.get("/jobs/overview")["jobs"]
+            found[:] = [job["jid"] for job in jobs if job["state"] == "RUNNING"]
+        return bool(found)
+
+    wait_until(is_there, seconds=90)
+    return found[0]
+
+
+def checkpoints(flink: FlinkCluster, job: str, kind: str) -> int:
+    """How many checkpoints were `completed` or `restored`."""
+    with contextlib.suppress(OSError):
+        return int(flink.get(f"/jobs/{job}/checkpoints")["counts"][kind])
+    return 0
+
+
+def cancel(flink: FlinkCluster, job: str) -> None:
+    flink.cancel(job)
+    wait_until(lambda: flink.get(f"/jobs/{job}")["state"] == "CANCELED")
+
+
+def export_by_one_more(topics: Topics, rated: str, models: Path, learned_so_far: int) -> None:
+    """Makes the job export what it has learned, which it does before it learns the next."""
+    topics.send_ratings(rated, [Rating("the", "end", 5.0, 0.0)])
+    wait_until(
+        lambda: [cell.sequence for cell in cells(str(models))] == [learned_so_far], seconds=60
+    )
+
+
+def learned(ratings: list[Rating]) -> dict[str, Any]:
+    recommender = SPEC.build()
+    for rating in ratings:
+        recommender.update(rating)
+    return recommender.state_dict()
+
+
+def origins(topics: Topics, lists: str) -> list[str]:
+    return [one["origin"] for one in topics.read_json(lists)]
+
+
+def test_whatever_is_killed_each_positive_is_learned_once(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = movielens_like(24_000, users=300, items=400)
+    rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
+    flags = [*arguments(flink, topics, rated, lists), f"--export_model={models}"]
+    flags.append("--export_seconds=0")
+    parts = [ratings[at : at + 6000] for at in range(0, 24_000, 6000)]
+    topics.send_ratings(rated, parts[0])
+    with submitted(tmp_path / "log", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) > 1000, seconds=90)
+        wait_until(lambda: checkpoints(flink, job, "completed") > 0)
+
+        def goes_on(restored: int) -> None:
+            """Waits for the recovery, and for a checkpoint after it: then all parts run."""
+            wait_until(lambda: checkpoints(flink, job, "restored") == restored, seconds=90)
+            completed = checkpoints(flink, job, "completed")
+            wait_until(lambda: checkpoints(flink, job, "completed") > completed, seconds=90)
+
+        def kill_task_manager() -> None:
+            flink.kill_task_manager(flink.task_manager_of(job))
+            flink.start_task_manager()
+            goes_on(restored=1)
+
+        def kill_sdk_workers() -> None:
+            flink.kill_sdk_workers()
+            goes_on(restored=2)
+
+        def kill_job_manager() -> None:
+            flink.kill_job_manager()
+            flink.start_job_manager()
+            goes_on(restored=1)
+            assert running_job(flink) == job
+
+        kills = (kill_task_manager, kill_sdk_workers, kill_job_manager)
+        for kill, part in zip(kills, parts[1:], strict=True):
+            topics.send_ratings(rated, part[:3000])
+            kill()
+            topics.send_ratings(rated, part[3000:])
+        expected = {f"{rated}-0-{at}" for at, r in enumerate(ratings) if r.rating >= 3}
+        wait_until(lambda: topics.count(lists) >= len(expected), seconds=90)
+        wait_until(lambda: set(origins(topics, lists)) == expected, seconds=90)
+        positives = [rating for rating in ratings if rating.rating >= 3]
+        export_by_one_more(topics, rated, models, len(positives))
+        cancel(flink, job)
+    loaded, _ = load(str(models), (0, 0), SPEC)
+    assert same_arrays(loaded.state_dict(), learned(positives))
+
+
+def test_partitions_and_cells_on_two_slots_to_the_end(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = movielens_like(8000, users=300, items=400)
+    rated, lists = topics.create(partitions=2), topics.create()
+    models = tmp_path / "models"
+    topics.send_ratings(rated, ratings[:5000], partition=0)
+    topics.send_ratings(rated, ratings[5000:], partition=1)
+    done = run(
+        *arguments(flink, topics, rated, lists),
+        *("--stop_at_end", "--parallelism=2", "--user_blocks=4", f"--export_model={models}"),
+        timeout=180,
+    )
+    assert done.code == 0, done.err
+    positives = [rating for rating in ratings if rating.rating >= 3]
+    summary = done.summary
+    assert summary["read"] == 8000
+    assert summary["positives"] == len(positives)
+    assert summary["users"] == len({rating.user for rating in positives})
+    assert len(set(origins(topics, lists))) == len(positives)
+    groups = by_cell(positives, 4, 1)
+    assert {cell.cell: cell.sequence for cell in cells(str(models))} == {
+        cell: len(group) for cell, group in groups.items()
+    }
+
+
+def test_stop_with_savepoint_change_top_n_and_resume(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(3000)]
+    rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
+    topics.send_ratings(rated, ratings[:2000])
+    flags = arguments(flink, topics, rated, lists)
+    with submitted(tmp_path / "first", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) == 2000, seconds=90)
+        trigger = flink.post(f"/jobs/{job}/stop", {"drain": False})["request-id"]
+        found: dict[str, Any] = {}
+
+        def is_written() -> bool:
+            found.update(flink.get(f"/jobs/{job}/savepoints/{trigger}"))
+            return bool(found["status"]["id"] == "COMPLETED")
+
+        wait_until(is_written, seconds=90)
+    savepoint = found["operation"]["location"]
+    topics.send_ratings(rated, ratings[2000:])
+    with submitted(
+        tmp_path / "second",
+        *flags,
+        *("--top_n=3", f"--savepoint_path={savepoint}", f"--export_model={models}"),
+        "--export_seconds=0",
+    ):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) == 3000, seconds=90)
+        export_by_one_more(topics, rated, models, 3000)
+        wait_until(lambda: topics.count(lists) == 3001)
+        cancel(flink, job)
+    answers = topics.read_json(lists)
+    assert [one["origin"] for one in answers] == [f"{rated}-0-{at}" for at in range(3001)]
+    assert {len(one["items"]) for one in answers[2000:]} == {3}
+    loaded, _ = load(str(models), (0, 0), SPEC)
+    assert same_arrays(loaded.state_dict(), learned(ratings))
+
+
+def test_a_job_that_fails_is_one_line(flink: FlinkCluster, topics: Topics, tmp_path: Path) -> None:
+    rated, lists = topics.create(), topics.create()
+    log = tmp_path / "log"
+    with submitted(log, *arguments(flink, topics, rated, lists)) as process:
+        job = running_job(flink)
+        time.sleep(1)
+        cancel(flink, job)
+        assert process.wait(timeout=60) == 1
+    last = log.read_text().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "Traceback" not in log.read_text()
