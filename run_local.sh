@@ -4,6 +4,7 @@
 #   ./run_local.sh                  the main job, on the bundled synthetic sample
 #   ./run_local.sh --input u.data   the main job, with any of its flags
 #   ./run_local.sh kafka            a Kafka broker at localhost:9092, until Ctrl-C
+#   ./run_local.sh flink            Kafka, a Flink cluster, the job and a producer, until Ctrl-C
 #   ./run_local.sh test [ARG ...]   linters, types and all tests; ARGs go to pytest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -62,9 +63,16 @@ case "${1:-}" in
     install run
     exec python -m cluster.broker "$@"
     ;;
+  flink)
+    shift
+    need java "install a JDK, 17 or later"
+    need mvn "install Maven"
+    install run
+    exec python -m cluster.demo "$@"
+    ;;
   "" | -*)
     install run
     exec python -m beam_pipeline --runner DirectRunner "$@"
     ;;
-  *) fail "unknown command $1: expected nothing, kafka, test, or flags of beam_pipeline" ;;
+  *) fail "unknown command $1: expected nothing, kafka, flink, test, or flags of beam_pipeline" ;;
 esac

@@ -251,6 +251,17 @@ class FlinkCluster:
             f"{count} TaskManager(s)",
         )
 
+    def wait_for_job(self) -> None:
+        """Returns when a job runs.
+
+        Raises:
+            RuntimeError: None does, after a minute and a half.
+        """
+        self._wait_until(
+            lambda: any(j["state"] == "RUNNING" for j in self.get("/jobs/overview")["jobs"]),
+            "running job",
+        )
+
     def get(self, path: str) -> Any:
         """Returns what the REST API answers.
 
