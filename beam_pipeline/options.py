@@ -190,6 +190,19 @@ class FlinkOptions(PipelineOptions):
                 metavar="N",
                 help=f"{text} (default on Flink: {_FLINK_DEFAULTS[name]})",
             )
+        group.add_argument(
+            "--operator_chaining",
+            type=_truth,
+            metavar="true|false",
+            help="fuse Flink's operators; a savepoint then fits one parallelism only"
+            " (default on Flink: false)",
+        )
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise argparse.ArgumentTypeError(text)
+    return text == "true"
 
 
 _FLINK_HELP: Final = {
@@ -198,12 +211,13 @@ _FLINK_HELP: Final = {
     "checkpoint_timeout_millis": "milliseconds after which one is given up",
     "max_bundle_time_mills": "milliseconds that a bundle may take: lists leave at its end",
 }
-_FLINK_DEFAULTS: Final = {
+_FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "checkpointing_interval": 10_000,
     "min_pause_between_checkpoints": 500,
     "checkpoint_timeout_millis": 60_000,
     "max_bundle_time_mills": 100,
     "max_parallelism": 128,
+    "operator_chaining": "false",
 }
 
 

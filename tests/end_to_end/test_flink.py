@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from tests.support import (
     Topics,
@@ -20,6 +21,7 @@ from tests.support import (
     wait_until,
 )
 from transforms.formats.records import Rating
+from transforms.kafka.client import KafkaSettings
 from transforms.key import by_cell
 from transforms.model_export import cells, load
 from transforms.recommenders.registry import RecommenderSpec
@@ -82,6 +84,19 @@ def checkpoints(flink: FlinkCluster, job: str, kind: str) -> int:
     return 0
 
 
+def stop_with_savepoint(flink: FlinkCluster, job: str) -> str:
+    """Stops a job; returns where its savepoint is."""
+    trigger = flink.post(f"/jobs/{job}/stop", {"drain": False})["request-id"]
+    found: dict[str, Any] = {}
+
+    def is_written() -> bool:
+        found.update(flink.get(f"/jobs/{job}/savepoints/{trigger}"))
+        return bool(found["status"]["id"] == "COMPLETED")
+
+    wait_until(is_written, seconds=90)
+    return str(found["operation"]["location"])
+
+
 def cancel(flink: FlinkCluster, job: str) -> None:
     flink.cancel(job)
     wait_until(lambda: flink.get(f"/jobs/{job}")["state"] == "CANCELED")
@@ -106,14 +121,24 @@ def origins(topics: Topics, lists: str) -> list[str]:
     return [one["origin"] for one in topics.read_json(lists)]
 
 
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that may be killed."""
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
 def test_whatever_is_killed_each_positive_is_learned_once(
-    flink: FlinkCluster, topics: Topics, tmp_path: Path
+    flink: FlinkCluster, own_broker: Broker, tmp_path: Path
 ) -> None:
-    ratings = movielens_like(24_000, users=300, items=400)
+    topics = Topics(KafkaSettings(own_broker.address))
+    ratings = movielens_like(30_000, users=300, items=400)
     rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
     flags = [*arguments(flink, topics, rated, lists), f"--export_model={models}"]
     flags.append("--export_seconds=0")
-    parts = [ratings[at : at + 6000] for at in range(0, 24_000, 6000)]
+    parts = [ratings[at : at + 6000] for at in range(0, 30_000, 6000)]
     topics.send_ratings(rated, parts[0])
     with submitted(tmp_path / "log", *flags):
         job = running_job(flink)
@@ -141,7 +166,12 @@ def test_whatever_is_killed_each_positive_is_learned_once(
             goes_on(restored=1)
             assert running_job(flink) == job
 
-        kills = (kill_task_manager, kill_sdk_workers, kill_job_manager)
+        def kill_broker() -> None:
+            own_broker.kill()
+            time.sleep(3)
+            own_broker.start()
+
+        kills = (kill_broker, kill_task_manager, kill_sdk_workers, kill_job_manager)
         for kill, part in zip(kills, parts[1:], strict=True):
             topics.send_ratings(rated, part[:3000])
             kill()
@@ -192,15 +222,7 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     with submitted(tmp_path / "first", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) == 2000, seconds=90)
-        trigger = flink.post(f"/jobs/{job}/stop", {"drain": False})["request-id"]
-        found: dict[str, Any] = {}
-
-        def is_written() -> bool:
-            found.update(flink.get(f"/jobs/{job}/savepoints/{trigger}"))
-            return bool(found["status"]["id"] == "COMPLETED")
-
-        wait_until(is_written, seconds=90)
-    savepoint = found["operation"]["location"]
+        savepoint = stop_with_savepoint(flink, job)
     topics.send_ratings(rated, ratings[2000:])
     with submitted(
         tmp_path / "second",
@@ -218,6 +240,33 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     assert {len(one["items"]) for one in answers[2000:]} == {3}
     loaded, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned(ratings))
+
+
+def test_rescaling_from_a_savepoint_keeps_every_cells_model(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(3000, users=300)]
+    rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
+    flags = [*arguments(flink, topics, rated, lists), "--user_blocks=4"]
+    flags += [f"--export_model={models}", "--export_seconds=0"]
+    savepoint: list[str] = []
+    for number, parallelism in enumerate((1, 2, 1)):
+        topics.send_ratings(rated, ratings[number * 1000 : (number + 1) * 1000])
+        scaled = (f"--parallelism={parallelism}", *savepoint)
+        with submitted(tmp_path / f"log-{number}", *flags, *scaled):
+            job = running_job(flink)
+            wait_until(lambda n=number: topics.count(lists) == (n + 1) * 1000, seconds=90)
+            savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
+    assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
+    # The last export of a cell is of when its last bundle began.
+    exported = cells(str(models))
+    groups = by_cell(ratings, 4, 1)
+    assert {cell.cell for cell in exported} == set(groups)
+    for cell in exported:
+        loaded, sequence = load(str(models), cell.cell, SPEC)
+        group = groups[cell.cell]
+        assert len(group) * 2 // 3 - 100 < sequence <= len(group)
+        assert same_arrays(loaded.state_dict(), learned(group[:sequence]))
 
 
 def test_a_job_that_fails_is_one_line(flink: FlinkCluster, topics: Topics, tmp_path: Path) -> None:
