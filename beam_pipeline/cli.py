@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import tempfile
@@ -16,9 +17,17 @@ from typing import Any, Final
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import DebugOptions
+from kafka.errors import KafkaError
 from rich.console import Console
 
-from beam_pipeline.options import KafkaOptions, OutputOptions, Settings, UsageError, parse
+from beam_pipeline.options import (
+    InputOptions,
+    KafkaOptions,
+    OutputOptions,
+    Settings,
+    UsageError,
+    parse,
+)
 from beam_pipeline.pipeline import build
 from beam_pipeline.summary import last_lists, print_lists, summarize, timings
 from transforms.errors import (
@@ -28,6 +37,7 @@ from transforms.errors import (
     UnsupportedFormatError,
 )
 from transforms.kafka.client import require_topics
+from transforms.read import match_files
 from transforms.resumable_read import resume_reading, stop_reading
 from transforms.write import STDOUT, start_file
 
@@ -36,6 +46,7 @@ EXIT_USAGE: Final = 2
 _EXPECTED: Final = (
     DeliveryError,
     IncompatibleModelError,
+    KafkaError,
     KafkaSetupError,
     UnsupportedFormatError,
     OSError,
@@ -69,12 +80,15 @@ def _run(settings: Settings, folder: Path) -> int:
     if settings.kafka and settings.output_topics:
         create = settings.beam.view_as(KafkaOptions).create_topics
         require_topics(settings.kafka, dict.fromkeys(settings.output_topics, 1), create=create)
-    pipeline = beam.Pipeline(options=settings.beam)
-    build(pipeline, settings)
-    if settings.output and settings.output != STDOUT:
-        start_file(settings.output, "json" if shown else output.output_format)
-    if output.dead_letters:
-        start_file(output.dead_letters)
+    try:
+        pipeline = beam.Pipeline(options=settings.beam)
+        build(pipeline, settings)
+    except _EXPECTED:
+        raise
+    except ValueError as e:
+        # Beam's own for what its options can not mean, such as a runner that there is not.
+        raise UsageError(_one_line(e)) from e
+    _start_files(settings, "json" if shown else output.output_format)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     start = time.monotonic()
     result = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
@@ -86,6 +100,32 @@ def _run(settings: Settings, folder: Path) -> int:
             print_lists(last_lists(lines), Console())
     _finish(result.metrics(), seconds, output.summary)
     return 0
+
+
+def _start_files(settings: Settings, output_format: str) -> None:
+    """Empties the files that the run writes; one that goes on where another stopped adds to them.
+
+    Raises:
+        UsageError: A file is named twice, or is a file of the input.
+        OSError: One can not be written.
+    """
+    options = settings.beam.view_as(OutputOptions)
+    lists = "" if settings.output == STDOUT else settings.output
+    named = [path for path in (lists, options.dead_letters, options.summary) if path]
+    inputs = () if settings.input_topic else match_files(settings.input)[0]
+    taken = {os.path.realpath(path) for path in inputs}
+    for path in named:
+        if os.path.realpath(path) in taken:
+            msg = f"{path} is to be written, and is also the input or another output"
+            raise UsageError(msg)
+        taken.add(os.path.realpath(path))
+    goes_on = settings.beam.view_as(InputOptions).start_offset == "committed"
+    if lists:
+        start_file(lists, output_format, keep=goes_on)
+    if options.dead_letters:
+        start_file(options.dead_letters, keep=goes_on)
+    if options.summary:
+        start_file(options.summary)
 
 
 def _here(pipeline: beam.Pipeline) -> Any:
@@ -121,9 +161,9 @@ def _finish(metrics: Any, seconds: float, summary_path: str | None) -> None:
     for line in timings(metrics):
         _say(line)
     _say(f"{summary.read / seconds:,.0f} events/s, {seconds:.1f} s")
+    _say(summary.line())
     if summary_path:
         Path(summary_path).write_text(summary.to_json() + "\n", encoding="utf-8")
-    _say(summary.line())
 
 
 def _avoid_prism_splits(settings: Settings) -> None:
@@ -168,6 +208,9 @@ def _quieten() -> None:
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True
     )
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
+    # These print the traceback of an error that reaches us anyhow.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+    logging.getLogger("apache_beam.runners.worker.sdk_worker").setLevel(logging.CRITICAL)
     # What goes wrong while connecting is in our own error; later the client may speak.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 

@@ -20,7 +20,7 @@ from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec, config_class
 from transforms.write import OUTPUT_FORMATS, STDOUT
 
-LOCAL_RUNNERS: Final = ("DirectRunner", "FnApiRunner", "PrismRunner")
+LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
 
 
 class UsageError(ValueError):
@@ -297,7 +297,7 @@ class Settings:
 
 def is_local(runner: str | None) -> bool:
     """Whether a runner of that name works in this process, or in one that it starts."""
-    return runner is None or runner.rsplit(".", 1)[-1] in LOCAL_RUNNERS
+    return runner is None or runner.rsplit(".", 1)[-1].lower() in LOCAL_RUNNERS
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -329,7 +329,7 @@ def parse(argv: Sequence[str]) -> Settings:
 
 def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str, ...]:
     """Returns the flags that make the pipeline right on Flink and that the user did not give."""
-    if not (known.runner or "").endswith("FlinkRunner"):
+    if not (known.runner or "").lower().endswith("flinkrunner"):
         return ()
     wanted = {"streaming": "", **{name: f"={value}" for name, value in _FLINK_DEFAULTS.items()}}
     if known.stop_at_end or not known.input_topic:

@@ -25,7 +25,7 @@ from transforms import (
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
-from transforms.model_export import require_grid
+from transforms.model_export import require_fit, require_grid
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -35,7 +35,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
 
     Raises:
         FileNotFoundError: The input does not exist.
-        IncompatibleModelError: The model to import is missing, or of another grid.
+        IncompatibleModelError: The model to import is missing, damaged, or of another shape.
         KafkaSetupError: The broker can not be reached, or the input topic is missing.
         UnsupportedFormatError: The input is of no known format.
         ValueError: An option is out of range.
@@ -46,7 +46,9 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     model = options.view_as(ModelOptions)
     blocks = options.view_as(ScaleOptions).user_blocks
     if model.import_model:
-        require_grid(model.import_model, (blocks, 1))
+        require_fit(model.import_model, (blocks, 1), settings.spec)
+    if model.export_model:
+        require_grid(model.export_model, (blocks, 1))
     export = (
         ModelExport(model.export_model, (blocks, 1), model.export_seconds)
         if model.export_model

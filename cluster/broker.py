@@ -83,6 +83,13 @@ class Broker:
         Raises:
             RuntimeError: It does not come up; the text has the end of its log.
         """
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self.port))
+            except OSError as e:
+                msg = f"port {self.port} is taken: pass another with --port"
+                raise RuntimeError(msg) from e
         self._process = self._java("kafka.Kafka")
         deadline = time.monotonic() + _UP_SECONDS
         while time.monotonic() < deadline:
@@ -138,7 +145,11 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="flurs-beam-kafka-"))
     broker = Broker(folder, port)
     try:
-        broker.start()
+        try:
+            broker.start()
+        except RuntimeError as e:
+            print(f"error: {e}", file=sys.stderr)
+            return 1
         print(f"Kafka listens at localhost:{port}; Ctrl-C ends it and drops its data", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:

@@ -292,6 +292,10 @@ class FlinkCluster:
         address = f"http://{self.address}/jobs/{job}"
         self._ask(urllib.request.Request(address, method="PATCH"))
 
+    def processes(self) -> dict[str, int]:
+        """Returns the process ids, each of which is also a session's, by name."""
+        return {name: process.pid for name, process in self._processes.items()}
+
     def flags(self) -> list[str]:
         """Returns what a pipeline's command line needs to run here."""
         return [

@@ -11,6 +11,7 @@ import json
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
+import safetensors
 import safetensors.numpy
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -90,7 +91,12 @@ def load(directory: str, cell: tuple[int, int], spec: RecommenderSpec) -> tuple[
         msg = f"{directory} holds a model {found.model.get('model')!r}, expected {spec.model!r}"
         raise IncompatibleModelError(msg)
     with FileSystems.open(FileSystems.join(directory, found.arrays)) as file:
-        arrays = safetensors.numpy.load(file.read())
+        content = file.read()
+    try:
+        arrays = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as e:
+        msg = f"{found.arrays} in {directory} is damaged: {e}"
+        raise IncompatibleModelError(msg) from e
     recommender.load_state_dict(arrays)
     return recommender, found.sequence
 
@@ -105,21 +111,31 @@ def cells(directory: str) -> list[ExportedCell]:
     return sorted(cell for cell in found if cell)
 
 
-def require_grid(directory: str, grid: tuple[int, int]) -> None:
-    """Checks that a folder can be imported into a grid of this size.
+def require_fit(directory: str, grid: tuple[int, int], spec: RecommenderSpec) -> None:
+    """Checks that a folder can be imported into a grid of this size and this model.
 
     Raises:
-        IncompatibleModelError: There is no model in it, or it has another grid.
+        IncompatibleModelError: There is no model in it, or it has another grid or shape.
     """
+    require_grid(directory, grid)
     found = cells(directory)
     if not found:
         msg = f"no model in {directory}: expected what --export_model wrote"
         raise IncompatibleModelError(msg)
-    for cell in found:
+    load(directory, found[0].cell, spec)
+
+
+def require_grid(directory: str, grid: tuple[int, int]) -> None:
+    """Checks that what is in a folder, if anything, is of a grid of this size.
+
+    Raises:
+        IncompatibleModelError: It has another grid.
+    """
+    for cell in cells(directory):
         if cell.grid != grid:
             msg = (
                 f"{directory} has a grid of {cell.grid[0]} x {cell.grid[1]} cells, this job"
-                f" {grid[0]} x {grid[1]}: pass the same --user_blocks and --item_blocks"
+                f" {grid[0]} x {grid[1]}: pass the same --user_blocks"
             )
             raise IncompatibleModelError(msg)
 

@@ -18,12 +18,14 @@ STDOUT: Final = "-"
 OUTPUT_FORMATS: Final = ("json", "avro")
 
 
-def start_file(path: str, output_format: str = "json") -> None:
-    """Makes `path` an empty file of its format; what was in it is gone.
+def start_file(path: str, output_format: str = "json", *, keep: bool = False) -> None:
+    """Makes `path` an empty file of its format, or with `keep` leaves what is in it.
 
     Raises:
         OSError: The file can not be written.
     """
+    if keep and os.path.exists(path) and os.path.getsize(path):
+        return
     header = b""
     if output_format == "avro":
         header = avro.RecommendationContainer(_SYNC_MARKER).header

@@ -122,6 +122,28 @@ def test_a_missing_topic(capsys: pytest.CaptureFixture[str], topics: Topics) -> 
     )
 
 
+def test_an_input_is_never_written_over(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path, other = tmp_path / "u.data", tmp_path / "out"
+    path.write_text(tab_lines(movielens_like(5)))
+    fails_with(capsys, 2, "is also the input", "--input", path, "--output", path)
+    fails_with(
+        capsys, 2, "another output", "--input", path, "--output", other, "--dead_letters", other
+    )
+    assert path.read_text() == tab_lines(movielens_like(5))
+
+
+def test_a_runner_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--runner=Foo", "--output=x"]) == 2
+    assert "Foo" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_beams_spelling_of_a_runner_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(5)))
+    arguments = ["--input", str(path), "--output", str(tmp_path / "out")]
+    assert cli.main(["--runner=directrunner", *arguments]) == 0
+
+
 def test_nothing_is_written_when_the_command_line_is_wrong(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from tests.support import RUNNERS, movielens_like, same_arrays
 from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
 from transforms.errors import IncompatibleModelError
 from transforms.key import by_cell
-from transforms.model_export import cells, load, require_grid, save
+from transforms.model_export import cells, load, require_fit, require_grid, save
 from transforms.recommenders.base import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
@@ -54,11 +54,13 @@ def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
 def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
     with pytest.raises(IncompatibleModelError, match="no model in"):
-        require_grid(folder, (1, 1))
+        require_fit(folder, (1, 1), SPEC)
     save(folder, (0, 0), (2, 1), SPEC, 10, learned(movielens_like(10)))
-    require_grid(folder, (2, 1))
+    require_fit(folder, (2, 1), SPEC)
+    with pytest.raises(IncompatibleModelError, match="grid of 2 x 1 cells, this job 4 x 1"):
+        require_grid(folder, (4, 1))
     with pytest.raises(IncompatibleModelError, match="grid of 2 x 1 cells, this job 1 x 1"):
-        require_grid(folder, (1, 1))
+        require_fit(folder, (1, 1), SPEC)
     with pytest.raises(IncompatibleModelError, match="is k another"):
         load(folder, (0, 0), RecommenderSpec("mf", {"k": 5}))
     manifest = tmp_path / "cell-0-0.json"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from transforms.errors import MalformedRecordError
+
+MAX_ID_LENGTH: Final = 1000
+"""Longer ids are refused: a list of them would be more than a broker takes."""
 
 
 class Rating(NamedTuple):
@@ -54,7 +57,7 @@ class DeadLetter(NamedTuple):
 
     Attributes:
         origin: Where it was read.
-        stage: The stage that gave it up: `read`, `parse` or `recommend`.
+        stage: The stage that gave it up: `read` or `parse`.
         reason: Why, for a person to read.
         value: Its bytes as they came; empty where there were none.
     """
@@ -80,6 +83,9 @@ def checked_rating(
         user = _identifier("user", user)
     if type(item) is not str or not item:
         item = _identifier("item", item)
+    if len(user) > MAX_ID_LENGTH or len(item) > MAX_ID_LENGTH:
+        msg = f"an id of {max(len(user), len(item))} characters, expected at most {MAX_ID_LENGTH}"
+        raise MalformedRecordError(msg)
     number = rating if type(rating) is float else _number("rating", rating)
     seconds = timestamp if type(timestamp) is float else _number("timestamp", timestamp)
     # One comparison refuses NaN and both infinities, as each makes it false.

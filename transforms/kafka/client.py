@@ -31,6 +31,22 @@ _SYNONYMS: Final = {
 }
 _JAAS: Final = re.compile(r'(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _OURS: Final = {"bootstrap_servers", "group_id", "enable_auto_commit", "isolation_level"}
+# Settings whose values are objects, which text can not name.
+_OBJECTS: Final = {
+    "default_offset_commit_callback",
+    "kafka_client",
+    "key_deserializer",
+    "key_serializer",
+    "metric_reporters",
+    "partition_assignment_strategy",
+    "partitioner",
+    "sasl_oauth_token_provider",
+    "selector",
+    "socket_options",
+    "ssl_context",
+    "value_deserializer",
+    "value_serializer",
+}
 _CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 
 
@@ -82,6 +98,9 @@ def read_properties(text: str) -> tuple[tuple[str, Any], ...]:
             properties["sasl_plain_username"] = found.get("username", "")
             properties["sasl_plain_password"] = found.get("password", "")
             continue
+        if name == "ssl.endpoint.identification.algorithm":
+            properties["ssl_check_hostname"] = bool(value)
+            continue
         key = _SYNONYMS.get(name, name.replace(".", "_"))
         properties[key] = _converted(name, key, value)
     return tuple(sorted(properties.items()))
@@ -89,10 +108,12 @@ def read_properties(text: str) -> tuple[tuple[str, Any], ...]:
 
 def _converted(name: str, key: str, value: str) -> Any:
     defaults = [client.DEFAULT_CONFIG[key] for client in _CLIENTS if key in client.DEFAULT_CONFIG]
-    if not defaults or key in _OURS:
-        why = "has a flag of its own" if key in _OURS else "is no setting of the Kafka clients"
+    if not defaults or key in _OURS or key in _OBJECTS:
+        why = "has a flag of its own" if key in _OURS else "is no setting of the Kafka clients here"
         msg = f"{name!r} in the Kafka settings {why}"
         raise KafkaSetupError(msg)
+    if key == "compression_type" and value == "none":
+        return None
     default = defaults[0]
     if isinstance(default, bool):
         if value.lower() not in {"true", "false"}:

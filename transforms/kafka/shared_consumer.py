@@ -118,6 +118,14 @@ class SharedConsumer:
                 return
             self._committed[partition] = (offset, now)
 
+    def release(self, partition: TopicPartition) -> None:
+        """Forgets a partition that has been read to its end, until somebody reads it again."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            if self._next.pop(partition, None) is not None:
+                del self._fetched[partition]
+                self._client.assign(list(self._next))
+
     def close(self) -> None:
         """Leaves the brokers."""
         with self._condition:
@@ -163,7 +171,8 @@ class SharedConsumer:
         if polled is None:
             return self._step_over_lost(asking)
         for partition, records in polled.items():
-            self._fetched[partition].extend(records)
+            if partition in self._fetched:
+                self._fetched[partition].extend(records)
         return None
 
     def _step_over_lost(self, asking: TopicPartition) -> Fetched | None:

@@ -129,15 +129,28 @@ class _SendDoFn(beam.DoFn):
         self._sent = []
 
     def process(self, element: Any) -> None:
-        send = shared_producer(self._settings).send
-        for key, value, origin in self._encode(element):
-            headers = [(ORIGIN_HEADER, origin.encode())]
-            self._sent.append(send(self._topic, value, key, headers))
+        client = shared_producer(self._settings)
+        try:
+            for key, value, origin in self._encode(element):
+                headers = [(ORIGIN_HEADER, origin.encode())]
+                self._sent.append(client.send(self._topic, value, key, headers))
+        except KafkaError as e:
+            discard_producer(self._settings, client)
+            raise DeliveryError(_refused(self._topic, e)) from e
 
     def finish_bundle(self) -> None:
         sent, self._sent = self._sent, []
         if sent:
-            require_acknowledged(shared_producer(self._settings), sent, self._topic)
+            client = shared_producer(self._settings)
+            try:
+                require_acknowledged(client, sent, self._topic)
+            except DeliveryError:
+                discard_producer(self._settings, client)
+                raise
+
+
+def _refused(topic: str, error: KafkaError) -> str:
+    return f"topic {topic!r} did not take a record: {error}"
 
 
 def require_acknowledged(client: Any, sent: Iterable[Any], topic: str) -> None:
@@ -157,8 +170,7 @@ def require_acknowledged(client: Any, sent: Iterable[Any], topic: str) -> None:
         for future in sent:
             future.get(timeout=0)
     except KafkaError as e:
-        msg = f"topic {topic!r} did not take a record: {e}"
-        raise DeliveryError(msg) from e
+        raise DeliveryError(_refused(topic, e)) from e
 
 
 _PRODUCERS: Final[dict[KafkaSettings, Any]] = {}
@@ -172,3 +184,11 @@ def shared_producer(settings: KafkaSettings) -> Any:
         if found is None:
             found = _PRODUCERS[settings] = producer(settings)
         return found
+
+
+def discard_producer(settings: KafkaSettings, client: Any) -> None:
+    """Makes the next bundle start with a new producer: one that has failed goes on failing."""
+    with _PRODUCERS_LOCK:
+        if _PRODUCERS.get(settings) is client:
+            del _PRODUCERS[settings]
+    client.close(timeout=0)

@@ -158,12 +158,12 @@ class ReadRatingsFromKafka(beam.PTransform):
 class PartitionReader:
     """Reads one partition through the process's shared consumer."""
 
-    def __init__(self, source: ReadRatingsFromKafka, element: KafkaPartition) -> None:
+    def __init__(self, source: ReadRatingsFromKafka, element: KafkaPartition, start: int) -> None:
         self._element = element
         self._record_format = source.record_format
         self._partition = TopicPartition(element.topic, element.partition)
         self._consumer = shared_consumer(source.settings, source.group)
-        self._read_to = 0
+        self._read_to = start
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns the records that are there, or none after a wait."""
@@ -171,6 +171,8 @@ class PartitionReader:
         fetched = self._consumer.read(self._partition, position, limit, wait_seconds)
         source = f"{self._element.topic}-{self._element.partition}-"
         next_position = self._read_to = min(fetched.next_offset, stop)
+        if next_position >= stop:
+            self._consumer.release(self._partition)
         if fetched.lost:
             failure = (
                 f"{fetched.lost} offset(s) from here on were deleted from the topic before"
@@ -190,6 +192,8 @@ class PartitionReader:
             now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
             return Chunk(RawBatch(source, [], [], record_format), next_position, time=now)
         oldest, newest = records[0].timestamp, records[-1].timestamp
+        # A producer may claim any time, but none that has not come yet may move the watermark.
+        newest_seconds = min(max(newest, 0) / 1000, time.time())
         batch = RawBatch(
             source,
             [record.offset for record in records],
@@ -197,7 +201,7 @@ class PartitionReader:
             record_format,
             published=max(oldest, 0) / 1000,
         )
-        return Chunk(batch, next_position, time=max(newest, 0) / 1000)
+        return Chunk(batch, next_position, time=newest_seconds)
 
     def commit(self, start: int, range_end: int) -> None:
         """Commits where a bundle that is now final began; after the last one, its end.
@@ -218,8 +222,8 @@ class _ReadDoFn(beam.DoFn):
         self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
     ) -> Iterator[Any]:
         """What both DoFns below do with a partition."""
-        reader = PartitionReader(self._source, element)
         start = tracker.current_restriction().start
+        reader = PartitionReader(self._source, element, start)
         limits = Limits(idle_seconds=self._source.idle_seconds)
         for batch, timestamp in read_in_bounds(reader, tracker, watermark, limits):
             yield beam.window.TimestampedValue(batch, timestamp)

@@ -13,6 +13,12 @@ from transforms.formats.records import Rating, checked_rating
 GOOD: dict[str, Any] = {"user": "196", "item": "242", "rating": 3.0, "timestamp": 881250949.0}
 
 
+def test_ids_that_no_list_could_carry_are_refused() -> None:
+    with pytest.raises(MalformedRecordError, match="1001 characters"):
+        checked_rating("u" * 1001, "i", 1.0, 1.0, "")
+    assert checked_rating("u" * 1000, "i", 1.0, 1.0, "").user == "u" * 1000
+
+
 def test_a_rating_keeps_its_values_and_its_origin() -> None:
     assert checked_rating(**GOOD, origin="u.data:1") == Rating(
         "196", "242", 3.0, 881250949.0, "u.data:1"

@@ -61,6 +61,7 @@ def test_user_and_password_are_found_in_javas_jaas_line() -> None:
         ("ssl.check.hostname=maybe", "expected true or false"),
         ("request.timeout.ms=soon", "expected a whole number"),
         ("bootstrap.servers=x:1", "flag of its own"),
+        ("key.serializer=org.apache.kafka.StringSerializer", "no setting"),
         ("enable.auto.commit=true", "flag of its own"),
     ],
 )
@@ -75,6 +76,14 @@ def test_each_client_gets_the_properties_that_it_knows() -> None:
     assert "fetch_min_bytes" not in settings.of_client(KafkaProducer)
     assert settings.of_client(KafkaConsumer)["fetch_min_bytes"] == 7
     assert settings.of_client(KafkaConsumer)["bootstrap_servers"] == ["a:1", "b:2"]
+
+
+def test_javas_ways_to_say_no_are_understood() -> None:
+    text = "compression.type=none\nssl.endpoint.identification.algorithm="
+    assert dict(read_properties(text)) == {
+        "compression_type": None,
+        "ssl_check_hostname": False,
+    }
 
 
 def test_secrets_do_not_show() -> None:

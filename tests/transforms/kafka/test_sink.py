@@ -17,7 +17,7 @@ from transforms import (
 )
 from transforms.errors import DeliveryError
 from transforms.formats import avro
-from transforms.kafka.sink import require_acknowledged, shared_producer
+from transforms.kafka.sink import discard_producer, require_acknowledged, shared_producer
 
 LISTS = [
     Recommendation("196", [ScoredItem("242", 0.97), ScoredItem("1", 0.5)], 881250949.0, "r-0-7"),
@@ -89,6 +89,10 @@ def test_what_the_broker_refuses_fails_the_bundle(topics: Topics) -> None:
     sent = [client.send(topic, b"x" * 30_000_000)]
     with pytest.raises(DeliveryError, match=topic):
         require_acknowledged(client, sent, topic)
+    discard_producer(topics.settings, client)
+    again = shared_producer(topics.settings)
+    require_acknowledged(again, [again.send(topic, b"small")], topic)
+    assert topics.count(topic) == 1
 
 
 def test_an_unknown_format_is_refused(topics: Topics) -> None:

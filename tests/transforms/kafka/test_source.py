@@ -115,6 +115,8 @@ def test_committed_offsets_are_where_the_next_run_starts(topics: Topics) -> None
         *(f"{topic}-0-{offset}" for offset in range(30, 35)),
         *(f"{topic}-1-{offset}" for offset in range(2)),
     ]
+    # Runs that find nothing new must not set the group back.
+    assert read_on() == []
     assert read_on() == []
 
 
@@ -206,6 +208,24 @@ def test_a_read_can_go_back_to_where_a_failed_bundle_began(topics: Topics) -> No
     again = shared.read(partition, 5, 10, 30.0)
     assert [record.offset for record in again.records] == list(range(5, 15))
     assert again.next_offset == 15
+    shared.close()
+
+
+def test_a_partition_that_is_read_no_more_does_not_keep_others_from_waiting(
+    topics: Topics,
+) -> None:
+    topic = topics.create(partitions=2)
+    topics.send(topic, values(3000), partition=0)
+    done, idle = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    shared = SharedConsumer(topics.settings, None)
+    position = 0
+    while position < 1000:
+        position = shared.read(done, position, 500, 5.0).next_offset
+    shared.release(done)
+    start = time.monotonic()
+    assert shared.read(idle, 0, 10, 1.0).records == []
+    assert time.monotonic() - start >= 0.9
+    assert shared.read(done, 1000, 1, 5.0).records[0].offset == 1000
     shared.close()
 
 
