@@ -26,6 +26,10 @@ def topics(broker: Broker) -> Topics:
     return Topics(KafkaSettings(broker.address))
 
 
+# Threads of Beam and kafka-python log until the process ends, when nobody listens any more.
+logging.raiseExceptions = False
+
+
 @pytest.fixture(autouse=True)
 def _no_models_left() -> Iterator[None]:
     yield
