@@ -24,11 +24,9 @@ from beam_pipeline.options import (
     InputOptions,
     KafkaOptions,
     OutputOptions,
-    Settings,
-    UsageError,
-    parse,
 )
 from beam_pipeline.pipeline import build
+from beam_pipeline.settings import Settings, UsageError, parse
 from beam_pipeline.summary import last_lists, print_lists, summarize, timings
 from transforms.errors import (
     DeliveryError,

@@ -10,8 +10,8 @@ from beam_pipeline.options import (
     ModelOptions,
     OutputOptions,
     ScaleOptions,
-    Settings,
 )
+from beam_pipeline.settings import Settings
 from transforms import (
     KeepPositives,
     KeyByCell,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from beam_pipeline.options import UsageError
+from beam_pipeline.settings import UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS

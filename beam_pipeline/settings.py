@@ -1,0 +1,228 @@
+"""A command line, read and checked: flags one by one, and flags that have to fit together."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import math
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from beam_pipeline import sample
+from beam_pipeline.options import FLINK_DEFAULTS, OURS, OutputOptions
+from transforms.errors import KafkaSetupError
+from transforms.formats.detection import MESSAGE_FORMATS
+from transforms.kafka.client import KafkaSettings, read_properties
+from transforms.recommenders.registry import RecommenderSpec, config_class
+from transforms.write import STDOUT
+
+LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
+
+
+class UsageError(ValueError):
+    """The command line asks for something that can not be; the text is one clear line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m beam_pipeline",
+        description=(
+            "Learns from ratings as they come and gives each user's top-N. Without --input and"
+            " --input_topic it runs on a bundled synthetic sample."
+        ),
+        epilog="More, with examples: README.md and docs/architecture.md.",
+        allow_abbrev=False,
+    )
+    for options in OURS:
+        options._add_argparse_args(parser)
+    others = [cls for cls in _all_subclasses(PipelineOptions) if cls not in OURS]
+    for options in others:
+        name = options.__name__.removesuffix("Options")
+        options._add_argparse_args(parser.add_argument_group(f"Beam: {name}"))
+    return parser
+
+
+def _all_subclasses(cls: type[Any]) -> list[type[Any]]:
+    return [
+        one
+        for direct in cls.__subclasses__()
+        for one in [direct, *_all_subclasses(direct)]
+        if one.__module__.startswith("apache_beam.options") or one in OURS
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The command line, checked: what `pipeline.build` needs besides Beam's own options.
+
+    Attributes:
+        input: Path or glob; empty if a topic is read.
+        input_topic: Topic; empty if files are read.
+        kafka: The brokers; None if no topic is named.
+        output: Local path or `-`; empty if lists go to a topic.
+        output_topic: Topic; empty if lists go to a file.
+        sample: Whether the bundled sample is the input.
+        spec: What recommenders are made from.
+        flink_defaults: Flags that were added because the runner is Flink.
+        beam: All options, ours and Beam's.
+    """
+
+    input: str
+    input_topic: str
+    kafka: KafkaSettings | None
+    output: str
+    output_topic: str
+    sample: bool
+    spec: RecommenderSpec
+    flink_defaults: tuple[str, ...]
+    beam: PipelineOptions
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the runner works in this process."""
+        return is_local(self.beam.view_as(StandardOptions).runner)
+
+    @property
+    def output_topics(self) -> tuple[str, ...]:
+        """The topics that are written."""
+        letters = self.beam.view_as(OutputOptions).dead_letter_topic
+        return tuple(topic for topic in (self.output_topic, letters) if topic)
+
+
+def is_local(runner: str | None) -> bool:
+    """Whether a runner of that name works in this process, or in one that it starts."""
+    return runner is None or runner.rsplit(".", 1)[-1].lower() in LOCAL_RUNNERS
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Reads and checks a command line.
+
+    Raises:
+        UsageError: A flag is unknown, or flags do not fit together.
+    """
+    known, unknown = _parser().parse_known_args(list(argv))
+    if unknown and is_local(known.runner):
+        # Other runners have options that only their job server knows.
+        raise UsageError(_unknown(unknown[0]))
+    defaults = _flink_defaults(known, argv)
+    beam = PipelineOptions([*argv, *defaults])
+    _check_input(known)
+    _check_output(known)
+    return Settings(
+        input=known.input or ("" if known.input_topic else str(sample.PATH)),
+        input_topic=known.input_topic or "",
+        kafka=_kafka(known),
+        output=known.output or "",
+        output_topic=known.output_topic or "",
+        sample=not (known.input or known.input_topic),
+        spec=_spec(known),
+        flink_defaults=defaults,
+        beam=beam,
+    )
+
+
+def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str, ...]:
+    """Returns the flags that make the pipeline right on Flink and that the user did not give."""
+    if not (known.runner or "").lower().endswith("flinkrunner"):
+        return ()
+    wanted = {"streaming": "", **{name: f"={value}" for name, value in FLINK_DEFAULTS.items()}}
+    if known.stop_at_end or not known.input_topic:
+        # Flink would keep a job whose sources have ended.
+        wanted["shutdown_sources_after_idle_ms"] = "=0"
+    given = {argument.split("=")[0] for argument in argv}
+    return tuple(f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given)
+
+
+def _unknown(flag: str) -> str:
+    name = flag.split("=", maxsplit=1)[0]
+    flags = [option for action in _parser()._actions for option in action.option_strings]
+    close = difflib.get_close_matches(name, flags, n=1)
+    hint = f"did you mean {close[0]}?" if close else "see --help"
+    return f"unknown flag {name}; {hint}"
+
+
+def _check_input(known: argparse.Namespace) -> None:
+    if known.input and known.input_topic:
+        msg = "--input and --input_topic exclude each other"
+        raise UsageError(msg)
+    if known.input_topic and known.order_by_time:
+        msg = "--order_by_time needs --input: a topic has no end before which to sort"
+        raise UsageError(msg)
+    if known.input_topic and known.input_format not in MESSAGE_FORMATS:
+        expected = ", ".join(MESSAGE_FORMATS)
+        msg = f"--input_format {known.input_format} is for files; a topic takes {expected}"
+        raise UsageError(msg)
+    if not known.input_topic and known.stop_at_end:
+        msg = "--stop_at_end needs --input_topic: files end by themselves"
+        raise UsageError(msg)
+    if math.isnan(known.min_rating):
+        msg = "--min_rating is NaN, expected a number"
+        raise UsageError(msg)
+    if known.max_record_bytes < 1:
+        msg = f"--max_record_bytes is {known.max_record_bytes}, expected at least 1"
+        raise UsageError(msg)
+
+
+def _check_output(known: argparse.Namespace) -> None:
+    if known.output and known.output_topic:
+        msg = "--output and --output_topic exclude each other"
+        raise UsageError(msg)
+    if known.dead_letters and known.dead_letter_topic:
+        msg = "--dead_letters and --dead_letter_topic exclude each other"
+        raise UsageError(msg)
+    if not (known.output or known.output_topic or is_local(known.runner)):
+        msg = f"say where {known.runner} is to write the lists: --output_topic or --output"
+        raise UsageError(msg)
+    if known.output == STDOUT and not is_local(known.runner):
+        msg = "--output - prints where the workers are; name a file or an --output_topic"
+        raise UsageError(msg)
+    if known.output == STDOUT and known.output_format != "json":
+        msg = "--output - prints json only"
+        raise UsageError(msg)
+    for flag, path in (("--output", known.output), ("--dead_letters", known.dead_letters)):
+        if path and "://" in path:
+            msg = f"{flag} takes a local path, not {path}; a topic can hold what many write"
+            raise UsageError(msg)
+    if known.top_n < 0 or known.user_blocks < 1:
+        msg = "--top_n must be 0 or more, --user_blocks 1 or more"
+        raise UsageError(msg)
+
+
+def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
+    topics = (known.input_topic, known.output_topic, known.dead_letter_topic)
+    if not any(topics):
+        if known.kafka_bootstrap_servers:
+            msg = "--kafka_bootstrap_servers is given but no topic: add --input_topic"
+            raise UsageError(msg)
+        return None
+    if not known.kafka_bootstrap_servers:
+        msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
+        raise UsageError(msg)
+    if not known.kafka_config:
+        return KafkaSettings(known.kafka_bootstrap_servers)
+    try:
+        with open(known.kafka_config, encoding="utf-8") as file:
+            return KafkaSettings(known.kafka_bootstrap_servers, read_properties(file.read()))
+    except (OSError, UnicodeDecodeError) as e:
+        msg = f"can not read --kafka_config: {e}"
+        raise UsageError(msg) from e
+    except KafkaSetupError as e:
+        raise UsageError(str(e)) from e
+
+
+def _spec(known: argparse.Namespace) -> RecommenderSpec:
+    names = [one.name for one in dataclasses.fields(config_class(known.model))]
+    given = {name: getattr(known, name) for name in names if getattr(known, name) is not None}
+    try:
+        return RecommenderSpec(known.model, given, known.seed, known.allow_repeats)
+    except ValueError as e:
+        msg = f"--{e}"
+        raise UsageError(msg) from e
