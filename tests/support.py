@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,25 @@ def run(*arguments: object, module: str = "beam_pipeline", timeout: float = 120)
         env=environment(),
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def running(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """The program in the background; ended at the end if it has not ended itself."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command(arguments), stdout=file, stderr=subprocess.STDOUT, env=environment()
+        )
+        try:
+            yield process
+        finally:
+            # Not killed at once, as it may have a job server to take down.
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,9 @@ from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from tests.support import (
     Topics,
-    command,
-    environment,
     movielens_like,
     run,
+    running,
     same_arrays,
     wait_until,
 )
@@ -47,20 +45,6 @@ def arguments(flink: FlinkCluster, topics: Topics, rated: str, lists: str) -> li
         *("--input_topic", rated, "--output_topic", lists, "--k=10", "--seed=3"),
         *CHECKPOINTS,
     ]
-
-
-@contextlib.contextmanager
-def submitted(log: Path, *flags: object) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(flags), stdout=file, stderr=subprocess.STDOUT, env=environment()
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            process.wait(timeout=60)
 
 
 def running_job(flink: FlinkCluster) -> str:
@@ -140,7 +124,7 @@ def test_whatever_is_killed_each_positive_is_learned_once(
     flags.append("--export_seconds=0")
     parts = [ratings[at : at + 6000] for at in range(0, 30_000, 6000)]
     topics.send_ratings(rated, parts[0])
-    with submitted(tmp_path / "log", *flags):
+    with running(tmp_path / "log", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) > 1000, seconds=90)
         wait_until(lambda: checkpoints(flink, job, "completed") > 0)
@@ -219,12 +203,12 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
     topics.send_ratings(rated, ratings[:2000])
     flags = arguments(flink, topics, rated, lists)
-    with submitted(tmp_path / "first", *flags):
+    with running(tmp_path / "first", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) == 2000, seconds=90)
         savepoint = stop_with_savepoint(flink, job)
     topics.send_ratings(rated, ratings[2000:])
-    with submitted(
+    with running(
         tmp_path / "second",
         *flags,
         *("--top_n=3", f"--savepoint_path={savepoint}", f"--export_model={models}"),
@@ -253,7 +237,7 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
     for number, parallelism in enumerate((1, 2, 1)):
         topics.send_ratings(rated, ratings[number * 1000 : (number + 1) * 1000])
         scaled = (f"--parallelism={parallelism}", *savepoint)
-        with submitted(tmp_path / f"log-{number}", *flags, *scaled):
+        with running(tmp_path / f"log-{number}", *flags, *scaled):
             job = running_job(flink)
             wait_until(lambda n=number: topics.count(lists) == (n + 1) * 1000, seconds=90)
             savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
@@ -272,7 +256,7 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
 def test_a_job_that_fails_is_one_line(flink: FlinkCluster, topics: Topics, tmp_path: Path) -> None:
     rated, lists = topics.create(), topics.create()
     log = tmp_path / "log"
-    with submitted(log, *arguments(flink, topics, rated, lists)) as process:
+    with running(log, *arguments(flink, topics, rated, lists)) as process:
         job = running_job(flink)
         time.sleep(1)
         cancel(flink, job)

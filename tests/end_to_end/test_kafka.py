@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +12,10 @@ from cluster.broker import Broker
 from tests.support import (
     Topics,
     command,
-    environment,
     movielens_like,
     prism_arguments,
     run,
+    running,
     tab_lines,
     wait_until,
 )
@@ -29,21 +27,6 @@ RUNNERS = {
     "FnApiRunner": ["--runner=FnApiRunner"],
     "Prism": ["--runner=PrismRunner", *prism_arguments()],
 }
-
-
-@contextlib.contextmanager
-def running(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """The program in the background; ended at the end if it has not ended itself."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(arguments), stdout=file, stderr=subprocess.STDOUT, env=environment()
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
 
 
 def stop_in_order(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
