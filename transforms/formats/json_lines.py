@@ -1,17 +1,20 @@
-"""JSON, one object a record: ratings in; recommendations and dead letters out and in."""
+"""JSON, one object a record: ratings in; what the program writes out and in."""
 
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import orjson
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.records import (
     DeadLetter,
+    Evaluation,
     Rating,
     Recommendation,
     ScoredItem,
+    checked_evaluation,
     checked_rating,
 )
 
@@ -24,15 +27,7 @@ def decode_rating(value: bytes, origin: str) -> Rating:
     Raises:
         MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
     """
-    try:
-        fields = orjson.loads(value)
-    except orjson.JSONDecodeError as e:
-        msg = f"invalid JSON: {e}"
-        raise MalformedRecordError(msg) from e
-    if type(fields) is not dict:
-        msg = f"a JSON {type(fields).__name__}, expected an object"
-        raise MalformedRecordError(msg)
-    get = fields.get
+    get = _object(value).get
     return checked_rating(get("user"), get("item"), get("rating"), get("timestamp"), origin)
 
 
@@ -81,3 +76,29 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
     return DeadLetter(
         fields["origin"], fields["stage"], fields["reason"], base64.b64decode(fields["value"])
     )
+
+
+def encode_evaluation(evaluation: Evaluation) -> bytes:
+    """Writes an object with the fields of `Evaluation`, in their order."""
+    return orjson.dumps(evaluation._asdict())
+
+
+def decode_evaluation(value: bytes) -> Evaluation:
+    """Reads what `encode_evaluation` wrote; further keys are ignored.
+
+    Raises:
+        MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
+    """
+    return checked_evaluation(_object(value))
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError as e:
+        msg = f"invalid JSON: {e}"
+        raise MalformedRecordError(msg) from e
+    if type(fields) is not dict:
+        msg = f"a JSON {type(fields).__name__}, expected an object"
+        raise MalformedRecordError(msg)
+    return fields

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from transforms.errors import MalformedRecordError
 
 MAX_ID_LENGTH: Final = 1000
 """Longer ids are refused: a list of them would be more than a broker takes."""
+
+_SHOWN: Final = 60
 
 
 class Rating(NamedTuple):
@@ -68,6 +70,38 @@ class DeadLetter(NamedTuple):
     value: bytes
 
 
+class Evaluation(NamedTuple):
+    """What one positive showed of the recommender, tested before it was learned.
+
+    Attributes:
+        origin: Where the positive was read; the same in every record of the same test.
+        user: Who chose the item.
+        item: What was chosen.
+        rank: The item's place among the candidates, from 1; None where it was none, a miss.
+        candidates: How many items the user could have been shown; may be 0.
+        model: The recommender's name.
+        timestamp: Event time of the positive, in seconds.
+        items: The list that the user would have been shown, best first.
+        popular_rank: The item's place when the candidates are ordered by popularity.
+        popular_items: The list in that order.
+        update_us: Microseconds of learning the positive, averaged over its batch.
+        top_n_us: Microseconds of making its list, averaged over its batch.
+    """
+
+    origin: str
+    user: str
+    item: str
+    rank: int | None
+    candidates: int
+    model: str
+    timestamp: float
+    items: list[str]
+    popular_rank: int | None
+    popular_items: list[str]
+    update_us: float
+    top_n_us: float
+
+
 def checked_rating(
     user: object, item: object, rating: object, timestamp: object, origin: str
 ) -> Rating:
@@ -96,6 +130,47 @@ def checked_rating(
         msg = f"timestamp is {seconds}, expected finite seconds since the epoch, 0 or later"
         raise MalformedRecordError(msg)
     return Rating(user, item, number, seconds, origin)
+
+
+def checked_evaluation(fields: dict[str, Any]) -> Evaluation:
+    """Makes an `Evaluation` of decoded values, or raises.
+
+    Args:
+        fields: By the names of `Evaluation`; further ones are ignored.
+
+    Raises:
+        MalformedRecordError: A value is missing, of a wrong type, or out of range.
+    """
+    get = fields.get
+    for name in ("origin", "user", "item", "model"):
+        if type(get(name)) is not str or not get(name):
+            msg = f"{name} is {_shown(get(name))}, expected a string with something in it"
+            raise MalformedRecordError(msg)
+    candidates = get("candidates")
+    if type(candidates) is not int or candidates < 0:
+        msg = f"candidates is {_shown(candidates)}, expected a whole number, 0 or more"
+        raise MalformedRecordError(msg)
+    for name in ("rank", "popular_rank"):
+        rank = get(name, 0)
+        if rank is not None and (type(rank) is not int or not 1 <= rank <= candidates):
+            found = _shown(rank) if name in fields else "missing"
+            msg = f"{name} is {found}, expected null or 1 to {candidates}, its candidates"
+            raise MalformedRecordError(msg)
+    for name in ("items", "popular_items"):
+        items = get(name)
+        if type(items) is not list or not all(type(item) is str for item in items):
+            msg = f"{name} is no list of strings"
+            raise MalformedRecordError(msg)
+    for name in ("timestamp", "update_us", "top_n_us"):
+        if not 0.0 <= _number(name, get(name)) < math.inf:
+            msg = f"{name} is {get(name)}, expected a finite number, 0 or more"
+            raise MalformedRecordError(msg)
+    return Evaluation(*(fields[name] for name in Evaluation._fields))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def _identifier(name: str, value: object) -> str:

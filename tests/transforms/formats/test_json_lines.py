@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from transforms.errors import MalformedRecordError
 from transforms.formats.json_lines import (
     decode_dead_letter,
+    decode_evaluation,
     decode_rating,
     decode_recommendation,
     encode_dead_letter,
+    encode_evaluation,
     encode_rating,
     encode_recommendation,
 )
-from transforms.formats.records import DeadLetter, Rating, Recommendation, ScoredItem
+from transforms.formats.records import DeadLetter, Evaluation, Rating, Recommendation, ScoredItem
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
@@ -27,6 +29,28 @@ RATINGS = st.builds(
 SCORED = st.builds(ScoredItem, st.text(), FINITE)
 RECOMMENDATIONS = st.builds(Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text())
 DEAD_LETTERS = st.builds(DeadLetter, st.text(), st.text(), st.text(), st.binary())
+US = st.floats(min_value=0.0, max_value=1e9)
+WORD = st.text(min_size=1)
+RANK = st.none() | st.integers(1, 50)
+EVALUATIONS = st.builds(
+    Evaluation,
+    *[WORD, WORD, WORD, RANK, st.integers(50, 2**40), WORD, SECONDS],
+    *[st.lists(st.text()), RANK, st.lists(st.text()), US, US],
+)
+EVALUATION: dict[str, Any] = {
+    "origin": "u.data:1",
+    "user": "196",
+    "item": "242",
+    "rank": 3,
+    "candidates": 1200,
+    "model": "mf",
+    "timestamp": 881250949.0,
+    "items": ["50", "181"],
+    "popular_rank": 7,
+    "popular_items": ["50", "100"],
+    "update_us": 6.1,
+    "top_n_us": 31.0,
+}
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -163,3 +187,69 @@ def _rating_or_malformed(value: bytes) -> None:
         assert str(e)
     else:
         assert orjson.loads(encode_rating(rating))["user"] == rating.user
+
+
+def test_an_evaluation_has_the_form_that_others_parse() -> None:
+    written = encode_evaluation(Evaluation(**EVALUATION))
+    assert written == json.dumps(EVALUATION, separators=(",", ":")).encode()
+
+
+@settings(deadline=None)
+@given(EVALUATIONS)
+def test_evaluations_round_trip_on_one_line(evaluation: Evaluation) -> None:
+    line = encode_evaluation(evaluation)
+    assert b"\n" not in line
+    assert decode_evaluation(line) == evaluation
+
+
+def test_a_miss_among_no_candidates_and_further_keys_are_read() -> None:
+    miss = {"rank": None, "popular_rank": None, "candidates": 0, "items": [], "popular_items": []}
+    fields = {**EVALUATION, **miss, "timestamp": 1}
+    assert decode_evaluation(json.dumps({**fields, "later": 1}).encode()) == Evaluation(**fields)
+
+
+@pytest.mark.parametrize("field", list(EVALUATION))
+def test_a_missing_field_of_an_evaluation_is_named(field: str) -> None:
+    fields = {name: value for name, value in EVALUATION.items() if name != field}
+    with pytest.raises(MalformedRecordError, match=f"^{field} is "):
+        decode_evaluation(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("origin", "", "origin is ''"),
+        ("user", 196, "user is 196, expected a string"),
+        ("rank", 0, "rank is 0, expected null or 1 to 1200"),
+        ("rank", 1201, "rank is 1201"),
+        ("rank", True, "rank is True"),
+        ("popular_rank", 2.0, r"popular_rank is 2\.0"),
+        ("candidates", -1, "candidates is -1"),
+        ("candidates", 2.5, r"candidates is 2\.5"),
+        ("items", "50", "items is no list of strings"),
+        ("popular_items", [50], "popular_items is no list of strings"),
+        ("update_us", -1.0, r"update_us is -1\.0"),
+        ("top_n_us", "fast", "top_n_us is of type str"),
+        ("timestamp", None, "timestamp is missing"),
+    ],
+)
+def test_a_malformed_evaluation_says_what_is_wrong(field: str, value: Any, reason: str) -> None:
+    with pytest.raises(MalformedRecordError, match=f"^{reason}"):
+        decode_evaluation(json.dumps({**EVALUATION, field: value}).encode())
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"{", b"null"])
+def test_what_is_no_object_is_no_evaluation(value: bytes) -> None:
+    with pytest.raises(MalformedRecordError, match=r"invalid JSON|expected an object"):
+        decode_evaluation(value)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from(list(EVALUATION)), JSON_VALUES))
+def test_arbitrary_evaluations_are_malformed_or_sound(change: dict[str, Any]) -> None:
+    try:
+        evaluation = decode_evaluation(json.dumps({**EVALUATION, **change}).encode())
+    except MalformedRecordError as e:
+        assert str(e)
+    else:
+        assert decode_evaluation(encode_evaluation(evaluation)) == evaluation
