@@ -18,8 +18,8 @@ from rich.text import Text
 
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
-from transforms.key import block_of
 from transforms.model_export import ExportedCell
+from transforms.recommenders.blocks import block_of
 from transforms.recommenders.registry import RecommenderSpec, config_class
 
 

@@ -124,9 +124,9 @@ def _lists(settings: KafkaSettings) -> Iterator[str]:
                 if time.monotonic() - shown < _SECONDS_BETWEEN_LISTS:
                     continue
                 shown = time.monotonic()
-                user, items, _, origin = decode_recommendation(records[-1].value)
-                names = "  ".join(item for item, _ in items)
-                yield f"{origin:14} {user}: {names}"
+                answer = decode_recommendation(records[-1].value)
+                names = "  ".join(item for item, _ in answer.items)
+                yield f"{answer.origin:14} {answer.user}: {names}"
     finally:
         client.close()
 

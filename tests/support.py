@@ -18,9 +18,11 @@ import apache_beam as beam
 import numpy as np
 from kafka import TopicPartition
 
+from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating
 from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
+from transforms.key import by_row
 from transforms.recommenders.base import Arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +43,12 @@ def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1)
             zip(whom, drawn, values, times, strict=True), start=1
         )
     ]
+
+
+def cells_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:
+    """The ratings that each cell of a grid without item blocks learns."""
+    rows = by_row(RatingBatch(ratings), user_blocks)
+    return {(row, 0): batch.ratings for row, batch in rows.items()}
 
 
 def tab_lines(ratings: Iterable[Rating]) -> str:

@@ -1,6 +1,7 @@
 """The names of everything that is counted, and the one way to count it.
 
-`read == positives + filtered + dead` holds at the end of every run.
+`read == positives + filtered + dead` holds at the end of every run. A request that can be
+answered is counted apart, as `requests`; one that can not is read, and dead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ DEAD: Final = "dead"
 USERS: Final = "users"
 ITEMS: Final = "items"
 LISTS: Final = "lists"
+REQUESTS: Final = "requests"
 REBUILDS: Final = "rebuilds"
 SNAPSHOTS: Final = "snapshots"
 COUNTERS: Final = (
@@ -29,6 +31,7 @@ COUNTERS: Final = (
     USERS,
     ITEMS,
     LISTS,
+    REQUESTS,
     REBUILDS,
     SNAPSHOTS,
 )

@@ -18,10 +18,19 @@ from apache_beam.coders import Coder, registry
 
 from transforms.formats.delimited import Columns
 from transforms.formats.detection import RecordFormat
-from transforms.formats.records import DeadLetter, Rating, Recommendation, ScoredItem
+from transforms.formats.records import (
+    DeadLetter,
+    Evaluation,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+    rating_columns,
+    ratings_of_columns,
+)
 
 Cell = tuple[int, int]
-"""(user block, item block): which recommender of the grid."""
+"""(user block, item block): which recommender of the grid, its row and its column."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,20 @@ class RawBatch:
 
 @dataclass(frozen=True)
 class RatingBatch:
-    """Ratings in the order in which they were read, and when the oldest was published."""
+    """Ratings in the order in which they were read, and then requests for lists.
 
-    ratings: Sequence[Rating]
+    Attributes:
+        ratings: To be learned, each followed by its user's list.
+        published: When the broker got the oldest of them, in seconds since the epoch; 0 for
+            records of a file.
+        requests: To be answered after the ratings.
+        name: Tells the batch from all others where several cells work on it, else empty.
+    """
+
+    ratings: list[Rating]
     published: float = 0.0
+    requests: list[Request] = field(default_factory=list)
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -62,9 +81,15 @@ class RatingBatch:
 
 @dataclass(frozen=True)
 class RecommendationBatch:
-    """Lists in the order in which their ratings were learned."""
+    """Lists in the order in which their ratings were learned, and what was tested.
+
+    Attributes:
+        recommendations: The lists.
+        evaluations: How good the recommender was, one for each positive, if it was tested.
+    """
 
     recommendations: Sequence[Recommendation] = field(default_factory=list)
+    evaluations: Sequence[Evaluation] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.recommendations)
@@ -122,12 +147,19 @@ class RatingBatchCoder(Coder):
 
     def encode(self, value: RatingBatch) -> bytes:
         """Returns the batch as bytes."""
-        return orjson.dumps([value.published, *zip(*value.ratings, strict=True)])
+        requests = [list(request) for request in value.requests]
+        return orjson.dumps(
+            [value.published, value.name, requests, *rating_columns(value.ratings)], default=list
+        )
 
     def decode(self, encoded: bytes) -> RatingBatch:
         """Returns the batch that `encode` wrote."""
-        published, *columns = orjson.loads(encoded)
-        return RatingBatch(list(map(Rating._make, zip(*columns, strict=True))), published)
+        published, name, requests, *columns = orjson.loads(encoded)
+        asked = [
+            Request(user, timestamp, origin, tuple(context))
+            for user, timestamp, origin, context in requests
+        ]
+        return RatingBatch(ratings_of_columns(columns), published, asked, name)
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""
@@ -135,19 +167,21 @@ class RatingBatchCoder(Coder):
 
 
 class RecommendationBatchCoder(Coder):
-    """A JSON document: a row for each list."""
+    """A JSON document: a row for each list and for each evaluation."""
 
     def encode(self, value: RecommendationBatch) -> bytes:
         """Returns the batch as bytes."""
-        return orjson.dumps(list(value.recommendations), default=list)
+        return orjson.dumps([value.recommendations, value.evaluations], default=list)
 
     def decode(self, encoded: bytes) -> RecommendationBatch:
         """Returns the batch that `encode` wrote."""
+        lists, evaluations = orjson.loads(encoded)
         return RecommendationBatch(
             [
-                Recommendation(user, [ScoredItem(*item) for item in items], timestamp, origin)
-                for user, items, timestamp, origin in orjson.loads(encoded)
-            ]
+                Recommendation(user, [ScoredItem(*item) for item in items], *rest)
+                for user, items, *rest in lists
+            ],
+            list(map(Evaluation._make, evaluations)),
         )
 
     def is_deterministic(self) -> bool:
@@ -158,5 +192,5 @@ class RecommendationBatchCoder(Coder):
 registry.register_coder(RawBatch, RawBatchCoder)
 registry.register_coder(RatingBatch, RatingBatchCoder)
 registry.register_coder(RecommendationBatch, RecommendationBatchCoder)
-for _record in (Rating, ScoredItem, Recommendation, DeadLetter):
+for _record in (Rating, Request, ScoredItem, Recommendation, Evaluation, DeadLetter):
     registry.register_coder(_record, beam.coders.RowCoder)

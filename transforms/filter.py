@@ -46,8 +46,8 @@ class _KeepPositivesDoFn(beam.DoFn):
         self._min_rating = min_rating
 
     def process(self, element: RatingBatch) -> Iterator[RatingBatch]:
-        kept = positives(list(element.ratings), self._min_rating)
+        kept = positives(element.ratings, self._min_rating)
         counters.counter(counters.POSITIVES).inc(len(kept))
         counters.counter(counters.FILTERED).inc(len(element) - len(kept))
-        if kept:
-            yield RatingBatch(kept, element.published)
+        if kept or element.requests:
+            yield RatingBatch(kept, element.published, element.requests)

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import apache_beam as beam
 
-from transforms.elements import Cell, KeyedRatings, RatingBatch
-from transforms.formats.records import Rating
+from transforms.elements import KeyedRatings, RatingBatch
+from transforms.recommenders.blocks import block_of
 
 
-def block_of(name: str, blocks: int) -> int:
-    """Returns which of `blocks` an id belongs to, the same in every process and release."""
-    if blocks == 1:
-        return 0
-    digest = hashlib.blake2b(name.encode("utf-8"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % blocks
-
-
-def by_cell(ratings: list[Rating], user_blocks: int, item_blocks: int) -> dict[Cell, list[Rating]]:
-    """Groups ratings by cell, each group in the order in which they came."""
-    if user_blocks == item_blocks == 1:
-        return {(0, 0): ratings} if ratings else {}
-    groups: dict[Cell, list[Rating]] = {}
-    for rating in ratings:
-        cell = (block_of(rating.user, user_blocks), block_of(rating.item, item_blocks))
-        groups.setdefault(cell, []).append(rating)
-    return groups
+def by_row(batch: RatingBatch, user_blocks: int) -> dict[int, RatingBatch]:
+    """Splits a batch by the block of the user; each part keeps its order."""
+    if user_blocks == 1:
+        return {0: batch} if batch.ratings or batch.requests else {}
+    rows: dict[int, RatingBatch] = {}
+    for rating in batch.ratings:
+        row = block_of(rating.user, user_blocks)
+        rows.setdefault(row, RatingBatch([], batch.published, [])).ratings.append(rating)
+    for request in batch.requests:
+        row = block_of(request.user, user_blocks)
+        rows.setdefault(row, RatingBatch([], batch.published, [])).requests.append(request)
+    return rows
 
 
 @dataclass
 class KeyByCell(beam.PTransform):
-    """`RatingBatch` to (cell, `RatingBatch`), one for each cell that the batch touches.
+    """`RatingBatch` to (cell, `RatingBatch`).
+
+    A batch goes to every cell of its users' row: one of them learns a rating, the one that has
+    the item, and all of them are asked for the user's list. `Recommend` puts the lists together.
 
     Attributes:
         user_blocks: Rows of the grid.
-        item_blocks: Columns of the grid.
+        item_blocks: Columns of the grid; `Recommend` has to be told the same number.
     """
 
     user_blocks: int = 1
@@ -61,5 +59,8 @@ class _KeyDoFn(beam.DoFn):
         self._blocks = (user_blocks, item_blocks)
 
     def process(self, element: RatingBatch) -> Iterator[KeyedRatings]:
-        for cell, ratings in by_cell(list(element.ratings), *self._blocks).items():
-            yield cell, RatingBatch(ratings, element.published)
+        user_blocks, item_blocks = self._blocks
+        for row, batch in by_row(element, user_blocks).items():
+            whole = replace(batch, name=uuid4().hex) if item_blocks > 1 else batch
+            for column in range(item_blocks):
+                yield (row, column), whole

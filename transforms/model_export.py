@@ -18,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import IncompatibleModelError
 from transforms.recommenders.base import Recommender
+from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 
 VERSION: Final = 1
@@ -29,7 +30,7 @@ class ExportedCell(NamedTuple):
     Attributes:
         cell: (user block, item block).
         grid: How many blocks of users and of items there are.
-        sequence: How many positives the model has learned.
+        sequence: How many ratings changed the model, see `model_state.Meta`.
         model: The model's name and hyperparameters, as text.
         arrays: Name of the file with the arrays.
     """
@@ -75,15 +76,20 @@ def save(
             FileSystems.delete(old)
 
 
-def load(directory: str, cell: tuple[int, int], spec: RecommenderSpec) -> tuple[Recommender, int]:
-    """Returns a cell's recommender and how many positives it has learned.
+def load(
+    directory: str,
+    cell: tuple[int, int],
+    spec: RecommenderSpec,
+    grid: tuple[int, int] = (1, 1),
+) -> tuple[Recommender, int]:
+    """Returns a cell's recommender and how many ratings changed it.
 
     A cell that was never exported gives a new recommender.
 
     Raises:
         IncompatibleModelError: It is of another version, another model or another k.
     """
-    recommender = spec.build()
+    recommender = spec.build(Block(cell[1], grid[1]))
     found = _read_manifest(_manifest_path(directory, cell))
     if found is None:
         return recommender, 0
@@ -122,7 +128,7 @@ def require_fit(directory: str, grid: tuple[int, int], spec: RecommenderSpec) ->
     if not found:
         msg = f"no model in {directory}: expected what --export_model wrote"
         raise IncompatibleModelError(msg)
-    load(directory, found[0].cell, spec)
+    load(directory, found[0].cell, spec, grid)
 
 
 def require_grid(directory: str, grid: tuple[int, int]) -> None:
@@ -135,7 +141,7 @@ def require_grid(directory: str, grid: tuple[int, int]) -> None:
         if cell.grid != grid:
             msg = (
                 f"{directory} has a grid of {cell.grid[0]} x {cell.grid[1]} cells, this job"
-                f" {grid[0]} x {grid[1]}: pass the same --user_blocks"
+                f" {grid[0]} x {grid[1]}: pass the same --user_blocks and --item_blocks"
             )
             raise IncompatibleModelError(msg)
 

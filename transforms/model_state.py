@@ -3,9 +3,9 @@
 A model is too large to write whole for each bundle, and must not live only in memory. So state
 holds, for each cell:
 
-* `meta`: a random token that is new in each bundle, how many positives were learned, sizes;
+* `meta`: a random token that is new in each bundle that learns, a count of ratings, sizes;
 * `snapshot`: the recommender's arrays at some point, in numbered chunks;
-* `log`: the positives learned since, each entry with its sequence number.
+* `log`: the ratings that changed it since, each entry with its sequence number.
 
 The recommender itself waits in a process-wide cache between two bundles, under the token that
 the bundle wrote. A bundle takes it out of the cache and uses it only if state still has that
@@ -30,8 +30,9 @@ import orjson
 import safetensors.numpy
 
 from transforms.errors import IncompatibleModelError
-from transforms.formats.records import Rating
+from transforms.formats.records import Rating, rating_columns, ratings_of_columns
 from transforms.recommenders.base import Recommender
+from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.registry import RecommenderSpec
 
 VERSION: Final = 1
@@ -89,7 +90,8 @@ class Meta:
 
     Attributes:
         token: Names the only copy in memory that is the same as what is in state.
-        sequence: How many positives were learned.
+        sequence: How many ratings changed the recommender: its positives and, in a grid with
+            several item blocks, the first ratings of users of items that others learn.
         snapshot_bytes: Size of the snapshot.
         log_bytes: Size of the log.
     """
@@ -170,7 +172,7 @@ class OpenCell:
     Attributes:
         recommender: The model as state has it, plus what this bundle learned.
         rebuilt: Whether it had to be rebuilt from snapshot and log.
-        imported: Whether it came from elsewhere, as there was no state.
+        imported: Whether it came from elsewhere, as there was no state; it is in state now.
     """
 
     def __init__(
@@ -180,6 +182,7 @@ class OpenCell:
         cached: ModelCache,
         key: CellKey,
         first: FirstModel | None = None,
+        items: Block = EVERYTHING,
     ) -> None:
         self._spec = spec
         self._key = key
@@ -193,20 +196,21 @@ class OpenCell:
             recommender, sequence = first()
             meta = replace(meta, sequence=sequence)
             self.imported = sequence > 0
-        # A model that state does not have yet has to go into the next snapshot, however small.
-        self._unsaved = self.imported
         if recommender is None:
-            recommender = rebuild(spec, meta, state)
+            recommender = rebuild(spec, meta, state, items)
         self.recommender = recommender
-        self._meta = replace(meta, token=secrets.token_bytes(16))
+        self._meta = meta
+        self._renewed = False
+        if self.imported:
+            self._save(self._snapped(state), state)
 
     @property
     def sequence(self) -> int:
-        """How many positives the recommender has learned."""
+        """How many ratings changed the recommender."""
         return self._meta.sequence
 
     def record(self, ratings: Sequence[Rating], state: CellState) -> bool:
-        """Puts what the recommender just learned into state.
+        """Puts the ratings that just changed the recommender, at least one, into state.
 
         Returns:
             Whether a snapshot was written: when the log outgrew the last one, so that the
@@ -218,34 +222,42 @@ class OpenCell:
             meta, sequence=meta.sequence + len(ratings), log_bytes=meta.log_bytes + len(entry)
         )
         outgrown = meta.log_bytes > max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
-        snapped = outgrown or self._unsaved
-        if snapped:
-            self._unsaved = False
-            chunks = encode_snapshot(self._spec, meta.sequence, self.recommender)
-            state.snapshot.clear()
-            for chunk in chunks:
-                state.snapshot.add(chunk)
-            state.log.clear()
-            meta = replace(meta, snapshot_bytes=sum(map(len, chunks)), log_bytes=0)
+        if outgrown:
+            self._meta = meta
+            meta = self._snapped(state)
         else:
             state.log.add(entry)
-        state.meta.write(meta.encode())
-        self._meta = meta
-        return snapped
-
-    def touch(self, state: CellState) -> None:
-        """Writes this bundle's token although it learned nothing, so that the cache is good."""
-        state.meta.write(self._meta.encode())
+        self._save(meta, state)
+        return outgrown
 
     def close(self) -> None:
-        """Leaves the recommender in the cache for the next bundle."""
-        self._cache.put(self._key, self._meta.token, self.recommender)
+        """Leaves the recommender in the cache for the next bundle.
+
+        One that learned nothing keeps the token, as it still is what state has.
+        """
+        if self._meta.token:
+            self._cache.put(self._key, self._meta.token, self.recommender)
+
+    def _snapped(self, state: CellState) -> Meta:
+        chunks = encode_snapshot(self._spec, self._meta.sequence, self.recommender)
+        state.snapshot.clear()
+        for chunk in chunks:
+            state.snapshot.add(chunk)
+        state.log.clear()
+        return replace(self._meta, snapshot_bytes=sum(map(len, chunks)), log_bytes=0)
+
+    def _save(self, meta: Meta, state: CellState) -> None:
+        if not self._renewed:
+            meta = replace(meta, token=secrets.token_bytes(16))
+            self._renewed = True
+        state.meta.write(meta.encode())
+        self._meta = meta
 
 
 def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
-    """Returns ratings in order, the first of which is number `first` from 0."""
-    users, items, values, timestamps, _ = zip(*ratings, strict=True)
-    return orjson.dumps([VERSION, first, users, items, values, timestamps])
+    """Returns ratings in order, without their origins; the first is number `first` from 0."""
+    *plain, _, features = rating_columns(ratings)
+    return orjson.dumps([VERSION, first, *plain, features], default=list)
 
 
 def encode_snapshot(spec: RecommenderSpec, sequence: int, recommender: Recommender) -> list[bytes]:
@@ -258,27 +270,29 @@ def encode_snapshot(spec: RecommenderSpec, sequence: int, recommender: Recommend
     ]
 
 
-def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState) -> Recommender:
+def rebuild(
+    spec: RecommenderSpec, meta: Meta, state: CellState, items: Block = EVERYTHING
+) -> Recommender:
     """Returns the recommender that snapshot and log describe.
 
     Raises:
         IncompatibleModelError: State was written by another version or another model, or
-            does not hold every positive that `meta` counts.
+            does not hold every rating that `meta` counts.
     """
-    recommender = spec.build()
+    recommender = spec.build(items)
     learned = 0
     if meta.snapshot_bytes:
         learned = _load_snapshot(recommender, state.snapshot.read())
     if meta.log_bytes:
         for first, ratings in sorted(map(_decode_log_entry, state.log.read())):
             if first != learned:
-                msg = f"the log has a hole: entry {first} follows {learned} positives"
+                msg = f"the log has a hole: entry {first} follows {learned} ratings"
                 raise IncompatibleModelError(msg)
             for rating in ratings:
                 recommender.update(rating)
             learned += len(ratings)
     if learned != meta.sequence:
-        msg = f"state holds {learned} positives, expected {meta.sequence}"
+        msg = f"state holds {learned} ratings, expected {meta.sequence}"
         raise IncompatibleModelError(msg)
     return recommender
 
@@ -305,7 +319,8 @@ def _decode_log_entry(encoded: bytes) -> tuple[int, list[Rating]]:
     if version != VERSION:
         msg = f"a log entry has version {version}, expected {VERSION}"
         raise IncompatibleModelError(msg)
-    return first, list(map(Rating, *columns))
+    *plain, features = columns
+    return first, ratings_of_columns([*plain, [""] * len(plain[0]), features])
 
 
 def _require_version(encoded: bytes) -> None:

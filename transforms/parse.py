@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import apache_beam as beam
 
 from transforms import counters
 from transforms.elements import RatingBatch, RawBatch
 from transforms.errors import MalformedRecordError
-from transforms.formats.detection import decoder, require_value
-from transforms.formats.records import DeadLetter, Rating
+from transforms.formats.detection import (
+    REQUEST_FORMAT,
+    decoder,
+    request_decoder,
+    require_value,
+)
+from transforms.formats.records import DeadLetter, Rating, Request
 
 MAX_RECORD_BYTES: Final = 1 << 20
 _DEAD: Final = "dead_letters"
+_Record = TypeVar("_Record", Rating, Request)
 
 
 @dataclass(frozen=True)
@@ -29,31 +35,43 @@ class Parsed:
 def parse(
     batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> tuple[list[Rating], list[DeadLetter]]:
-    """Decodes a batch: each record is in one of the two lists, both in order."""
-    source = batch.source
+    """Decodes a batch of ratings: each record is in one of the two lists, both in order."""
     if batch.record_format is None:
         return [], [
-            DeadLetter(f"{source}{position}", "read", batch.failure, value or b"")
+            DeadLetter(f"{batch.source}{position}", "read", batch.failure, value or b"")
             for position, value in zip(batch.positions, batch.values, strict=True)
         ]
-    decode = decoder(batch.record_format)
-    ratings = []
+    return _decoded(batch, max_record_bytes, decoder(batch.record_format))
+
+
+def parse_requests(
+    batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
+) -> tuple[list[Request], list[DeadLetter]]:
+    """Decodes a batch of requests: each record is in one of the two lists, both in order."""
+    return _decoded(batch, max_record_bytes, request_decoder(batch.published))
+
+
+def _decoded(
+    batch: RawBatch, max_record_bytes: int, decode: Callable[[bytes, str], _Record]
+) -> tuple[list[_Record], list[DeadLetter]]:
+    source = batch.source
+    decoded = []
     dead = []
     for position, value in zip(batch.positions, batch.values, strict=True):
         origin = f"{source}{position}"
         try:
-            ratings.append(decode(require_value(value, max_record_bytes), origin))
+            decoded.append(decode(require_value(value, max_record_bytes), origin))
         except MalformedRecordError as e:
             dead.append(DeadLetter(origin, "parse", str(e), value or b""))
-    return ratings, dead
+    return decoded, dead
 
 
 @dataclass
 class ParseRatings(beam.PTransform):
-    """`RawBatch` to `RatingBatch`, and `DeadLetter` one by one.
+    """`RawBatch` of ratings or of requests to `RatingBatch`, and `DeadLetter` one by one.
 
     Parallelism: any.
-    Delivery: each record comes out once, as a rating or as a dead letter.
+    Delivery: each record comes out once, as a rating, a request or a dead letter.
     On failure: no record makes it fail; a malformed one is a dead letter with its reason.
 
     Attributes:
@@ -88,10 +106,16 @@ class _ParseDoFn(beam.DoFn):
         self._max_record_bytes = max_record_bytes
 
     def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
-        ratings, dead = parse(element, self._max_record_bytes)
-        counters.counter(counters.READ).inc(len(element))
+        ratings: list[Rating] = []
+        requests: list[Request] = []
+        if element.record_format == REQUEST_FORMAT:
+            requests, dead = parse_requests(element, self._max_record_bytes)
+            counters.counter(counters.REQUESTS).inc(len(requests))
+        else:
+            ratings, dead = parse(element, self._max_record_bytes)
+        counters.counter(counters.READ).inc(len(ratings) + len(dead))
         counters.counter(counters.DEAD).inc(len(dead))
-        if ratings:
-            yield RatingBatch(ratings, element.published)
+        if ratings or requests:
+            yield RatingBatch(ratings, element.published, requests)
         for letter in dead:
             yield beam.pvalue.TaggedOutput(_DEAD, letter)

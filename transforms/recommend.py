@@ -21,13 +21,17 @@ from apache_beam.transforms.userstate import (
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
 from transforms import counters, model_export
-from transforms.elements import Cell, KeyedRatings, RecommendationBatch
-from transforms.formats.records import Recommendation
+from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
+from transforms.learn import Learned, evaluate, learn
+from transforms.merge import KeyedPart, MergeRow, Part
 from transforms.model_state import CACHE, CellKey, CellState, FirstModel, OpenCell
+from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
+
+_TESTED_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ _LAST_EXPORTS: dict[CellKey, float] = {}
 
 @dataclass
 class Recommend(beam.PTransform):
-    """(cell, positives) to a list for each positive, as it stands after learning it.
+    """(cell, ratings and requests) to a list for each, a rating's as it stands after learning it.
 
     Parallelism: a cell is learned by one worker at a time; there are as many as the key has.
     Delivery: learning is exactly once where the runner checkpoints; lists are at least once.
@@ -70,12 +74,16 @@ class Recommend(beam.PTransform):
         top_n: Length of a list; with 0 it only learns, and no list goes out.
         export: Where and how often models are written; None for never.
         import_from: A folder that `export` wrote, which cells without state start from.
+        grid: How many blocks of users and of items there are, as in `KeyByCell`.
+        evaluate: Whether to test the recommender with each positive before it is learned.
     """
 
     spec: RecommenderSpec = field(default_factory=RecommenderSpec)
     top_n: int = 10
     export: ModelExport | None = None
     import_from: str = ""
+    grid: tuple[int, int] = (1, 1)
+    evaluate: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a `top_n` below 0."""
@@ -87,7 +95,7 @@ class Recommend(beam.PTransform):
     def expand(
         self, ratings: beam.PCollection[KeyedRatings]
     ) -> beam.PCollection[RecommendationBatch]:
-        """Adds the stateful step.
+        """Adds the stateful step, and where items are in several blocks the one that merges.
 
         Raises:
             ValueError: The input is windowed; a model has one life, the global window.
@@ -95,20 +103,20 @@ class Recommend(beam.PTransform):
         if not isinstance(ratings.windowing.windowfn, GlobalWindows):
             msg = "Recommend needs the global window, as a model outlives any other"
             raise ValueError(msg)
+        columns = self.grid[1]
         do_fn = _LearnAndRecommendDoFn if self.export is None else _LearnRecommendAndExportDoFn
-        step = beam.ParDo(do_fn(self, uuid4().hex))
-        typed = step.with_input_types(KeyedRatings).with_output_types(RecommendationBatch)
-        return ratings | STEP >> typed
+        step = beam.ParDo(do_fn(self, uuid4().hex)).with_input_types(KeyedRatings)
+        if columns == 1:
+            return ratings | STEP >> step.with_output_types(RecommendationBatch)
+        parts = ratings | STEP >> step.with_output_types(KeyedPart)
+        return parts | "Merge" >> MergeRow(columns, self.top_n, self.spec.model)
 
 
 class _Learner:
     """What both DoFns below do with a batch."""
 
     def __init__(self, settings: Recommend, scope: str) -> None:
-        self._spec = settings.spec
-        self._top_n = settings.top_n
-        self._import_from = settings.import_from
-        self._export = settings.export
+        self._settings = settings
         self._scope = scope
         self._open: dict[Cell, OpenCell] = {}
 
@@ -124,64 +132,91 @@ class _Learner:
         """Returns the cell as this bundle has it so far."""
         cell = self._open.get(key)
         if cell is None:
+            settings = self._settings
             scoped = CellKey(self._scope, key)
-            cell = OpenCell(self._spec, state, CACHE, scoped, self._first_model(key))
+            block = Block(key[1], settings.grid[1])
+            first = self._first_model(key)
+            cell = OpenCell(settings.spec, state, CACHE, scoped, first, block)
             self._open[key] = cell
             counters.counter(counters.REBUILDS).inc(int(cell.rebuilt))
             if cell.imported:
-                counters.counter(counters.USERS).inc(len(cell.recommender.users))
-                counters.counter(counters.ITEMS).inc(len(cell.recommender.items))
-            if self._export and self._export.is_due(scoped):
+                _count_known(key, len(cell.recommender.users), len(cell.recommender.items))
+            if settings.export and settings.export.is_due(scoped):
                 # What a bundle starts with is what state has; what it learns may yet fail.
                 self.save(key, cell)
         return cell
 
     def save(self, key: Cell, cell: OpenCell) -> None:
         """Exports the cell as it is."""
-        if self._export and cell.sequence:
-            directory, grid = self._export.directory, self._export.grid
-            model_export.save(directory, key, grid, self._spec, cell.sequence, cell.recommender)
+        export, spec = self._settings.export, self._settings.spec
+        if export and cell.sequence:
+            model_export.save(
+                export.directory, key, export.grid, spec, cell.sequence, cell.recommender
+            )
 
     def _first_model(self, key: Cell) -> FirstModel | None:
-        if not self._import_from:
+        settings = self._settings
+        if not settings.import_from:
             return None
-        return partial(model_export.load, self._import_from, key, self._spec)
+        return partial(model_export.load, settings.import_from, key, settings.spec, settings.grid)
 
-    def learn(self, element: KeyedRatings, state: CellState) -> Iterator[RecommendationBatch]:
-        """Learns a batch, and gives a list for each of its ratings."""
+    def learn(
+        self, element: KeyedRatings, state: CellState
+    ) -> Iterator[RecommendationBatch | KeyedPart]:
+        """Learns a batch, and gives a list for each of its ratings and requests."""
         key, batch = element
-        if not batch.ratings:
+        if not batch.ratings and not batch.requests:
             return
         cell = self.open(key, state)
         recommender = cell.recommender
         users, items = len(recommender.users), len(recommender.items)
-        clock = time.perf_counter
-        learning = listing = 0.0
-        recommendations = []
-        for rating in batch.ratings:
-            start = clock()
-            recommender.update(rating)
-            learned = clock()
-            learning += learned - start
-            if self._top_n:
-                best = recommender.recommend(rating.user, self._top_n)
-                listing += clock() - learned
-                recommendations.append(
-                    Recommendation(rating.user, best, rating.timestamp, rating.origin)
+        single = self._settings.grid[1] == 1
+        for number, stretch in enumerate(self._stretches(batch)):
+            top_n, test = self._settings.top_n, self._settings.evaluate
+            done = learn(recommender, stretch, top_n, test=test)
+            if done.changed:
+                counters.counter(counters.SNAPSHOTS).inc(int(cell.record(done.changed, state)))
+            if stretch.ratings:
+                counters.distribution(counters.UPDATE_US).update(round(done.update_us))
+            if done.lists:
+                counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
+            if single:
+                yield from self._whole(stretch, done)
+            else:
+                times = (done.update_us, done.top_n_us)
+                tested = stretch.ratings if test else []
+                yield (
+                    key[0],
+                    Part(batch.name, number, key[1], done.lists, tested, done.standings, times),
                 )
-        snapped = cell.record(batch.ratings, state)
-        count = len(batch)
-        counters.counter(counters.SNAPSHOTS).inc(int(snapped))
-        counters.counter(counters.USERS).inc(len(recommender.users) - users)
-        counters.counter(counters.ITEMS).inc(len(recommender.items) - items)
-        counters.distribution(counters.UPDATE_US).update(round(learning / count * 1e6))
-        if self._top_n:
-            counters.counter(counters.LISTS).inc(len(recommendations))
-            counters.distribution(counters.TOP_N_US).update(round(listing / count * 1e6))
-            yield RecommendationBatch(recommendations)
+        _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
+
+    def _stretches(self, batch: RatingBatch) -> list[RatingBatch]:
+        """Where the scores of all items go to another step, few ratings go at once."""
+        if not self._settings.evaluate or self._settings.grid[1] == 1:
+            return [batch]
+        stretches = [
+            RatingBatch(batch.ratings[at : at + _TESTED_AT_ONCE], batch.published)
+            for at in range(0, len(batch.ratings), _TESTED_AT_ONCE)
+        ]
+        return [*stretches, RatingBatch([], batch.published, batch.requests)]
+
+    def _whole(self, batch: RatingBatch, done: Learned) -> Iterator[RecommendationBatch]:
+        model, top_n = self._settings.spec.model, self._settings.top_n
+        tests = zip(batch.ratings, done.standings, strict=True) if done.standings else ()
+        evaluations = [evaluate(rating, [one], model, top_n, done) for rating, one in tests]
+        if done.lists or evaluations:
+            counters.counter(counters.LISTS).inc(len(done.lists))
+            yield RecommendationBatch(done.lists, evaluations)
+
+
+def _count_known(cell: Cell, users: int, items: int) -> None:
+    # All cells of a row have the same users.
+    counters.counter(counters.USERS).inc(users if cell[1] == 0 else 0)
+    counters.counter(counters.ITEMS).inc(items)
 
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())
@@ -196,7 +231,7 @@ class _LearnAndRecommendDoFn(_Learner, beam.DoFn):
         meta: Any = beam.DoFn.StateParam(META),
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
-    ) -> Iterator[RecommendationBatch]:
+    ) -> Iterator[RecommendationBatch | KeyedPart]:
         yield from self.learn(element, CellState(meta, snapshot, log))
 
 
@@ -211,7 +246,7 @@ class _LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
         end: Any = beam.DoFn.TimerParam(END),
-    ) -> Iterator[RecommendationBatch]:
+    ) -> Iterator[RecommendationBatch | KeyedPart]:
         end.set(GlobalWindow().max_timestamp())
         yield from self.learn(element, CellState(meta, snapshot, log))
 
@@ -226,4 +261,3 @@ class _LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         state = CellState(meta, snapshot, log)
         cell = self.open(key, state)
         self.save(key, cell)
-        cell.touch(state)

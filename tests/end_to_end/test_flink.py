@@ -12,6 +12,7 @@ from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from tests.support import (
     Topics,
+    cells_of,
     movielens_like,
     run,
     running,
@@ -20,7 +21,6 @@ from tests.support import (
 )
 from transforms.formats.records import Rating
 from transforms.kafka.client import KafkaSettings
-from transforms.key import by_cell
 from transforms.model_export import cells, load
 from transforms.recommenders.registry import RecommenderSpec
 
@@ -190,7 +190,7 @@ def test_partitions_and_cells_on_two_slots_to_the_end(
     assert summary["positives"] == len(positives)
     assert summary["users"] == len({rating.user for rating in positives})
     assert len(set(origins(topics, lists))) == len(positives)
-    groups = by_cell(positives, 4, 1)
+    groups = cells_of(positives, 4)
     assert {cell.cell: cell.sequence for cell in cells(str(models))} == {
         cell: len(group) for cell, group in groups.items()
     }
@@ -244,7 +244,7 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
     assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
     # The last export of a cell is of when its last bundle began.
     exported = cells(str(models))
-    groups = by_cell(ratings, 4, 1)
+    groups = cells_of(ratings, 4)
     assert {cell.cell for cell in exported} == set(groups)
     for cell in exported:
         loaded, sequence = load(str(models), cell.cell, SPEC)

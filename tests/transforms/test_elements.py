@@ -21,7 +21,15 @@ from transforms.elements import (
 )
 from transforms.formats.delimited import MOVIELENS_COLONS, MOVIELENS_TABS, Columns
 from transforms.formats.detection import JSON, RecordFormat
-from transforms.formats.records import DeadLetter, Rating, Recommendation, ScoredItem
+from transforms.formats.records import (
+    DeadLetter,
+    Evaluation,
+    Features,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+)
 
 RAW = RawBatch(
     "ratings-0-",
@@ -69,24 +77,32 @@ def raw_batches(draw: st.DrawFn) -> RawBatch:
     )
 
 
+VECTORS = st.lists(FINITE, max_size=3).map(tuple)
 RATING_BATCHES = st.builds(
     RatingBatch,
-    st.lists(st.builds(Rating, st.text(), st.text(), FINITE, FINITE, st.text())),
-    FINITE,
-)
-LIST_BATCHES = st.builds(
-    RecommendationBatch,
     st.lists(
         st.builds(
-            Recommendation,
-            st.text(),
-            st.lists(st.builds(ScoredItem, st.text(), FINITE), max_size=4),
-            FINITE,
-            st.text(),
-        ),
-        max_size=5,
+            Rating,
+            *[st.text(), st.text(), FINITE, FINITE, st.text()],
+            st.none() | st.builds(Features, VECTORS, VECTORS, VECTORS),
+        )
     ),
+    FINITE,
+    st.lists(st.builds(Request, st.text(), FINITE, st.text(), VECTORS), max_size=3),
+    st.text(),
 )
+SCORED = st.lists(st.builds(ScoredItem, st.text(), FINITE), max_size=4)
+LISTS_OF_USERS = st.lists(
+    st.builds(Recommendation, st.text(), SCORED, FINITE, st.text(), st.text()), max_size=5
+)
+NAMES = st.lists(st.text(), max_size=3)
+RANKS = st.none() | st.integers(1, 9)
+EVALUATIONS = st.builds(
+    Evaluation,
+    *[st.text(), st.text(), st.text(), RANKS, st.integers(0, 9), st.text(), FINITE],
+    *[NAMES, RANKS, NAMES, FINITE, FINITE],
+)
+LIST_BATCHES = st.builds(RecommendationBatch, LISTS_OF_USERS, st.lists(EVALUATIONS, max_size=3))
 
 
 def _assert_round_trip(coder: Coder, value: Any) -> None:

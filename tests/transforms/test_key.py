@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import apache_beam as beam
 import pytest
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from tests.support import ROOT, movielens_like
 from transforms.elements import RatingBatch, RatingBatchCoder
-from transforms.formats.records import Rating
-from transforms.key import KeyByCell, block_of, by_cell
+from transforms.formats.records import Rating, Request
+from transforms.key import KeyByCell, by_row
+from transforms.recommenders.blocks import block_of
 
 # A job that is restored from a savepoint finds its cells by these numbers: never change them.
 PINNED = {
@@ -41,7 +43,7 @@ def test_a_block_is_one_of_the_blocks(name: str, blocks: int) -> None:
 
 
 def test_blocks_are_the_same_in_another_process() -> None:
-    code = "from transforms.key import block_of; print(block_of('196', 1000))"
+    code = "from transforms.recommenders.blocks import block_of; print(block_of('196', 1000))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -60,83 +62,88 @@ def _rating(user: str, item: str, line: int) -> Rating:
     return Rating(user, item, 3.0, 1.0, f"a:{line}")
 
 
-# By PINNED, in a grid of 2 x 3: users 1 and 242 are in row 0, user 196 is in row 1;
-# item 1 is in column 2, items 196 and 242 are in column 1, item u-é is in column 0.
+# By PINNED, in two rows: users 1 and 242 are in row 0, user 196 is in row 1.
 RATINGS = [
     _rating("196", "242", 1),
     _rating("1", "1", 2),
     _rating("242", "1", 3),
     _rating("196", "196", 4),
-    _rating("196", "u-é", 5),
-    _rating("1", "242", 6),
-    _rating("1", "1", 7),
+    _rating("1", "1", 5),
 ]
-GROUPS = {
-    (1, 1): [RATINGS[0], RATINGS[3]],
-    (0, 2): [RATINGS[1], RATINGS[2], RATINGS[6]],
-    (1, 0): [RATINGS[4]],
-    (0, 1): [RATINGS[5]],
+REQUESTS = [Request("1", 2.0, "b:1"), Request("196", 3.0, "b:2", (0.5,))]
+ROWS = {
+    1: RatingBatch([RATINGS[0], RATINGS[3]], 5.0, [REQUESTS[1]]),
+    0: RatingBatch([RATINGS[1], RATINGS[2], RATINGS[4]], 5.0, [REQUESTS[0]]),
 }
+BATCH = RatingBatch(RATINGS, 5.0, REQUESTS)
 
 
-def test_groups_and_their_ratings_stand_in_the_order_of_the_input() -> None:
-    groups = by_cell(RATINGS, 2, 3)
-    assert list(groups.items()) == list(GROUPS.items())
+def test_rows_and_what_is_theirs_stand_in_the_order_of_the_input() -> None:
+    assert list(by_row(BATCH, 2).items()) == list(ROWS.items())
 
 
-def test_a_single_cell_takes_all() -> None:
-    assert by_cell(RATINGS, 1, 1) == {(0, 0): RATINGS}
+def test_a_single_row_takes_all() -> None:
+    assert by_row(BATCH, 1) == {0: BATCH}
 
 
-def test_a_grid_of_rows_or_of_columns_only() -> None:
-    assert set(by_cell(RATINGS, 2, 1)) == {(0, 0), (1, 0)}
-    assert set(by_cell(RATINGS, 1, 3)) == {(0, 0), (0, 1), (0, 2)}
+@pytest.mark.parametrize("rows", [1, 3])
+def test_an_empty_batch_goes_nowhere(rows: int) -> None:
+    assert by_row(RatingBatch([]), rows) == {}
 
 
-@pytest.mark.parametrize("grid", [(1, 1), (2, 3)])
-def test_no_ratings_give_no_groups(grid: tuple[int, int]) -> None:
-    assert by_cell([], *grid) == {}
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_batch_of_requests_only_is_a_batch(rows: int) -> None:
+    assert set(by_row(RatingBatch([], 5.0, [REQUESTS[0]]), rows)) == {block_of("1", rows)}
 
 
-@pytest.mark.parametrize("grid", [(1, 1), (1, 4), (3, 1), (3, 4)])
-def test_no_rating_is_lost_and_each_cells_order_is_kept(grid: tuple[int, int]) -> None:
+@pytest.mark.parametrize("rows", [1, 3])
+def test_no_rating_is_lost_and_each_rows_order_is_kept(rows: int) -> None:
     ratings = movielens_like(500)
-    groups = by_cell(ratings, *grid)
-    for (row, column), group in groups.items():
-        assert group == [
-            rating
-            for rating in ratings
-            if (block_of(rating.user, grid[0]), block_of(rating.item, grid[1])) == (row, column)
-        ]
+    groups = by_row(RatingBatch(ratings), rows)
+    for row, batch in groups.items():
+        assert batch.ratings == [one for one in ratings if block_of(one.user, rows) == row]
     assert sum(map(len, groups.values())) == 500
 
 
-EXPECTED = [(cell, RatingBatch(group, 5.0)) for cell, group in GROUPS.items()]
-
-
-def test_a_batch_goes_to_each_cell_that_it_touches() -> None:
+def test_a_batch_goes_to_the_cell_of_each_row() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        keyed = pipeline | beam.Create([RatingBatch(RATINGS, 5.0)]) | KeyByCell(2, 3)
-        assert_that(keyed, equal_to(EXPECTED))
+        keyed = pipeline | beam.Create([BATCH]) | KeyByCell(2)
+        assert_that(keyed, equal_to([((row, 0), batch) for row, batch in ROWS.items()]))
+
+
+def test_with_item_blocks_it_goes_to_all_cells_of_the_row_under_one_name() -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        keyed = pipeline | beam.Create([BATCH, BATCH]) | KeyByCell(2, 3)
+        assert_that(keyed, _is_whole_rows)
+
+
+def _is_whole_rows(keyed: list[tuple[tuple[int, int], RatingBatch]]) -> None:
+    named: dict[str, set[tuple[int, int]]] = {}
+    for (row, column), batch in keyed:
+        named.setdefault(batch.name, set()).add((row, column))
+        assert replace(batch, name="") == ROWS[row]
+    assert len(named) == 4
+    assert all(len(cells) == 3 and len({row for row, _ in cells}) == 1 for cells in named.values())
 
 
 def test_it_keys_a_stream() -> None:
     stream = (
         TestStream(coder=RatingBatchCoder())
-        .add_elements([RatingBatch(RATINGS, 5.0)])
+        .add_elements([BATCH])
         .advance_watermark_to(10)
         .add_elements([RatingBatch(RATINGS[:1], 6.0)])
         .advance_watermark_to_infinity()
     )
     with TestPipeline() as pipeline:
-        keyed = pipeline | stream | KeyByCell(2, 3)
-        assert_that(keyed, equal_to([*EXPECTED, ((1, 1), RatingBatch(RATINGS[:1], 6.0))]))
+        keyed = pipeline | stream | KeyByCell(2)
+        expected = [((row, 0), batch) for row, batch in ROWS.items()]
+        assert_that(keyed, equal_to([*expected, ((1, 0), RatingBatch(RATINGS[:1], 6.0))]))
 
 
 def test_one_cell_is_the_default() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        keyed = pipeline | beam.Create([RatingBatch(RATINGS, 5.0), RatingBatch([])]) | KeyByCell()
-        assert_that(keyed, equal_to([((0, 0), RatingBatch(RATINGS, 5.0))]))
+        keyed = pipeline | beam.Create([BATCH, RatingBatch([])]) | KeyByCell()
+        assert_that(keyed, equal_to([((0, 0), BATCH)]))
 
 
 def test_the_keys_coder_is_deterministic() -> None:

@@ -8,10 +8,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 
-from tests.support import RUNNERS, movielens_like, same_arrays
+from tests.support import RUNNERS, cells_of, movielens_like, same_arrays
 from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
 from transforms.errors import IncompatibleModelError
-from transforms.key import by_cell
 from transforms.model_export import cells, load, require_fit, require_grid, save
 from transforms.recommenders.base import Recommender
 
@@ -88,7 +87,7 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
                 | KeyByCell(user_blocks=2)
                 | Recommend(SPEC, 3, export, source)
             )
-    expected = by_cell(ratings, 2, 1)
+    expected = cells_of(ratings, 2)
     assert [cell.sequence for cell in cells(folder)] == [
         len(expected[cell.cell]) for cell in cells(folder)
     ]

@@ -199,7 +199,7 @@ def test_a_missing_end_of_the_log_is_noticed() -> None:
         learn(cell, movielens_like(5, seed=seed), state)
     store.commit(state)
     del store.log[2]
-    with pytest.raises(IncompatibleModelError, match="10 positives, expected 15"):
+    with pytest.raises(IncompatibleModelError, match="10 ratings, expected 15"):
         OpenCell(SPEC, store.begin(), ModelCache(), KEY)
 
 

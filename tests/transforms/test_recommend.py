@@ -7,7 +7,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from tests.support import RUNNERS, counts, movielens_like
+from tests.support import RUNNERS, cells_of, counts, movielens_like
 from transforms import (
     FromRatings,
     KeyByCell,
@@ -19,10 +19,10 @@ from transforms import (
     ToRecommendations,
     model_state,
 )
-from transforms.key import by_cell
 from transforms.model_state import CACHE, CellState, Meta
 from transforms.recommend import LOG, META, SNAPSHOT, STEP
 from transforms.recommenders.base import Recommender
+from transforms.recommenders.blocks import Block
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
@@ -91,9 +91,9 @@ def test_the_model_is_rebuilt_when_the_process_forgot_it(
 
     original = model_state.rebuild
 
-    def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState) -> Recommender:
+    def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState, items: Block) -> Recommender:
         rebuilt.append(meta.sequence)
-        return original(spec, meta, state)
+        return original(spec, meta, state, items)
 
     ratings = movielens_like(60)
     stream = TestStream()
@@ -128,7 +128,7 @@ def test_cells_learn_apart(runner: str) -> None:
             | ToRecommendations()
         )
         expected = []
-        for group in by_cell(ratings, 3, 1).values():
+        for group in cells_of(ratings, 3).values():
             expected.extend(plain_loop(group, 5))
         assert_that(lists, equal_to(expected))
 

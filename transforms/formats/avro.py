@@ -18,7 +18,12 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from transforms.errors import MalformedRecordError
-from transforms.formats.records import Rating, Recommendation, checked_rating
+from transforms.formats.records import (
+    Rating,
+    Recommendation,
+    checked_features,
+    checked_rating,
+)
 
 RATING_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
@@ -29,6 +34,16 @@ RATING_SCHEMA: Final[dict[str, Any]] = {
         {"name": "item", "type": "string"},
         {"name": "rating", "type": "double"},
         {"name": "timestamp", "type": "double"},
+    ],
+}
+RATING_WITH_FEATURES_SCHEMA: Final[dict[str, Any]] = {
+    **RATING_SCHEMA,
+    "fields": [
+        *RATING_SCHEMA["fields"],
+        *(
+            {"name": name, "type": {"type": "array", "items": "double"}, "default": []}
+            for name in ("user_features", "item_features", "context")
+        ),
     ],
 }
 RECOMMENDATION_SCHEMA: Final[dict[str, Any]] = {
@@ -53,6 +68,7 @@ RECOMMENDATION_SCHEMA: Final[dict[str, Any]] = {
         },
         {"name": "timestamp", "type": "double"},
         {"name": "origin", "type": "string"},
+        {"name": "fallback", "type": "string", "default": ""},
     ],
 }
 SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
@@ -73,6 +89,9 @@ def single_object_header(schema: dict[str, Any]) -> bytes:
 
 _RATING_HEADER: Final = single_object_header(RATING_SCHEMA)
 _RATING: Final = fastavro.parse_schema(RATING_SCHEMA)
+_FEATURES_HEADER: Final = single_object_header(RATING_WITH_FEATURES_SCHEMA)
+_FEATURES: Final = fastavro.parse_schema(RATING_WITH_FEATURES_SCHEMA)
+_SCHEMAS: Final = {_RATING_HEADER: _RATING, _FEATURES_HEADER: _FEATURES}
 _RECOMMENDATION_HEADER: Final = single_object_header(RECOMMENDATION_SCHEMA)
 _RECOMMENDATION: Final = fastavro.parse_schema(RECOMMENDATION_SCHEMA)
 
@@ -97,27 +116,34 @@ def decode_rating(value: bytes, origin: str) -> Rating:
     """Reads a rating in single-object encoding.
 
     Raises:
-        MalformedRecordError: No single-object header, a schema other than
-            `RATING_SCHEMA`, or a datum that does not fit it.
+        MalformedRecordError: No single-object header, a schema other than `RATING_SCHEMA`
+            and `RATING_WITH_FEATURES_SCHEMA`, or a datum that does not fit it.
     """
     header = value[:_HEADER_LENGTH]
-    if header != _RATING_HEADER:
+    schema = _SCHEMAS.get(header)
+    if schema is None:
         if len(header) < _HEADER_LENGTH or not header.startswith(SINGLE_OBJECT_MARKER):
             msg = "not Avro single-object encoding: the marker C3 01 is missing"
         else:
             msg = (
                 f"unknown Avro schema: fingerprint {header[2:].hex()},"
-                f" expected {_RATING_HEADER[2:].hex()}"
+                f" expected {' or '.join(known[2:].hex() for known in _SCHEMAS)}"
             )
         raise MalformedRecordError(msg)
-    return _rating(_datum(value[_HEADER_LENGTH:], _RATING), origin)
+    return _rating(_datum(value[_HEADER_LENGTH:], schema), origin)
 
 
 def encode_rating(rating: Rating) -> bytes:
     """Writes a rating in single-object encoding."""
+    record = rating._asdict()
+    header, schema = _RATING_HEADER, _RATING
+    if rating.features:
+        header, schema = _FEATURES_HEADER, _FEATURES
+        user, item, context = map(list, rating.features)
+        record |= {"user_features": user, "item_features": item, "context": context}
     buffer = io.BytesIO()
-    buffer.write(_RATING_HEADER)
-    fastavro.schemaless_writer(buffer, _RATING, rating._asdict())
+    buffer.write(header)
+    fastavro.schemaless_writer(buffer, schema, record)
     return buffer.getvalue()
 
 
@@ -186,4 +212,7 @@ def _rating(record: Any, origin: str) -> Rating:
         msg = f"an Avro {type(record).__name__}, expected a record"
         raise MalformedRecordError(msg)
     get = record.get
-    return checked_rating(get("user"), get("item"), get("rating"), get("timestamp"), origin)
+    features = checked_features(get("user_features"), get("item_features"), get("context"))
+    return checked_rating(
+        get("user"), get("item"), get("rating"), get("timestamp"), origin, features
+    )

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats import avro, delimited, json_lines
-from transforms.formats.records import Rating
+from transforms.formats.records import Rating, Request
 
 FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
 MESSAGE_FORMATS: Final = ("auto", "json", "avro")
@@ -22,7 +22,7 @@ class RecordFormat(NamedTuple):
     Attributes:
         kind: `json`; `avro`, single-object encoding; `message`, either of these, told apart by
             the first bytes; `delimited`; `datum`, an Avro datum without a header; or
-            `request`, which asks for a list.
+            `request`, a request for a list in JSON.
         columns: Where the fields stand, for `delimited`.
         schema: The writer's Avro schema as JSON, for `datum`.
     """
@@ -107,6 +107,15 @@ def decoder(record_format: RecordFormat) -> Decoder:
         return partial(avro.decode_datum_rating, schema_json=schema)
     msg = f"no decoder for {record_format}"
     raise UnsupportedFormatError(msg)
+
+
+def request_decoder(asked: float) -> Callable[[bytes, str], Request]:
+    """Returns the function `(value, origin) -> Request`.
+
+    Args:
+        asked: The timestamp of requests that have none, in seconds since the epoch.
+    """
+    return partial(json_lines.decode_request, asked=asked)
 
 
 def _decode_message(value: bytes, origin: str) -> Rating:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import orjson
 
@@ -13,54 +12,96 @@ from transforms.formats.records import (
     Evaluation,
     Rating,
     Recommendation,
+    Request,
     ScoredItem,
     checked_evaluation,
+    checked_features,
     checked_rating,
+    checked_request,
 )
 
 
 def decode_rating(value: bytes, origin: str) -> Rating:
     """Reads `{"user": 196, "item": 242, "rating": 3.0, "timestamp": 881250949}`.
 
-    Further keys are ignored.
+    `user_features`, `item_features` and `context`, lists of numbers, may stand beside these;
+    further keys are ignored.
 
     Raises:
         MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
     """
     get = _object(value).get
-    return checked_rating(get("user"), get("item"), get("rating"), get("timestamp"), origin)
+    features = checked_features(get("user_features"), get("item_features"), get("context"))
+    return checked_rating(
+        get("user"), get("item"), get("rating"), get("timestamp"), origin, features
+    )
+
+
+def decode_request(value: bytes, origin: str, asked: float) -> Request:
+    """Reads `{"user": 196}`; `timestamp` and `context`, a list of numbers, may stand beside it.
+
+    Args:
+        value: The record.
+        origin: Where it was read.
+        asked: The timestamp of a request that has none.
+
+    Raises:
+        MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
+    """
+    get = _object(value).get
+    return checked_request(get("user"), get("timestamp", asked), get("context"), origin)
+
+
+def _object(value: bytes) -> dict[str, object]:
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError as e:
+        msg = f"invalid JSON: {e}"
+        raise MalformedRecordError(msg) from e
+    if type(fields) is not dict:
+        msg = f"a JSON {type(fields).__name__}, expected an object"
+        raise MalformedRecordError(msg)
+    return fields
 
 
 def encode_rating(rating: Rating) -> bytes:
     """Writes what `decode_rating` reads; the origin is not part of it."""
-    return orjson.dumps(
-        {
-            "user": rating.user,
-            "item": rating.item,
-            "rating": rating.rating,
-            "timestamp": rating.timestamp,
-        }
-    )
+    fields: dict[str, object] = {
+        "user": rating.user,
+        "item": rating.item,
+        "rating": rating.rating,
+        "timestamp": rating.timestamp,
+    }
+    if rating.features:
+        user, item, context = rating.features
+        fields |= {"user_features": user, "item_features": item, "context": context}
+    return orjson.dumps(fields)
 
 
 def encode_recommendation(recommendation: Recommendation) -> bytes:
-    """Writes `{"user": "196", "items": [{"item": "242", "score": 0.97}], ...}`."""
-    user, items, timestamp, origin = recommendation
-    return orjson.dumps(
-        {
-            "user": user,
-            "items": [{"item": item, "score": score} for item, score in items],
-            "timestamp": timestamp,
-            "origin": origin,
-        }
-    )
+    """Writes `{"user": "196", "items": [{"item": "242", "score": 0.97}], ...}`.
+
+    `"fallback": "popular"` stands beside these where the user is unknown.
+    """
+    user, items, timestamp, origin, fallback = recommendation
+    fields = {
+        "user": user,
+        "items": [{"item": item, "score": score} for item, score in items],
+        "timestamp": timestamp,
+        "origin": origin,
+    }
+    if fallback:
+        fields["fallback"] = fallback
+    return orjson.dumps(fields)
 
 
 def decode_recommendation(value: bytes) -> Recommendation:
     """Reads what `encode_recommendation` wrote."""
     fields = orjson.loads(value)
     items = [ScoredItem(entry["item"], entry["score"]) for entry in fields["items"]]
-    return Recommendation(fields["user"], items, fields["timestamp"], fields["origin"])
+    return Recommendation(
+        fields["user"], items, fields["timestamp"], fields["origin"], fields.get("fallback", "")
+    )
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
@@ -90,15 +131,3 @@ def decode_evaluation(value: bytes) -> Evaluation:
         MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
     """
     return checked_evaluation(_object(value))
-
-
-def _object(value: bytes) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(value)
-    except orjson.JSONDecodeError as e:
-        msg = f"invalid JSON: {e}"
-        raise MalformedRecordError(msg) from e
-    if type(fields) is not dict:
-        msg = f"a JSON {type(fields).__name__}, expected an object"
-        raise MalformedRecordError(msg)
-    return fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from transforms.errors import MalformedRecordError
@@ -10,7 +11,24 @@ from transforms.errors import MalformedRecordError
 MAX_ID_LENGTH: Final = 1000
 """Longer ids are refused: a list of them would be more than a broker takes."""
 
+MAX_FEATURES: Final = 10_000
+"""Longer feature vectors are refused."""
+
 _SHOWN: Final = 60
+
+
+class Features(NamedTuple):
+    """What a rating says of its user, its item and its circumstances; finite numbers.
+
+    Attributes:
+        user: Of the user, such as age and sex; empty if nothing is said.
+        item: Of the item, such as its genres; empty if nothing is said.
+        context: Of the event, such as the day of the week; empty if nothing is said.
+    """
+
+    user: Sequence[float] = ()
+    item: Sequence[float] = ()
+    context: Sequence[float] = ()
 
 
 class Rating(NamedTuple):
@@ -22,6 +40,7 @@ class Rating(NamedTuple):
         rating: How much the user liked the item; finite.
         timestamp: Event time in seconds since the epoch; finite and not negative.
         origin: Where it was read, `topic-partition-offset` or `file:line`.
+        features: For models that use them; None if the record has none.
     """
 
     user: str
@@ -29,6 +48,42 @@ class Rating(NamedTuple):
     rating: float
     timestamp: float
     origin: str = ""
+    features: Features | None = None
+
+
+def rating_columns(ratings: Sequence[Rating]) -> list[Sequence[object]]:
+    """Returns a column for each field, the features' one empty if no rating has any."""
+    if not ratings:
+        return []
+    *columns, features = zip(*ratings, strict=True)
+    return [*columns, features if any(features) else ()]
+
+
+def ratings_of_columns(columns: Sequence[Sequence[Any]]) -> list[Rating]:
+    """Returns the ratings that `rating_columns` took apart."""
+    if not columns:
+        return []
+    *plain, features = columns
+    if not features:
+        return list(map(Rating, *plain))
+    each = (None if f is None else Features(*map(tuple, f)) for f in features)
+    return list(map(Rating, *plain, each))
+
+
+class Request(NamedTuple):
+    """Somebody asks for a user's list, without a rating.
+
+    Attributes:
+        user: Whose list.
+        timestamp: When it was asked, in seconds since the epoch; 0 if nobody knows.
+        origin: Where it was read.
+        context: The circumstances, as in `Features`.
+    """
+
+    user: str
+    timestamp: float = 0.0
+    origin: str = ""
+    context: Sequence[float] = ()
 
 
 class ScoredItem(NamedTuple):
@@ -39,19 +94,22 @@ class ScoredItem(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """A user's top-N as it stands after the rating at `origin` was learned.
+    """A user's top-N as it stands after the rating, or at the request, at `origin`.
 
     Attributes:
         user: Whom the list is for.
         items: The list, best first.
-        timestamp: Event time of the rating that caused it, in seconds.
-        origin: Where that rating was read; makes a repeated output recognisable.
+        timestamp: Time of the rating or request that caused it, in seconds.
+        origin: Where that was read; makes a repeated output recognisable.
+        fallback: Empty, or `popular`: nobody has seen the user, and these are the items that
+            most have; a score is then the number of positives.
     """
 
     user: str
     items: list[ScoredItem]
     timestamp: float
     origin: str
+    fallback: str = ""
 
 
 class DeadLetter(NamedTuple):
@@ -103,7 +161,12 @@ class Evaluation(NamedTuple):
 
 
 def checked_rating(
-    user: object, item: object, rating: object, timestamp: object, origin: str
+    user: object,
+    item: object,
+    rating: object,
+    timestamp: object,
+    origin: str,
+    features: Features | None = None,
 ) -> Rating:
     """Makes a `Rating` of decoded values, or raises.
 
@@ -129,7 +192,44 @@ def checked_rating(
     if not 0.0 <= seconds < math.inf:
         msg = f"timestamp is {seconds}, expected finite seconds since the epoch, 0 or later"
         raise MalformedRecordError(msg)
-    return Rating(user, item, number, seconds, origin)
+    return Rating(user, item, number, seconds, origin, features)
+
+
+def checked_request(user: object, timestamp: object, context: object, origin: str) -> Request:
+    """Makes a `Request` of decoded values, or raises; `checked_rating` says what values may be.
+
+    Raises:
+        MalformedRecordError: A value is of a wrong type or out of range, or `user` is missing.
+    """
+    checked = checked_rating(user, "-", 0.0, timestamp, origin)
+    vector = () if context is None else _vector("context", context)
+    return Request(checked.user, checked.timestamp, origin, vector)
+
+
+def checked_features(user: object, item: object, context: object) -> Features | None:
+    """Makes `Features` of decoded values, None if all three are missing (None), or raises.
+
+    Raises:
+        MalformedRecordError: A value is no list of finite numbers, or too long.
+    """
+    if user is None and item is None and context is None:
+        return None
+    named = {"user_features": user, "item_features": item, "context": context}
+    return Features(*(() if v is None else _vector(name, v) for name, v in named.items()))
+
+
+def _vector(name: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        msg = f"{name} is of type {type(value).__name__}, expected a list of numbers"
+        raise MalformedRecordError(msg)
+    if len(value) > MAX_FEATURES:
+        msg = f"{name} has {len(value)} numbers, expected at most {MAX_FEATURES}"
+        raise MalformedRecordError(msg)
+    numbers = tuple(_number(name, one) for one in value)
+    if not all(map(math.isfinite, numbers)):
+        msg = f"{name} holds a number that is not finite"
+        raise MalformedRecordError(msg)
+    return numbers
 
 
 def checked_evaluation(fields: dict[str, Any]) -> Evaluation:

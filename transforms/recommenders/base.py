@@ -11,14 +11,19 @@ from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating, ScoredItem
+from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.ids import IdIndex
 from transforms.recommenders.topn import top_n
+
+POPULAR: Final = "popular"
+"""How a list is marked that has the most popular items as its user is unknown."""
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -27,7 +32,7 @@ class Model(ABC):
     """Learns from (user, item) pairs of dense 0-based indices, and scores items.
 
     Everything that a model draws at random derives from its seed and an index or the count of
-    updates, so the same pairs in the same order give the same model, bit for bit.
+    updates, so the same ratings in the same order give the same model, bit for bit.
     """
 
     n_user: int
@@ -42,14 +47,25 @@ class Model(ABC):
         """Makes room for the item with index `n_item`, at amortised constant cost."""
 
     @abstractmethod
-    def learn(self, user: int, item: int) -> None:
-        """Learns one positive; both indices have been added."""
+    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
+        """Learns one positive.
+
+        Args:
+            user: Has been added.
+            item: Has been added.
+            rating: What was read; models that use its value, time or features look there.
+            known: The items that the user has, this one included, in ascending order.
+        """
 
     @abstractmethod
-    def item_scores(self, user: int) -> NDArray[np.float64]:
+    def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.floating]:
         """Returns a score for each item, shape (n_item,), the higher the better.
 
         The array is the caller's to change until the next call.
+
+        Args:
+            user: Whom the scores are for.
+            context: The circumstances, see `Features`; most models have no use for them.
         """
 
     @abstractmethod
@@ -65,50 +81,100 @@ class Model(ABC):
         """
 
 
+class Candidates(NamedTuple):
+    """What a user could be shown by one recommender.
+
+    Attributes:
+        scores: Of each item, shape (n_item,); minus infinity for one that the user has.
+        popularity: How many positives each item has, shape (n_item,); minus infinity likewise.
+        item: Index of the item in question, -1 if it is not known here.
+    """
+
+    scores: NDArray[np.floating]
+    popularity: NDArray[np.floating]
+    item: int
+
+
 class Recommender:
     """A model for string ids that also remembers which items each user has.
 
     Args:
         model: A new model, or one whose state is about to be loaded.
         allow_repeats: Whether a list may name an item that the user already has.
+        items: The items that are learned here; of others only the users are registered.
     """
 
-    def __init__(self, model: Model, *, allow_repeats: bool = False) -> None:
+    def __init__(
+        self, model: Model, *, allow_repeats: bool = False, items: Block = EVERYTHING
+    ) -> None:
         self.model = model
         self.allow_repeats = allow_repeats
+        self.block = items
         self.users = IdIndex()
         self.items = IdIndex()
         # One sorted array of item indices a user: compact, and numpy reads it in place.
         self._known: list[array[int]] = []
+        self._popularity = array("q")
 
-    def update(self, rating: Rating) -> None:
-        """Learns one positive; a new user or item is registered first."""
+    def update(self, rating: Rating) -> bool:
+        """Learns one positive; a new user or item is registered first.
+
+        Returns:
+            Whether anything changed: not if the item is learned elsewhere and the user is known.
+        """
         user = self.users.get(rating.user)
+        new = user is None
         if user is None:
             user = self.users.add(rating.user)
             self._known.append(array("i"))
             self.model.add_user()
+        if not self.block.has(rating.item):
+            return new
         item = self.items.get(rating.item)
         if item is None:
             item = self.items.add(rating.item)
+            self._popularity.append(0)
             self.model.add_item()
-        self.model.learn(user, item)
+        self._popularity[item] += 1
         known = self._known[user]
         place = bisect_left(known, item)
         if place == len(known) or known[place] != item:
             known.insert(place, item)
+        self.model.learn(user, item, rating, known)
+        return True
 
-    def recommend(self, user: str, n: int) -> list[ScoredItem]:
+    def knows(self, user: str) -> bool:
+        """Whether the user was ever seen."""
+        return self.users.get(user) is not None
+
+    def recommend(self, user: str, n: int, context: Sequence[float] = ()) -> list[ScoredItem]:
         """Returns the user's `n` best items, best first; fewer if there are not so many.
 
-        A user who was never seen gets an empty list.
+        A user who was never seen gets the most popular items, scored by their positives.
         """
         index = self.users.get(user)
         if index is None:
-            return []
-        scores = self.model.item_scores(index)
+            return self.best(np.array(self._popularity, dtype=np.float64), n)
+        scores = self.model.item_scores(index, context)
         if not self.allow_repeats:
             scores[np.frombuffer(self._known[index], dtype=np.int32)] = -np.inf
+        return self.best(scores, n)
+
+    def candidates(self, user: str, item: str, context: Sequence[float] = ()) -> Candidates:
+        """Returns how all items stand for a user, and which of them is `item`."""
+        popularity = np.array(self._popularity, dtype=np.float64)
+        place = self.items.get(item)
+        index = self.users.get(user)
+        if index is None:
+            return Candidates(popularity, popularity, -1 if place is None else place)
+        scores = self.model.item_scores(index, context)
+        if not self.allow_repeats:
+            known = np.frombuffer(self._known[index], dtype=np.int32)
+            scores[known] = popularity[known] = -np.inf
+        return Candidates(scores, popularity, -1 if place is None else place)
+
+    def best(self, scores: NDArray[np.floating], n: int) -> list[ScoredItem]:
+        """Returns the `n` items with the highest scores, best first, none with minus infinity."""
         best = top_n(scores, n)
         ids = self.items.ids
         return [
@@ -132,6 +198,7 @@ class Recommender:
             **self.items.to_arrays("items"),
             "known.ends": np.cumsum(counts, dtype=np.int64),
             "known.items": np.frombuffer(joined, dtype=np.int32),
+            "popularity": np.array(self._popularity, dtype=np.int64),
             **{f"model.{name}": value for name, value in self.model.state_dict().items()},
         }
 
@@ -146,6 +213,7 @@ class Recommender:
             self.items = IdIndex.from_arrays("items", arrays)
             items = arrays["known.items"].tobytes()
             ends: Sequence[int] = arrays["known.ends"].tolist()
+            self._popularity = array("q", arrays["popularity"].tolist())
         except KeyError as e:
             msg = f"the saved model has no array {e}"
             raise IncompatibleModelError(msg) from e

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +12,7 @@ from flurs.recommender import MFRecommender
 from numpy.typing import NDArray
 
 from transforms.errors import IncompatibleModelError
+from transforms.formats.records import Rating
 from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
 
@@ -90,7 +92,7 @@ class MF(MFRecommender, Model):
         self.n_item = self._q.n
         self.Q = self._q.rows
 
-    def learn(self, user: int, item: int) -> None:
+    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
         """Learns one positive."""
         self.update_model(user, item, 1.0)
 
@@ -105,7 +107,7 @@ class MF(MFRecommender, Model):
         q += rate * (error * p - self.l2_reg_i * q)
         p[:] = next_p
 
-    def item_scores(self, user: int) -> NDArray[np.float64]:
+    def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
         scores: NDArray[np.float64] = self._q.used() @ self._p.rows[user]
         np.subtract(1.0, scores, out=scores)

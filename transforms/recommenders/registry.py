@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from transforms.recommenders.base import Model, Recommender
+from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.mf import MF, MFConfig
 
 
@@ -64,10 +65,10 @@ class RecommenderSpec:
             msg = f"hyperparameters {sorted(self.hyperparameters)} do not fit {self.model}: {e}"
             raise ValueError(msg) from e
 
-    def build(self) -> Recommender:
-        """Returns a recommender that has learned nothing yet."""
+    def build(self, items: Block = EVERYTHING) -> Recommender:
+        """Returns a recommender of these items that has learned nothing yet."""
         model = _MODELS[self.model].model(self.config, self.seed)
-        return Recommender(model, allow_repeats=self.allow_repeats)
+        return Recommender(model, allow_repeats=self.allow_repeats, items=items)
 
     def describe(self) -> dict[str, str]:
         """Returns model and hyperparameters as text, for what is saved beside the arrays."""

@@ -14,8 +14,10 @@ def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
 
     Args:
         scores: Shape (n_item,).
-        n: How many, at least 1.
+        n: How many.
     """
+    if not n:
+        return np.empty(0, dtype=np.intp)
     if n < len(scores):
         threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
         candidates = np.flatnonzero(scores >= threshold)

@@ -22,16 +22,22 @@ from transforms.formats.avro import (
     encode_recommendation,
     single_object_header,
 )
-from transforms.formats.records import Rating, Recommendation, ScoredItem
+from transforms.formats.records import Features, Rating, Recommendation, ScoredItem
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
 RATINGS = st.builds(
-    Rating, st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7")
+    Rating, st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7"), st.none()
+)
+VECTORS = st.lists(FINITE, max_size=3).map(tuple)
+WITH_FEATURES = st.builds(
+    Rating._replace, RATINGS, features=st.builds(Features, VECTORS, VECTORS, VECTORS)
 )
 SCORED = st.builds(ScoredItem, st.text(max_size=5), FINITE)
 RECOMMENDATIONS = st.builds(
-    Recommendation, st.text(), st.lists(SCORED, max_size=5), SECONDS, st.text()
+    Recommendation,
+    *[st.text(), st.lists(SCORED, max_size=5), SECONDS, st.text()],
+    st.sampled_from(["", "popular"]),
 )
 RATING = Rating("196", "242", 3.0, 881250949.0, "o")
 RATING_JSON = json.dumps(RATING_SCHEMA)
@@ -74,7 +80,7 @@ def test_the_header_of_ratings_never_changes() -> None:
 
 
 def test_the_header_of_recommendations_never_changes() -> None:
-    assert single_object_header(RECOMMENDATION_SCHEMA).hex() == "c301f8961ed4b3df411e"
+    assert single_object_header(RECOMMENDATION_SCHEMA).hex() == "c301b410e6aa2c7a1435"
 
 
 def test_the_bytes_of_a_rating_never_change() -> None:
@@ -87,7 +93,7 @@ def test_the_bytes_of_a_rating_never_change() -> None:
 
 
 @settings(deadline=None)
-@given(RATINGS)
+@given(RATINGS | WITH_FEATURES)
 def test_ratings_round_trip(rating: Rating) -> None:
     assert decode_rating(encode_rating(rating), rating.origin) == rating
 
@@ -147,7 +153,7 @@ def test_a_container_draws_its_marker_if_none_is_given() -> None:
         ),
         (
             encode_recommendation(Recommendation("1", [], 1.0, "o")),
-            "unknown Avro schema: fingerprint f8961ed4b3df411e",
+            "unknown Avro schema: fingerprint b410e6aa2c7a1435",
         ),
         (encode_rating(RATING)[:-1], "not a datum of its Avro schema"),
         (encode_rating(RATING)[:10], "not a datum of its Avro schema"),
@@ -255,4 +261,6 @@ def test_a_rating_with_a_changed_byte_is_malformed_or_a_rating(
 
 def _recommendation(record: Any) -> Recommendation:
     items = [ScoredItem(entry["item"], entry["score"]) for entry in record["items"]]
-    return Recommendation(record["user"], items, record["timestamp"], record["origin"])
+    return Recommendation(
+        record["user"], items, record["timestamp"], record["origin"], record["fallback"]
+    )

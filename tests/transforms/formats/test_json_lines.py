@@ -14,20 +14,33 @@ from transforms.formats.json_lines import (
     decode_evaluation,
     decode_rating,
     decode_recommendation,
+    decode_request,
     encode_dead_letter,
     encode_evaluation,
     encode_rating,
     encode_recommendation,
 )
-from transforms.formats.records import DeadLetter, Evaluation, Rating, Recommendation, ScoredItem
+from transforms.formats.records import (
+    DeadLetter,
+    Evaluation,
+    Features,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+)
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
 RATINGS = st.builds(
-    Rating, st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7")
+    Rating,
+    *[st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7")],
+    st.none() | st.builds(Features, *[st.lists(FINITE, max_size=3).map(tuple)] * 3),
 )
 SCORED = st.builds(ScoredItem, st.text(), FINITE)
-RECOMMENDATIONS = st.builds(Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text())
+RECOMMENDATIONS = st.builds(
+    Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text(), st.text()
+)
 DEAD_LETTERS = st.builds(DeadLetter, st.text(), st.text(), st.text(), st.binary())
 US = st.floats(min_value=0.0, max_value=1e9)
 WORD = st.text(min_size=1)
@@ -253,3 +266,47 @@ def test_arbitrary_evaluations_are_malformed_or_sound(change: dict[str, Any]) ->
         assert str(e)
     else:
         assert decode_evaluation(encode_evaluation(evaluation)) == evaluation
+
+
+@pytest.mark.parametrize(
+    ("value", "request_"),
+    [
+        (b'{"user": "196"}', Request("196", 7.0, "r-0-1")),
+        (b'{"user": 196, "timestamp": 5, "more": {}}', Request("196", 5.0, "r-0-1")),
+        (b'{"user": "ue", "context": [1, 0.5]}', Request("ue", 7.0, "r-0-1", (1.0, 0.5))),
+    ],
+)
+def test_requests(value: bytes, request_: Request) -> None:
+    assert decode_request(value, "r-0-1", 7.0) == request_
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"196", "a JSON int, expected an object"),
+        (b"{", "invalid JSON"),
+        (b"{}", "user is missing"),
+        (b'{"user": ""}', "user is empty"),
+        (b'{"user": "196", "timestamp": -1}', "timestamp is -1"),
+        (b'{"user": "196", "context": 3}', "context is of type int, expected a list of numbers"),
+    ],
+)
+def test_malformed_requests_say_what_is_wrong(value: bytes, reason: str) -> None:
+    with pytest.raises(MalformedRecordError, match=reason):
+        decode_request(value, "r-0-1", 7.0)
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ('"context": {}', "context is of type dict"),
+        ('"user_features": [1, null]', "user_features is missing"),
+        ('"item_features": [1, "a"]', "item_features is of type str, expected a number"),
+        ('"item_features": [1e999]', "not finite|invalid JSON"),
+        ('"context": [' + "0," * 10_000 + "0]", "context has 10001 numbers"),
+    ],
+)
+def test_malformed_features_say_what_is_wrong(features: str, reason: str) -> None:
+    value = '{"user": 1, "item": 2, "rating": 3, "timestamp": 4, ' + features + "}"
+    with pytest.raises(MalformedRecordError, match=reason):
+        decode_rating(value.encode(), "o")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -10,6 +12,7 @@ from tests.support import movielens_like, same_arrays
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
 from transforms.recommenders.base import Arrays, Recommender
+from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 
 
@@ -55,8 +58,37 @@ class RecommenderContract:
         everything = {item for item, _ in recommender.recommend(user, 10_000)}
         assert everything == set(recommender.items.ids)
 
-    def test_an_unknown_user_gets_no_list(self) -> None:
-        assert self.learned(movielens_like(50)).recommend("nobody", 10) == []
+    def test_an_unknown_user_gets_the_most_popular_items(self) -> None:
+        ratings = movielens_like(300)
+        recommender = self.learned(ratings)
+        assert not recommender.knows("nobody")
+        listed = recommender.recommend("nobody", 10)
+        counts = Counter(rating.item for rating in ratings)
+        assert [counts[item] for item, _ in listed] == [score for _, score in listed]
+        assert [score for _, score in listed] == sorted(counts.values(), reverse=True)[:10]
+
+    def test_items_of_another_block_are_not_learned_but_their_users_are_known(self) -> None:
+        ratings = movielens_like(300)
+        block = Block(1, 3)
+        recommender = self.spec.build(block)
+        own = self.spec.build()
+        for rating in ratings:
+            known = recommender.knows(rating.user)
+            changed = recommender.update(rating)
+            assert changed == (block.has(rating.item) or not known)
+        assert set(recommender.items.ids) == {r.item for r in ratings if block.has(r.item)}
+        assert set(recommender.users.ids) == {r.user for r in ratings}
+        assert len(own.items) == 0
+
+    def test_how_things_stand_is_what_is_listed(self) -> None:
+        recommender = self.learned(movielens_like(400))
+        for user in [*recommender.users.ids[:20], "nobody"]:
+            standing = recommender.candidates(user, recommender.items.ids[7])
+            assert recommender.best(standing.scores, 9) == recommender.recommend(user, 9)
+            assert standing.item == 7
+            free = len(recommender.items) - len(recommender.known_items(user))
+            assert np.count_nonzero(standing.popularity > -np.inf) == free
+        assert recommender.candidates("nobody", "no item").item == -1
 
     def test_ids_are_strings_of_any_kind(self) -> None:
         names = ["", "196", "ü", "日本", "a" * 5000, "with space", "\x00"]

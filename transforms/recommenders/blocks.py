@@ -1,0 +1,34 @@
+"""Ids in blocks: how users and items are spread over a grid of recommenders."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+
+def block_of(name: str, blocks: int) -> int:
+    """Returns which of `blocks` an id belongs to, the same in every process and release."""
+    if blocks == 1:
+        return 0
+    digest = hashlib.blake2b(name.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % blocks
+
+
+class Block(NamedTuple):
+    """One of several blocks of ids.
+
+    Attributes:
+        number: Which, from 0.
+        of: How many there are.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    def has(self, name: str) -> bool:
+        """Whether an id belongs to this block."""
+        return self.of == 1 or block_of(name, self.of) == self.number
+
+
+EVERYTHING = Block()
+"""The only block of a single one."""
