@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from rich.console import Console
 
 from beam_pipeline.options import (
+    EvaluationOptions,
     InputOptions,
     KafkaOptions,
     OutputOptions,
@@ -109,8 +110,12 @@ def _start_files(settings: Settings, output_format: str) -> None:
     """
     options = settings.beam.view_as(OutputOptions)
     lists = "" if settings.output == STDOUT else settings.output
-    named = [path for path in (lists, options.dead_letters, options.summary) if path]
-    inputs = () if settings.input_topic else match_files(settings.input)[0]
+    tests = settings.beam.view_as(EvaluationOptions).evaluation
+    written = (lists, options.dead_letters, tests, options.summary)
+    named = [path for path in written if path]
+    requests = settings.beam.view_as(InputOptions).requests
+    read = () if settings.input_topic else (settings.input, requests)
+    inputs = [path for pattern in read if pattern for path in match_files(pattern)[0]]
     taken = {os.path.realpath(path) for path in inputs}
     for path in named:
         if os.path.realpath(path) in taken:
@@ -120,8 +125,9 @@ def _start_files(settings: Settings, output_format: str) -> None:
     goes_on = settings.beam.view_as(InputOptions).start_offset == "committed"
     if lists:
         start_file(lists, output_format, keep=goes_on)
-    if options.dead_letters:
-        start_file(options.dead_letters, keep=goes_on)
+    for path in (options.dead_letters, tests):
+        if path:
+            start_file(path, keep=goes_on)
     if options.summary:
         start_file(options.summary)
 

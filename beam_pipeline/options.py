@@ -35,15 +35,23 @@ class InputOptions(PipelineOptions):
         )
         group.add_argument("--input_topic", metavar="TOPIC", help="topic to read")
         group.add_argument(
+            "--requests",
+            metavar="PATH|GLOB",
+            help='file(s) with requests, {"user": "196"}: whose list to give after the ratings',
+        )
+        group.add_argument(
+            "--request_topic", metavar="TOPIC", help="topic with requests, beside --input_topic"
+        )
+        group.add_argument(
             "--start_offset",
             choices=START_OFFSETS,
             default="earliest",
-            help="where to start in the topic (default: earliest)",
+            help="where to start in the topics (default: earliest)",
         )
         group.add_argument(
             "--stop_at_end",
             action="store_true",
-            help="end at what is the end of the topic at the start, instead of never",
+            help="end at what is the end of the topics at the start, instead of never",
         )
         group.add_argument(
             "--max_record_bytes",
@@ -150,6 +158,23 @@ class OutputOptions(PipelineOptions):
         group.add_argument("--summary", metavar="PATH", help="file for the summary, as JSON")
 
 
+class EvaluationOptions(PipelineOptions):
+    """Whether and where to say how good the lists are."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("evaluation")
+        group.add_argument(
+            "--evaluate",
+            action="store_true",
+            help="before a positive is learned, test where its item stands for its user",
+        )
+        group.add_argument(
+            "--evaluation", metavar="PATH", help="local file for a record of each test"
+        )
+        group.add_argument("--evaluation_topic", metavar="TOPIC", help="topic for these records")
+
+
 class ScaleOptions(PipelineOptions):
     """How the model is spread."""
 
@@ -162,6 +187,13 @@ class ScaleOptions(PipelineOptions):
             default=1,
             metavar="N",
             help="learn N groups of users apart, each by a model of its own (default: 1)",
+        )
+        group.add_argument(
+            "--item_blocks",
+            type=int,
+            default=1,
+            metavar="M",
+            help="and of each, M groups of items apart; lists are of all items (default: 1)",
         )
 
 
@@ -209,7 +241,15 @@ FLINK_DEFAULTS: Final[dict[str, int | str]] = {
 }
 
 
-OURS: Final = (InputOptions, KafkaOptions, ModelOptions, OutputOptions, ScaleOptions, FlinkOptions)
+OURS: Final = (
+    InputOptions,
+    KafkaOptions,
+    ModelOptions,
+    OutputOptions,
+    EvaluationOptions,
+    ScaleOptions,
+    FlinkOptions,
+)
 
 
 def our_flags() -> list[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import apache_beam as beam
 
 from beam_pipeline.options import (
+    EvaluationOptions,
     InputOptions,
     KafkaOptions,
     ModelOptions,
     OutputOptions,
-    ScaleOptions,
 )
 from beam_pipeline.settings import Settings
 from transforms import (
+    DeadLetter,
     KeepPositives,
     KeyByCell,
     ModelExport,
@@ -20,8 +21,11 @@ from transforms import (
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
     Recommend,
+    RecommendationBatch,
     WriteDeadLetters,
     WriteDeadLettersToKafka,
+    WriteEvaluations,
+    WriteEvaluationsToKafka,
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
@@ -44,23 +48,36 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     raw = root | "ReadRatings" >> _source(settings)
     parsed = raw | "ParseRatings" >> ParseRatings(options.view_as(InputOptions).max_record_bytes)
     model = options.view_as(ModelOptions)
-    blocks = options.view_as(ScaleOptions).user_blocks
     if model.import_model:
-        require_fit(model.import_model, (blocks, 1), settings.spec)
+        require_fit(model.import_model, settings.grid, settings.spec)
     if model.export_model:
-        require_grid(model.export_model, (blocks, 1))
+        require_grid(model.export_model, settings.grid)
     export = (
-        ModelExport(model.export_model, (blocks, 1), model.export_seconds)
+        ModelExport(model.export_model, settings.grid, model.export_seconds)
         if model.export_model
         else None
+    )
+    recommend = Recommend(
+        settings.spec,
+        model.top_n,
+        export,
+        model.import_model or "",
+        settings.grid,
+        settings.evaluate,
     )
     lists = (
         parsed.ratings
         | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "KeyByCell" >> KeyByCell(blocks)
-        | "Recommend" >> Recommend(settings.spec, model.top_n, export, model.import_model or "")
+        | "KeyByCell" >> KeyByCell(*settings.grid)
+        | "Recommend" >> recommend
     )
-    output = options.view_as(OutputOptions)
+    _write_lists(lists, settings)
+    _write_evaluations(lists, settings)
+    _write_dead_letters(parsed.dead_letters, settings)
+
+
+def _write_lists(lists: beam.PCollection[RecommendationBatch], settings: Settings) -> None:
+    output = settings.beam.view_as(OutputOptions)
     if settings.output_topic and settings.kafka:
         lists | "WriteRecommendations" >> WriteRecommendationsToKafka(
             settings.kafka, settings.output_topic, output.output_format
@@ -69,12 +86,26 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         lists | "WriteRecommendations" >> WriteRecommendations(
             settings.output, output.output_format
         )
+
+
+def _write_evaluations(lists: beam.PCollection[RecommendationBatch], settings: Settings) -> None:
+    output = settings.beam.view_as(EvaluationOptions)
+    if output.evaluation_topic and settings.kafka:
+        lists | "WriteEvaluations" >> WriteEvaluationsToKafka(
+            settings.kafka, output.evaluation_topic
+        )
+    elif output.evaluation:
+        lists | "WriteEvaluations" >> WriteEvaluations(output.evaluation)
+
+
+def _write_dead_letters(letters: beam.PCollection[DeadLetter], settings: Settings) -> None:
+    output = settings.beam.view_as(OutputOptions)
     if output.dead_letter_topic and settings.kafka:
-        parsed.dead_letters | "WriteDeadLetters" >> WriteDeadLettersToKafka(
+        letters | "WriteDeadLetters" >> WriteDeadLettersToKafka(
             settings.kafka, output.dead_letter_topic
         )
     elif output.dead_letters:
-        parsed.dead_letters | "WriteDeadLetters" >> WriteDeadLetters(output.dead_letters)
+        letters | "WriteDeadLetters" >> WriteDeadLetters(output.dead_letters)
 
 
 def _source(settings: Settings) -> beam.PTransform:
@@ -87,5 +118,8 @@ def _source(settings: Settings) -> beam.PTransform:
             stop_at_end=options.stop_at_end,
             group=settings.beam.view_as(KafkaOptions).kafka_group or None,
             input_format=options.input_format,
+            request_topic=options.request_topic or "",
         )
-    return ReadRatingsFromFiles(settings.input, options.input_format, options.order_by_time)
+    return ReadRatingsFromFiles(
+        settings.input, options.input_format, options.order_by_time, options.requests or ""
+    )

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import sample
-from beam_pipeline.options import FLINK_DEFAULTS, OURS, OutputOptions
+from beam_pipeline.options import FLINK_DEFAULTS, OURS, EvaluationOptions, OutputOptions
 from transforms.errors import KafkaSetupError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.kafka.client import KafkaSettings, read_properties
@@ -66,6 +66,8 @@ class Settings:
     Attributes:
         input: Path or glob; empty if a topic is read.
         input_topic: Topic; empty if files are read.
+        grid: How many blocks of users and of items there are.
+        evaluate: Whether to test before learning.
         kafka: The brokers; None if no topic is named.
         output: Local path or `-`; empty if lists go to a topic.
         output_topic: Topic; empty if lists go to a file.
@@ -77,6 +79,8 @@ class Settings:
 
     input: str
     input_topic: str
+    grid: tuple[int, int]
+    evaluate: bool
     kafka: KafkaSettings | None
     output: str
     output_topic: str
@@ -94,7 +98,8 @@ class Settings:
     def output_topics(self) -> tuple[str, ...]:
         """The topics that are written."""
         letters = self.beam.view_as(OutputOptions).dead_letter_topic
-        return tuple(topic for topic in (self.output_topic, letters) if topic)
+        tests = self.beam.view_as(EvaluationOptions).evaluation_topic
+        return tuple(topic for topic in (self.output_topic, letters, tests) if topic)
 
 
 def is_local(runner: str | None) -> bool:
@@ -115,10 +120,13 @@ def parse(argv: Sequence[str]) -> Settings:
     defaults = _flink_defaults(known, argv)
     beam = PipelineOptions([*argv, *defaults])
     _check_input(known)
+    _check_requests(known)
     _check_output(known)
     return Settings(
         input=known.input or ("" if known.input_topic else str(sample.PATH)),
         input_topic=known.input_topic or "",
+        grid=(known.user_blocks, known.item_blocks),
+        evaluate=bool(known.evaluate or known.evaluation or known.evaluation_topic),
         kafka=_kafka(known),
         output=known.output or "",
         output_topic=known.output_topic or "",
@@ -171,12 +179,30 @@ def _check_input(known: argparse.Namespace) -> None:
         raise UsageError(msg)
 
 
+def _check_requests(known: argparse.Namespace) -> None:
+    if known.requests and known.input_topic:
+        msg = "--requests goes with --input: beside --input_topic use --request_topic"
+        raise UsageError(msg)
+    if known.request_topic and not known.input_topic:
+        msg = "--request_topic goes with --input_topic: beside --input use --requests"
+        raise UsageError(msg)
+    if known.request_topic and known.request_topic == known.input_topic:
+        msg = f"--request_topic and --input_topic are both {known.input_topic}"
+        raise UsageError(msg)
+    if (known.requests or known.request_topic) and known.top_n < 1:
+        msg = "requests ask for lists: --top_n must be 1 or more"
+        raise UsageError(msg)
+
+
 def _check_output(known: argparse.Namespace) -> None:
     if known.output and known.output_topic:
         msg = "--output and --output_topic exclude each other"
         raise UsageError(msg)
     if known.dead_letters and known.dead_letter_topic:
         msg = "--dead_letters and --dead_letter_topic exclude each other"
+        raise UsageError(msg)
+    if known.evaluation and known.evaluation_topic:
+        msg = "--evaluation and --evaluation_topic exclude each other"
         raise UsageError(msg)
     if not (known.output or known.output_topic or is_local(known.runner)):
         msg = f"say where {known.runner} is to write the lists: --output_topic or --output"
@@ -187,17 +213,23 @@ def _check_output(known: argparse.Namespace) -> None:
     if known.output == STDOUT and known.output_format != "json":
         msg = "--output - prints json only"
         raise UsageError(msg)
-    for flag, path in (("--output", known.output), ("--dead_letters", known.dead_letters)):
+    for name in ("output", "dead_letters", "evaluation"):
+        path = getattr(known, name)
         if path and "://" in path:
-            msg = f"{flag} takes a local path, not {path}; a topic can hold what many write"
+            msg = f"--{name} takes a local path, not {path}; a topic can hold what many write"
             raise UsageError(msg)
-    if known.top_n < 0 or known.user_blocks < 1:
-        msg = "--top_n must be 0 or more, --user_blocks 1 or more"
+    if known.top_n < 0 or known.user_blocks < 1 or known.item_blocks < 1:
+        msg = "--top_n must be 0 or more, --user_blocks and --item_blocks 1 or more"
         raise UsageError(msg)
 
 
 def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
-    topics = (known.input_topic, known.output_topic, known.dead_letter_topic)
+    topics = (
+        known.input_topic,
+        known.output_topic,
+        known.dead_letter_topic,
+        known.evaluation_topic,
+    )
     if not any(topics):
         if known.kafka_bootstrap_servers:
             msg = "--kafka_bootstrap_servers is given but no topic: add --input_topic"

@@ -8,9 +8,21 @@ from transforms.elements import (
     RecommendationBatch,
 )
 from transforms.filter import KeepPositives
-from transforms.formats.records import DeadLetter, Rating, Recommendation, ScoredItem
+from transforms.formats.records import (
+    DeadLetter,
+    Evaluation,
+    Features,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+)
 from transforms.kafka.client import KafkaSettings
-from transforms.kafka.sink import WriteDeadLettersToKafka, WriteRecommendationsToKafka
+from transforms.kafka.sink import (
+    WriteDeadLettersToKafka,
+    WriteEvaluationsToKafka,
+    WriteRecommendationsToKafka,
+)
 from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.key import KeyByCell
 from transforms.parse import Parsed, ParseRatings
@@ -18,11 +30,13 @@ from transforms.read import ReadRatingsFromFiles
 from transforms.recommend import ModelExport, Recommend
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.single import FromRatings, ToRecommendations
-from transforms.write import WriteDeadLetters, WriteRecommendations
+from transforms.write import WriteDeadLetters, WriteEvaluations, WriteRecommendations
 
 __all__ = [
     "Cell",
     "DeadLetter",
+    "Evaluation",
+    "Features",
     "FromRatings",
     "KafkaSettings",
     "KeepPositives",
@@ -40,10 +54,13 @@ __all__ = [
     "Recommendation",
     "RecommendationBatch",
     "RecommenderSpec",
+    "Request",
     "ScoredItem",
     "ToRecommendations",
     "WriteDeadLetters",
     "WriteDeadLettersToKafka",
+    "WriteEvaluations",
+    "WriteEvaluationsToKafka",
     "WriteRecommendations",
     "WriteRecommendationsToKafka",
 ]

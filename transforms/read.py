@@ -24,6 +24,7 @@ from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats import avro
 from transforms.formats.detection import (
     FILE_FORMATS,
+    REQUEST_FORMAT,
     RecordFormat,
     decoder,
     format_of_text,
@@ -48,8 +49,9 @@ class Files(NamedTuple):
         paths: In the order of reading.
         names: What their origins start with, one for each path.
         input_format: One of `FILE_FORMATS`.
-        order_by_time: Whether the records come in the order of their timestamps.
+        order_by_time: Whether the ratings come in the order of their timestamps.
         positions: Which records, numbered through all files.
+        request_files: How many of the paths, the last ones, hold requests.
     """
 
     paths: tuple[str, ...]
@@ -57,6 +59,7 @@ class Files(NamedTuple):
     input_format: str
     order_by_time: bool
     positions: PositionRange = PositionRange(0)
+    request_files: int = 0
 
 
 class FilesCoder(Coder):
@@ -64,15 +67,19 @@ class FilesCoder(Coder):
 
     def encode(self, value: Files) -> bytes:
         """Returns the files as bytes."""
-        *fields, positions = value
+        *fields, positions, request_files = value
         # The standard library's writer, as a path may be bytes that are not UTF-8.
-        return json.dumps([_VERSION, *fields, *positions]).encode("ascii")
+        return json.dumps([_VERSION, *fields, *positions, request_files]).encode("ascii")
 
     def decode(self, encoded: bytes) -> Files:
         """Returns the files that `encode` wrote."""
-        _, paths, names, input_format, order_by_time, start, stop = json.loads(encoded)
+        _, paths, names, input_format, order_by_time, start, stop, request_files = json.loads(
+            encoded
+        )
         positions = PositionRange(start, stop)
-        return Files(tuple(paths), tuple(names), input_format, order_by_time, positions)
+        return Files(
+            tuple(paths), tuple(names), input_format, order_by_time, positions, request_files
+        )
 
     def is_deterministic(self) -> bool:
         """Equal files have equal bytes."""
@@ -110,7 +117,8 @@ def match_files(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 class ReadRatingsFromFiles(beam.PTransform):
     """Undecoded ratings of the files that a pattern matches, as `RawBatch`.
 
-    gz and bz2 are decompressed. Any of Beam's filesystems will do.
+    gz and bz2 are decompressed. Any of Beam's filesystems will do. Requests, in JSON lines, may
+    follow from other files; their batches have the format `REQUEST_FORMAT`.
 
     Parallelism: one reader, so that the order is that of the files.
     Delivery: each record once; a file that breaks off gives one dead letter in its place.
@@ -121,11 +129,14 @@ class ReadRatingsFromFiles(beam.PTransform):
         input_format: One of `FILE_FORMATS`; `auto` judges each file by its beginning.
         order_by_time: Whether to read the records in the order of their timestamps, equal ones
             in the order of the files; all of them are held in memory then.
+        requests: A path or a glob of files with requests, read when all ratings have been;
+            empty for none.
     """
 
     pattern: str
     input_format: str = "auto"
     order_by_time: bool = False
+    requests: str = ""
 
     def __post_init__(self) -> None:
         """Raises UnsupportedFormatError for a format that files can not have."""
@@ -144,7 +155,14 @@ class ReadRatingsFromFiles(beam.PTransform):
         """
         paths, names = match_files(self.pattern)
         next(_read_file(paths[0], "", self.input_format), None)
-        files = Files(paths, names, self.input_format, self.order_by_time)
+        asked = match_files(self.requests) if self.requests else ((), ())
+        files = Files(
+            paths + asked[0],
+            names + asked[1],
+            self.input_format,
+            self.order_by_time,
+            request_files=len(asked[0]),
+        )
         return (
             root
             | "Files" >> beam.Create([files])
@@ -214,11 +232,17 @@ class FileReader:
 
 def read_batches(files: Files) -> Iterator[RawBatch]:
     """Yields all records in batches, in the order that `files` asks for."""
-    batches = itertools.chain.from_iterable(
-        _read_file(path, f"{name}:", files.input_format)
-        for path, name in zip(files.paths, files.names, strict=True)
+    named = list(zip(files.paths, files.names, strict=True))
+    ratings = len(named) - files.request_files
+    batches = _read_all(named[:ratings], files.input_format)
+    ordered = _in_time_order(batches) if files.order_by_time else batches
+    return itertools.chain(ordered, _read_all(named[ratings:], REQUEST_FORMAT.kind))
+
+
+def _read_all(named: Sequence[tuple[str, str]], input_format: str) -> Iterator[RawBatch]:
+    return itertools.chain.from_iterable(
+        _read_file(path, f"{name}:", input_format) for path, name in named
     )
-    return _in_time_order(batches) if files.order_by_time else batches
 
 
 def _skip(batches: Iterator[RawBatch], count: int) -> Iterator[RawBatch]:

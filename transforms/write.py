@@ -81,6 +81,27 @@ class WriteRecommendations(beam.PTransform):
 
 
 @dataclass
+class WriteEvaluations(beam.PTransform):
+    """Appends what was tested to a local file, as JSON lines.
+
+    Parallelism, delivery and on failure: as `WriteRecommendations`.
+
+    Attributes:
+        path: A local path.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        """Lets Beam name the transform."""
+        super().__init__()
+
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
+        """Adds the sink."""
+        return lists | "Append" >> beam.ParDo(_AppendDoFn(self.path, _evaluation_block))
+
+
+@dataclass
 class WriteDeadLetters(beam.PTransform):
     """Appends dead letters to a local file as JSON lines, or prints them.
 
@@ -105,6 +126,11 @@ class WriteDeadLetters(beam.PTransform):
 
 def _json_block(batch: RecommendationBatch) -> bytes:
     lines = map(json_lines.encode_recommendation, batch.recommendations)
+    return b"".join([line + b"\n" for line in lines])
+
+
+def _evaluation_block(batch: RecommendationBatch) -> bytes:
+    lines = map(json_lines.encode_evaluation, batch.evaluations)
     return b"".join([line + b"\n" for line in lines])
 
 

@@ -58,7 +58,8 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
     """Returns how a text file is decoded, and whether its first line is a header.
 
     Args:
-        name: One of `FILE_FORMATS` except `avro`; `auto` judges by the first line.
+        name: One of `FILE_FORMATS` except `avro`, of which `auto` judges by the first line; or
+            `request`.
         first_line: The file's first line, without its end.
 
     Raises:
@@ -68,6 +69,8 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
         name = _guess(first_line)
     if name == "json":
         return JSON, False
+    if name == REQUEST_FORMAT.kind:
+        return REQUEST_FORMAT, False
     if name == "movielens":
         columns = delimited.MOVIELENS_COLONS if "::" in first_line else delimited.MOVIELENS_TABS
         return RecordFormat("delimited", columns), False

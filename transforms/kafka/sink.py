@@ -98,6 +98,36 @@ class WriteDeadLettersToKafka(beam.PTransform):
         )
 
 
+@dataclass
+class WriteEvaluationsToKafka(beam.PTransform):
+    """What was tested to a topic, as JSON; the key is the user.
+
+    Parallelism, delivery and on failure: as `WriteRecommendationsToKafka`.
+
+    Attributes:
+        settings: Of the brokers.
+        topic: The topic's name.
+    """
+
+    settings: KafkaSettings
+    topic: str
+
+    def __post_init__(self) -> None:
+        """Lets Beam name the transform."""
+        super().__init__()
+
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
+        """Adds the sink."""
+        return lists | "Send" >> beam.ParDo(
+            _SendDoFn(self.settings, self.topic, _evaluation_messages)
+        )
+
+
+def _evaluation_messages(batch: RecommendationBatch) -> Iterable[Message]:
+    encode = json_lines.encode_evaluation
+    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations]
+
+
 def _json_messages(batch: RecommendationBatch) -> Iterable[Message]:
     encode = json_lines.encode_recommendation
     return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
