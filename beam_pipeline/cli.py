@@ -28,7 +28,7 @@ from beam_pipeline.options import (
 )
 from beam_pipeline.pipeline import build
 from beam_pipeline.settings import Settings, UsageError, parse
-from beam_pipeline.summary import last_lists, print_lists, summarize, timings
+from beam_pipeline.summary import last_lists, notes, print_lists, summarize
 from transforms.errors import (
     DeliveryError,
     IncompatibleModelError,
@@ -162,7 +162,7 @@ def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
 
 def _finish(metrics: Any, seconds: float, summary_path: str | None) -> None:
     summary = summarize(metrics)
-    for line in timings(metrics):
+    for line in notes(metrics):
         _say(line)
     _say(f"{summary.read / seconds:,.0f} events/s, {seconds:.1f} s")
     _say(summary.line())

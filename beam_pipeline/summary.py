@@ -44,12 +44,7 @@ def summarize(metrics: Any) -> Summary:
     Args:
         metrics: What the run's `result.metrics()` returns.
     """
-    counts = dict.fromkeys(counters.COUNTERS, 0)
-    for found in metrics.query()["counters"]:
-        name = found.key.metric
-        if name.namespace == counters.NAMESPACE and name.name in counts:
-            committed = found.committed
-            counts[name.name] += found.attempted if committed is None else committed
+    counts = _counts(metrics)
     return Summary(
         counts[counters.READ],
         counts[counters.POSITIVES],
@@ -60,9 +55,20 @@ def summarize(metrics: Any) -> Summary:
     )
 
 
-def timings(metrics: Any) -> list[str]:
-    """Returns a line for each distribution that the run filled."""
-    lines = []
+def _counts(metrics: Any) -> dict[str, int]:
+    counts = dict.fromkeys(counters.COUNTERS, 0)
+    for found in metrics.query()["counters"]:
+        name = found.key.metric
+        if name.namespace == counters.NAMESPACE and name.name in counts:
+            committed = found.committed
+            counts[name.name] += found.attempted if committed is None else committed
+    return counts
+
+
+def notes(metrics: Any) -> list[str]:
+    """Returns a line for each distribution that the run filled, and one if it was asked."""
+    requests = _counts(metrics)[counters.REQUESTS]
+    lines = [f"{requests} requests answered"] if requests else []
     for found in metrics.query()["distributions"]:
         name = found.key.metric
         values = found.committed or found.attempted

@@ -20,10 +20,12 @@ from kafka import TopicPartition
 
 from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
-from transforms.formats.records import Rating
+from transforms.formats.records import Rating, ScoredItem
 from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
 from transforms.key import by_row
-from transforms.recommenders.base import Arrays
+from transforms.recommenders.base import Arrays, Recommender
+from transforms.recommenders.blocks import Block, block_of
+from transforms.recommenders.registry import RecommenderSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 _NUMBERS = itertools.count()
@@ -49,6 +51,39 @@ def cells_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], l
     """The ratings that each cell of a grid without item blocks learns."""
     rows = by_row(RatingBatch(ratings), user_blocks)
     return {(row, 0): batch.ratings for row, batch in rows.items()}
+
+
+class Grid:
+    """Recommenders of a grid in a plain loop: what the pipeline has to come to."""
+
+    def __init__(self, spec: RecommenderSpec, rows: int, columns: int) -> None:
+        self.cells = {
+            (row, column): spec.build(Block(column, columns))
+            for row in range(rows)
+            for column in range(columns)
+        }
+        self.shape = (rows, columns)
+
+    def row_of(self, user: str) -> list[Recommender]:
+        """The cells that know the user."""
+        row = block_of(user, self.shape[0])
+        return [self.cells[row, column] for column in range(self.shape[1])]
+
+    def update(self, rating: Rating) -> None:
+        """Learns one positive."""
+        for cell in self.row_of(rating.user):
+            cell.update(rating)
+
+    def recommend(self, user: str, n: int) -> list[ScoredItem]:
+        """The user's best items of all, of equals the one of the earlier cell."""
+        listed = [item for cell in self.row_of(user) for item in cell.recommend(user, n)]
+        return sorted(listed, key=lambda item: -item.score)[:n]
+
+
+def answer(user: str, items: list[ScoredItem], timestamp: float, origin: str) -> dict[str, Any]:
+    """A list as the program writes it."""
+    listed = [{"item": item, "score": score} for item, score in items]
+    return {"user": user, "items": listed, "timestamp": timestamp, "origin": origin}
 
 
 def tab_lines(ratings: Iterable[Rating]) -> str:

@@ -44,6 +44,13 @@ def fails_with(
         (["--stop_at_end"], "--stop_at_end needs --input_topic"),
         (["--input_topic", "b", "--order_by_time"], "--order_by_time needs --input"),
         (["--input_topic", "b", "--input_format", "csv"], "a topic takes auto, json, avro"),
+        (["--item_blocks", "0"], "--item_blocks"),
+        (["--requests", "a", "--input_topic", "b"], "use --request_topic"),
+        (["--request_topic", "a"], "use --requests"),
+        (["--request_topic", "a", "--input_topic", "a"], "are both a"),
+        (["--requests", "a", "--top_n", "0"], "--top_n must be 1 or more"),
+        (["--evaluation", "a", "--evaluation_topic", "b"], "exclude each other"),
+        (["--evaluation", "gs://b/x"], "--evaluation takes a local path"),
         (["--output", "gs://b/x"], "--output takes a local path"),
         (["--output", "-", "--output_format", "avro"], "prints json only"),
         (

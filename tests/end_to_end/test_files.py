@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.movielens import fetch
-from tests.support import ROOT, movielens_like, prism_arguments, run, tab_lines
+from tests.support import ROOT, Grid, answer, movielens_like, prism_arguments, run, tab_lines
 from transforms.recommenders.registry import RecommenderSpec
 
 RUNNERS = {
@@ -152,3 +152,36 @@ def test_avro_out_is_a_container_file(ratings_file: Path, tmp_path: Path) -> Non
 
 def _rest(one: dict[str, object]) -> dict[str, object]:
     return {name: one[name] for name in ("timestamp", "origin")}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("grid", [(1, 1), (2, 3)])
+def test_requests_in_a_file_are_answered_when_all_is_learned(
+    ratings_file: Path, tmp_path: Path, runner: str, grid: tuple[int, int]
+) -> None:
+    ratings = [rating for rating in movielens_like(3000) if rating.rating >= 3]
+    asks, output = tmp_path / "asks.jsonl", tmp_path / "lists.jsonl"
+    asks.write_text('{"user": "7", "timestamp": 5}\nbroken\n{"user": "nobody"}\n')
+    done = run(
+        *RUNNERS[runner],
+        *("--input", ratings_file, "--requests", asks, "--output", output, "--top_n=4"),
+        *(f"--user_blocks={grid[0]}", f"--item_blocks={grid[1]}"),
+    )
+    assert done.code == 0, done.err
+    assert "2 requests answered" in done.err
+    assert (done.summary["read"], done.summary["dead"]) == (3001, 1)
+    cells = Grid(RecommenderSpec(), *grid)
+    expected = []
+    for rating in ratings:
+        cells.update(rating)
+        best = cells.recommend(rating.user, 4)
+        expected.append(answer(rating.user, best, rating.timestamp, rating.origin))
+    expected.append(answer("7", cells.recommend("7", 4), 5.0, "asks.jsonl:1"))
+    popular = answer("nobody", cells.recommend("nobody", 4), 0.0, "asks.jsonl:3")
+    expected.append({**popular, "fallback": "popular"})
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    if grid == (1, 1):
+        assert found == expected
+    by_origin = {one["origin"]: one for one in found}
+    assert len(found) == len(by_origin) == len(expected)
+    assert by_origin == {one["origin"]: one for one in expected}

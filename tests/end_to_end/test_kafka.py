@@ -10,7 +10,9 @@ import pytest
 
 from cluster.broker import Broker
 from tests.support import (
+    Grid,
     Topics,
+    answer,
     command,
     movielens_like,
     prism_arguments,
@@ -39,6 +41,39 @@ def stop_in_order(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]
 
 def reconciles(summary: dict[str, int]) -> bool:
     return summary["read"] == summary["positives"] + summary["filtered"] + summary["dead"]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("grid", [(1, 1), (2, 2)])
+def test_a_request_is_answered_without_a_rating(
+    topics: Topics, tmp_path: Path, runner: str, grid: tuple[int, int]
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(300)]
+    rated, asked, lists = topics.create(2), topics.create(), topics.create()
+    broker = topics.settings.bootstrap_servers
+    with running(
+        tmp_path / "log",
+        *RUNNERS[runner],
+        *("--kafka_bootstrap_servers", broker, "--input_topic", rated, "--output_topic", lists),
+        *("--request_topic", asked, "--top_n=5"),
+        *(f"--user_blocks={grid[0]}", f"--item_blocks={grid[1]}"),
+    ) as process:
+        topics.send_ratings(rated, ratings, partition=1)
+        wait_until(lambda: topics.count(lists) == 300)
+        topics.send(
+            asked, [b'{"user": "7", "timestamp": 5}', b'{"user": "nobody", "timestamp": 6}']
+        )
+        wait_until(lambda: topics.count(lists) == 302)
+        stop_in_order(process, tmp_path / "log")
+    cells = Grid(RecommenderSpec(), *grid)
+    for rating in ratings:
+        cells.update(rating)
+    found = {one["origin"]: one for one in topics.read_json(lists)}
+    assert len(found) == 302
+    known = answer("7", cells.recommend("7", 5), 5.0, f"{asked}-0-0")
+    popular = answer("nobody", cells.recommend("nobody", 5), 6.0, f"{asked}-0-1")
+    assert found[f"{asked}-0-0"] == known
+    assert found[f"{asked}-0-1"] == {**popular, "fallback": "popular"}
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -16,9 +16,9 @@ from tests.support import counts
 from transforms.elements import RatingBatch, RawBatch, RawBatchCoder
 from transforms.formats import avro
 from transforms.formats.delimited import MOVIELENS_COLONS, MOVIELENS_TABS, columns_of_header
-from transforms.formats.detection import JSON, RecordFormat
-from transforms.formats.records import DeadLetter, Rating
-from transforms.parse import MAX_RECORD_BYTES, ParseRatings, parse
+from transforms.formats.detection import JSON, REQUEST_FORMAT, RecordFormat
+from transforms.formats.records import DeadLetter, Rating, Request
+from transforms.parse import MAX_RECORD_BYTES, ParseRatings, parse, parse_requests
 
 MESSAGE = RecordFormat("message")
 CSV = RecordFormat("delimited", columns_of_header("user,item,rating,timestamp", ","))
@@ -40,6 +40,17 @@ def test_each_record_is_in_one_of_the_two_lists_in_order() -> None:
     assert [(letter.origin, letter.stage, letter.value) for letter in dead] == [
         ("t-0-4", "parse", b"{"),
         ("t-0-9", "parse", b""),
+    ]
+
+
+def test_a_request_has_the_brokers_time_if_it_has_none() -> None:
+    values = [b'{"user": 1}', b'{"user": 2, "timestamp": 3}', b"{}", None]
+    batch = RawBatch("asks-0-", range(4), values, REQUEST_FORMAT, published=12.5)
+    requests, dead = parse_requests(batch)
+    assert requests == [Request("1", 12.5, "asks-0-0"), Request("2", 3.0, "asks-0-1")]
+    assert [(letter.origin, letter.stage, letter.reason) for letter in dead] == [
+        ("asks-0-2", "parse", "user is missing"),
+        ("asks-0-3", "parse", "null value (a tombstone)"),
     ]
 
 

@@ -24,7 +24,7 @@ from transforms.elements import RatingBatch, RawBatch
 from transforms.errors import UnsupportedFormatError
 from transforms.formats import avro
 from transforms.formats.json_lines import encode_rating
-from transforms.formats.records import DeadLetter, Rating
+from transforms.formats.records import DeadLetter, Rating, Request
 from transforms.parse import ParseRatings, parse
 from transforms.read import FileReader, Files, ReadRatingsFromFiles, match_files, read_batches
 from transforms.resumable_read import END
@@ -818,3 +818,26 @@ def test_a_file_whose_name_is_not_utf8_is_read(tmp_path: Path) -> None:
         parsed = pipeline | ReadRatingsFromFiles(str(tmp_path / "*.data")) | ParseRatings()
         values = parsed.ratings | beam.FlatMap(lambda b: [rating[:4] for rating in b.ratings])
         assert_that(values, equal_to(VALUES))
+
+
+def test_requests_follow_the_ratings_whatever_their_order(tmp_path: Path) -> None:
+    ratings, asks = tmp_path / "u.data", tmp_path / "asks.jsonl"
+    ratings.write_text(tab_lines(movielens_like(1500)))
+    asks.write_bytes(b'{"user": "196"}\n{"user": 3}\n{}\n')
+    source = ReadRatingsFromFiles(str(ratings), order_by_time=True, requests=str(asks))
+
+    def matches(batches: list[RatingBatch]) -> None:
+        assert [len(batch.requests) for batch in batches] == [0] * (len(batches) - 1) + [2]
+        assert batches[-1] == RatingBatch(
+            [], 0.0, [Request("196", 0.0, "asks.jsonl:1"), Request("3", 0.0, "asks.jsonl:2")]
+        )
+        assert sum(map(len, batches)) == 1500
+
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        assert_that((pipeline | source | ParseRatings()).ratings, matches)
+    assert counts(pipeline.result) == {"read": 1501, "requests": 2, "dead": 1}
+
+
+def test_requests_that_are_not_there() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file matches 'no\.jsonl'"):
+        _ = TestPipeline() | ReadRatingsFromFiles(str(__file__), "json", requests="no.jsonl")

@@ -7,7 +7,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from tests.support import RUNNERS, cells_of, counts, movielens_like
+from tests.support import RUNNERS, Grid, cells_of, counts, movielens_like
 from transforms import (
     FromRatings,
     KeyByCell,
@@ -16,6 +16,7 @@ from transforms import (
     Recommend,
     Recommendation,
     RecommenderSpec,
+    Request,
     ToRecommendations,
     model_state,
 )
@@ -131,6 +132,82 @@ def test_cells_learn_apart(runner: str) -> None:
         for group in cells_of(ratings, 3).values():
             expected.extend(plain_loop(group, 5))
         assert_that(lists, equal_to(expected))
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("grid", [(1, 3), (2, 2)])
+def test_items_in_blocks_make_one_list(runner: str, grid: tuple[int, int]) -> None:
+    ratings = movielens_like(400)
+    asked = [Request(ratings[0].user, 7.0, "r:1"), Request("nobody", 8.0, "r:2")]
+    options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+    with beam.Pipeline(options=options) as pipeline:
+        lists = (
+            pipeline
+            | beam.Create([*batches(ratings, 50), RatingBatch([], 0.0, asked)], reshuffle=False)
+            | KeyByCell(*grid)
+            | Recommend(SPEC, top_n=5, grid=grid)
+            | ToRecommendations()
+        )
+        cells = Grid(SPEC, *grid)
+        expected = []
+        for rating in ratings:
+            cells.update(rating)
+            best = cells.recommend(rating.user, 5)
+            expected.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
+        for user, timestamp, origin, _ in asked:
+            best = cells.recommend(user, 5)
+            fallback = "popular" if user == "nobody" else ""
+            expected.append(Recommendation(user, best, timestamp, origin, fallback))
+        assert_that(lists, equal_to(expected))
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 1), (1, 3)])
+def test_each_positive_is_tested_before_it_is_learned(grid: tuple[int, int]) -> None:
+    ratings = movielens_like(300)
+    with TestPipeline() as pipeline:
+        tests = (
+            pipeline
+            | beam.Create(batches(ratings, 120), reshuffle=False)
+            | KeyByCell(*grid)
+            | Recommend(SPEC, top_n=5, grid=grid, evaluate=True)
+            | beam.FlatMap(lambda batch: [one[:8] for one in batch.evaluations])
+        )
+        cells = Grid(SPEC, *grid)
+        expected = []
+        for rating in ratings:
+            everything = [item for item, _ in cells.recommend(rating.user, 10_000)]
+            rank = everything.index(rating.item) + 1 if rating.item in everything else None
+            user, item, _, timestamp, origin, _ = rating
+            expected.append(
+                (origin, user, item, rank, len(everything), "mf", timestamp, everything[:5])
+            )
+            cells.update(rating)
+        assert_that(tests, equal_to(expected))
+
+
+def test_requests_alone_leave_the_model_where_it_was() -> None:
+    ratings = movielens_like(60)
+    asks = RatingBatch([], 0.0, [Request(ratings[0].user, 0.0, "r:1")])
+    stream = TestStream()
+    for at, batch in enumerate([asks, *batches(ratings, 20), asks, asks]):
+        stream.advance_watermark_to(at).add_elements([batch])
+    with TestPipeline(options=PipelineOptions(["--streaming"])) as pipeline:
+        lists = (
+            pipeline
+            | stream.advance_watermark_to_infinity()
+            | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
+            | KeyByCell()
+            | Recommend(SPEC, top_n=5)
+            | ToRecommendations()
+        )
+        expected = plain_loop(ratings, 5)
+        last = [one for one in expected if one.user == ratings[0].user][-1]
+        recommender = SPEC.build()
+        for rating in ratings:
+            recommender.update(rating)
+        answered = Recommendation(last.user, recommender.recommend(last.user, 5), 0.0, "r:1")
+        nothing_yet = Recommendation(last.user, [], 0.0, "r:1", "popular")
+        assert_that(lists, equal_to([nothing_yet, *expected, answered, answered]))
 
 
 def test_single_ratings_work_too() -> None:
