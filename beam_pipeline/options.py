@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.formats.detection import FILE_FORMATS
 from transforms.kafka.source import START_OFFSETS
+from transforms.key_groups import KEY_GROUPS
 from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import MODEL_NAMES, config_class
 from transforms.write import OUTPUT_FORMATS
@@ -236,7 +237,7 @@ FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "min_pause_between_checkpoints": 500,
     "checkpoint_timeout_millis": 60_000,
     "max_bundle_time_mills": 100,
-    "max_parallelism": 128,
+    "max_parallelism": KEY_GROUPS,
     "operator_chaining": "false",
 }
 

@@ -68,7 +68,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     lists = (
         parsed.ratings
         | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "KeyByCell" >> KeyByCell(*settings.grid)
+        | "KeyByCell" >> KeyByCell(*settings.grid, settings.key_groups)
         | "Recommend" >> recommend
     )
     _write_lists(lists, settings)

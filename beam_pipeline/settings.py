@@ -16,6 +16,7 @@ from beam_pipeline.options import FLINK_DEFAULTS, OURS, EvaluationOptions, Outpu
 from transforms.errors import KafkaSetupError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.kafka.client import KafkaSettings, read_properties
+from transforms.key_groups import KEY_GROUPS
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.write import STDOUT
 
@@ -88,6 +89,12 @@ class Settings:
     spec: RecommenderSpec
     flink_defaults: tuple[str, ...]
     beam: PipelineOptions
+
+    @property
+    def key_groups(self) -> int:
+        """Flink's maximal parallelism, over which cells are spread."""
+        chosen = self.beam.get_all_options().get("max_parallelism")
+        return chosen if chosen and chosen > 0 else KEY_GROUPS
 
     @property
     def runs_here(self) -> bool:

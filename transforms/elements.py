@@ -29,8 +29,9 @@ from transforms.formats.records import (
     ratings_of_columns,
 )
 
-Cell = tuple[int, int]
-"""(user block, item block): which recommender of the grid, its row and its column."""
+Cell = tuple[int, int, int]
+"""(user block, item block, salt): which recommender of the grid, its row and its column, and a
+number that spreads the cells evenly, see `key_groups`."""
 
 
 @dataclass(frozen=True)

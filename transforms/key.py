@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import apache_beam as beam
 
-from transforms.elements import KeyedRatings, RatingBatch
+from transforms.elements import Cell, KeyedRatings, RatingBatch
+from transforms.key_groups import KEY_GROUPS, salt
 from transforms.recommenders.blocks import block_of
 
 
@@ -26,6 +27,12 @@ def by_row(batch: RatingBatch, user_blocks: int) -> dict[int, RatingBatch]:
     return rows
 
 
+def cell_of(row: int, column: int, grid: tuple[int, int], key_groups: int = KEY_GROUPS) -> Cell:
+    """Returns the key of a cell; a row's cells lie far apart, as they work on the same batches."""
+    place = column * grid[0] + row
+    return row, column, salt((row, column), place, grid[0] * grid[1], key_groups)
+
+
 @dataclass
 class KeyByCell(beam.PTransform):
     """`RatingBatch` to (cell, `RatingBatch`).
@@ -36,10 +43,12 @@ class KeyByCell(beam.PTransform):
     Attributes:
         user_blocks: Rows of the grid.
         item_blocks: Columns of the grid; `Recommend` has to be told the same number.
+        key_groups: Flink's maximal parallelism, over which the cells are spread evenly.
     """
 
     user_blocks: int = 1
     item_blocks: int = 1
+    key_groups: int = KEY_GROUPS
 
     def __post_init__(self) -> None:
         """Raises ValueError for a grid without cells."""
@@ -50,17 +59,18 @@ class KeyByCell(beam.PTransform):
 
     def expand(self, ratings: beam.PCollection[RatingBatch]) -> beam.PCollection[KeyedRatings]:
         """Adds the step."""
-        step = beam.ParDo(_KeyDoFn(self.user_blocks, self.item_blocks))
+        step = beam.ParDo(_KeyDoFn(self.user_blocks, self.item_blocks, self.key_groups))
         return ratings | "Key" >> step.with_output_types(KeyedRatings)
 
 
 class _KeyDoFn(beam.DoFn):
-    def __init__(self, user_blocks: int, item_blocks: int) -> None:
+    def __init__(self, user_blocks: int, item_blocks: int, key_groups: int) -> None:
         self._blocks = (user_blocks, item_blocks)
+        self._key_groups = key_groups
 
     def process(self, element: RatingBatch) -> Iterator[KeyedRatings]:
         user_blocks, item_blocks = self._blocks
         for row, batch in by_row(element, user_blocks).items():
             whole = replace(batch, name=uuid4().hex) if item_blocks > 1 else batch
             for column in range(item_blocks):
-                yield (row, column), whole
+                yield cell_of(row, column, (user_blocks, item_blocks), self._key_groups), whole

@@ -132,8 +132,8 @@ def _scored(items: Sequence[Sequence[Any]]) -> list[ScoredItem]:
 
 registry.register_coder(Part, PartCoder)
 
-KeyedPart = tuple[int, Part]
-"""(user block, what one of its cells made)."""
+KeyedPart = tuple[tuple[int, int], Part]
+"""((user block, salt), what one of its cells made)."""
 
 
 @dataclass

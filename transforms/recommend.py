@@ -22,6 +22,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
 from transforms import counters, model_export
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
+from transforms.key_groups import salt
 from transforms.learn import Learned, evaluate, learn
 from transforms.merge import KeyedPart, MergeRow, Part
 from transforms.model_state import CACHE, CellKey, CellState, FirstModel, OpenCell
@@ -133,7 +134,7 @@ class _Learner:
         cell = self._open.get(key)
         if cell is None:
             settings = self._settings
-            scoped = CellKey(self._scope, key)
+            scoped = CellKey(self._scope, key[:2])
             block = Block(key[1], settings.grid[1])
             first = self._first_model(key)
             cell = OpenCell(settings.spec, state, CACHE, scoped, first, block)
@@ -151,14 +152,16 @@ class _Learner:
         export, spec = self._settings.export, self._settings.spec
         if export and cell.sequence:
             model_export.save(
-                export.directory, key, export.grid, spec, cell.sequence, cell.recommender
+                export.directory, key[:2], export.grid, spec, cell.sequence, cell.recommender
             )
 
     def _first_model(self, key: Cell) -> FirstModel | None:
         settings = self._settings
         if not settings.import_from:
             return None
-        return partial(model_export.load, settings.import_from, key, settings.spec, settings.grid)
+        return partial(
+            model_export.load, settings.import_from, key[:2], settings.spec, settings.grid
+        )
 
     def learn(
         self, element: KeyedRatings, state: CellState
@@ -185,8 +188,9 @@ class _Learner:
             else:
                 times = (done.update_us, done.top_n_us)
                 tested = stretch.ratings if test else []
+                row = (key[0], salt(key[:1], key[0], self._settings.grid[0]))
                 yield (
-                    key[0],
+                    row,
                     Part(batch.name, number, key[1], done.lists, tested, done.standings, times),
                 )
         _count_known(key, len(recommender.users) - users, len(recommender.items) - items)

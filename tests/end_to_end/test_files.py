@@ -151,7 +151,7 @@ def test_avro_out_is_a_container_file(ratings_file: Path, tmp_path: Path) -> Non
 
 
 def _rest(one: dict[str, object]) -> dict[str, object]:
-    return {name: one[name] for name in ("timestamp", "origin")}
+    return {"timestamp": one["timestamp"], "origin": one["origin"], "fallback": ""}
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import ROOT, movielens_like
-from transforms.elements import RatingBatch, RatingBatchCoder
+from transforms.elements import Cell, RatingBatch, RatingBatchCoder
 from transforms.formats.records import Rating, Request
-from transforms.key import KeyByCell, by_row
+from transforms.key import KeyByCell, by_row, cell_of
 from transforms.recommenders.blocks import block_of
 
 # A job that is restored from a savepoint finds its cells by these numbers: never change them.
@@ -108,7 +108,9 @@ def test_no_rating_is_lost_and_each_rows_order_is_kept(rows: int) -> None:
 def test_a_batch_goes_to_the_cell_of_each_row() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         keyed = pipeline | beam.Create([BATCH]) | KeyByCell(2)
-        assert_that(keyed, equal_to([((row, 0), batch) for row, batch in ROWS.items()]))
+        assert_that(
+            keyed, equal_to([(cell_of(row, 0, (2, 1)), batch) for row, batch in ROWS.items()])
+        )
 
 
 def test_with_item_blocks_it_goes_to_all_cells_of_the_row_under_one_name() -> None:
@@ -117,9 +119,9 @@ def test_with_item_blocks_it_goes_to_all_cells_of_the_row_under_one_name() -> No
         assert_that(keyed, _is_whole_rows)
 
 
-def _is_whole_rows(keyed: list[tuple[tuple[int, int], RatingBatch]]) -> None:
+def _is_whole_rows(keyed: list[tuple[Cell, RatingBatch]]) -> None:
     named: dict[str, set[tuple[int, int]]] = {}
-    for (row, column), batch in keyed:
+    for (row, column, _), batch in keyed:
         named.setdefault(batch.name, set()).add((row, column))
         assert replace(batch, name="") == ROWS[row]
     assert len(named) == 4
@@ -136,14 +138,15 @@ def test_it_keys_a_stream() -> None:
     )
     with TestPipeline() as pipeline:
         keyed = pipeline | stream | KeyByCell(2)
-        expected = [((row, 0), batch) for row, batch in ROWS.items()]
-        assert_that(keyed, equal_to([*expected, ((1, 0), RatingBatch(RATINGS[:1], 6.0))]))
+        expected = [(cell_of(row, 0, (2, 1)), batch) for row, batch in ROWS.items()]
+        last = (cell_of(1, 0, (2, 1)), RatingBatch(RATINGS[:1], 6.0))
+        assert_that(keyed, equal_to([*expected, last]))
 
 
 def test_one_cell_is_the_default() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         keyed = pipeline | beam.Create([BATCH, RatingBatch([])]) | KeyByCell()
-        assert_that(keyed, equal_to([((0, 0), BATCH)]))
+        assert_that(keyed, equal_to([(cell_of(0, 0, (1, 1)), BATCH)]))
 
 
 def test_the_keys_coder_is_deterministic() -> None:

@@ -56,7 +56,7 @@ def whole(parts: list[Part]) -> RecommendationBatch:
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_rows_parts_become_whole_whatever_their_order(runner: str) -> None:
     batches = [parts_of("b" * number, 5, 3) for number in range(1, 6)]
-    keyed = [(number % 2, part) for number, parts in enumerate(batches) for part in parts]
+    keyed = [((number % 2, 0), part) for number, parts in enumerate(batches) for part in parts]
     random.Random(1).shuffle(keyed)
     options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
     with beam.Pipeline(options=options) as pipeline:
@@ -70,9 +70,11 @@ def test_a_rows_parts_become_whole_whatever_their_order(runner: str) -> None:
 
 def test_parts_wait_for_each_other_from_bundle_to_bundle_and_leave_in_order() -> None:
     first, second = parts_of("first", 5, 2), parts_of("second", 5, 2)
-    stream = TestStream(coder=beam.coders.registry.get_coder(typehints.Tuple[int, Part]))
+    stream = TestStream(
+        coder=beam.coders.registry.get_coder(typehints.Tuple[typehints.Tuple[int, int], Part])
+    )
     for at, part in enumerate([first[0], second[0], first[1], second[1]]):
-        stream.advance_watermark_to(at).add_elements([(0, part)])
+        stream.advance_watermark_to(at).add_elements([((0, 0), part)])
     with TestPipeline(options=PipelineOptions(["--streaming"])) as pipeline:
         merged = pipeline | stream.advance_watermark_to_infinity() | MergeRow(2, 4, "mf")
         assert_that(merged, equal_to([whole(first), whole(second)]))

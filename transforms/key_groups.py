@@ -1,0 +1,62 @@
+"""Keys that Flink spreads evenly.
+
+Flink deals a key to one of its key groups by a hash of the key's bytes, and the groups to
+subtasks in order. A few small keys easily come to lie on one subtask while another has none:
+of the cells (0, 0) to (3, 0), all on the first of two. So each key gets a number more, its
+salt, that makes it fall into the group that is its share; other runners do not care.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import count
+from typing import Final
+
+from apache_beam.coders import VarIntCoder
+
+KEY_GROUPS: Final = 128
+"""Of a job whose `--max_parallelism` is ours."""
+
+_VARINT: Final = VarIntCoder()
+_32_BITS: Final = 0xFFFFFFFF
+
+
+@lru_cache(maxsize=4096)
+def salt(key: tuple[int, ...], place: int, places: int, key_groups: int = KEY_GROUPS) -> int:
+    """Returns the number that, put behind a key, spreads it.
+
+    Args:
+        key: Numbers, which Beam encodes one after the other as varints.
+        place: The key's own among all keys of a step, from 0.
+        places: How many keys there are.
+        key_groups: The job's maximal parallelism; with another one keys are spread by chance.
+    """
+    wanted = (2 * place + 1) * key_groups // (2 * places) % key_groups
+    prefix = b"".join(map(_VARINT.encode, key))
+    return next(n for n in count() if key_group(prefix + _VARINT.encode(n), key_groups) == wanted)
+
+
+def key_group(encoded: bytes, key_groups: int = KEY_GROUPS) -> int:
+    """Returns the key group of an encoded key.
+
+    Beam hands its keys to Flink as `java.nio.ByteBuffer`, whose hash code Flink puts through
+    the 32-bit finish of MurmurHash3 (A. Appleby, public domain), see Flink's
+    `KeyGroupRangeAssignment` and `MathUtils.murmurHash`.
+    """
+    code = 1
+    for byte in reversed(encoded):
+        signed = byte - 256 if byte > 127 else byte
+        code = (31 * code + signed) & _32_BITS
+    code = code * 0xCC9E2D51 & _32_BITS
+    code = _rotated(code, 15) * 0x1B873593 & _32_BITS
+    code = (_rotated(code, 13) * 5 + 0xE6546B64) & _32_BITS
+    code ^= 4
+    code = (code ^ code >> 16) * 0x85EBCA6B & _32_BITS
+    code = (code ^ code >> 13) * 0xC2B2AE35 & _32_BITS
+    code ^= code >> 16
+    negative = code >= 1 << 31
+    return ((1 << 32) - code if negative else code) % key_groups
+
+
+def _rotated(code: int, bits: int) -> int:
+    return (code << bits | code >> 32 - bits) & _32_BITS
