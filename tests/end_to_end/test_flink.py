@@ -11,7 +11,9 @@ import pytest
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from tests.support import (
+    Grid,
     Topics,
+    answer,
     cells_of,
     movielens_like,
     run,
@@ -118,11 +120,11 @@ def test_whatever_is_killed_each_positive_is_learned_once(
     flink: FlinkCluster, own_broker: Broker, tmp_path: Path
 ) -> None:
     topics = Topics(KafkaSettings(own_broker.address))
-    ratings = movielens_like(30_000, users=300, items=400)
+    ratings = movielens_like(100_000, users=300, items=400)
     rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
     flags = [*arguments(flink, topics, rated, lists), f"--export_model={models}"]
     flags.append("--export_seconds=0")
-    parts = [ratings[at : at + 6000] for at in range(0, 30_000, 6000)]
+    parts = [ratings[at : at + 20_000] for at in range(0, 100_000, 20_000)]
     topics.send_ratings(rated, parts[0])
     with running(tmp_path / "log", *flags):
         job = running_job(flink)
@@ -157,9 +159,9 @@ def test_whatever_is_killed_each_positive_is_learned_once(
 
         kills = (kill_broker, kill_task_manager, kill_sdk_workers, kill_job_manager)
         for kill, part in zip(kills, parts[1:], strict=True):
-            topics.send_ratings(rated, part[:3000])
+            topics.send_ratings(rated, part[:10_000])
             kill()
-            topics.send_ratings(rated, part[3000:])
+            topics.send_ratings(rated, part[10_000:])
         expected = {f"{rated}-0-{at}" for at, r in enumerate(ratings) if r.rating >= 3}
         wait_until(lambda: topics.count(lists) >= len(expected), seconds=90)
         wait_until(lambda: set(origins(topics, lists)) == expected, seconds=90)
@@ -251,6 +253,73 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
         group = groups[cell.cell]
         assert len(group) * 2 // 3 - 100 < sequence <= len(group)
         assert same_arrays(loaded.state_dict(), learned(group[:sequence]))
+
+
+def test_a_grid_answers_requests_and_keeps_its_lists_whole_when_a_worker_dies(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(4000, users=300)]
+    rated, asked, lists = topics.create(), topics.create(), topics.create()
+    tests = topics.create()
+    flags = arguments(flink, topics, rated, lists)
+    flags += ["--user_blocks=2", "--item_blocks=2", "--parallelism=2", "--top_n=5"]
+    flags += ["--request_topic", asked, "--evaluation_topic", tests]
+    topics.send_ratings(rated, ratings[:2000])
+    with running(tmp_path / "log", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 2000, seconds=90)
+        completed = checkpoints(flink, job, "completed")
+        wait_until(lambda: checkpoints(flink, job, "completed") > completed)
+        topics.send_ratings(rated, ratings[2000:3000])
+        flink.kill_sdk_workers()
+        topics.send_ratings(rated, ratings[3000:])
+        expected = {f"{rated}-0-{at}" for at in range(4000)}
+        wait_until(lambda: set(origins(topics, lists)) == expected, seconds=90)
+        topics.send(asked, [b'{"user": "7", "timestamp": 5}', b'{"user": "no", "timestamp": 6}'])
+        expected |= {f"{asked}-0-0", f"{asked}-0-1"}
+        wait_until(lambda: set(origins(topics, lists)) == expected, seconds=90)
+        wait_until(lambda: len(set(origins(topics, tests))) == 4000)
+        cancel(flink, job)
+    cells = Grid(SPEC, 2, 2)
+    whole = {}
+    ranks = {}
+    for at, rating in enumerate(ratings):
+        origin = f"{rated}-0-{at}"
+        everything = [item for item, _ in cells.recommend(rating.user, 10_000)]
+        ranks[origin] = (
+            everything.index(rating.item) + 1 if rating.item in everything else None,
+            len(everything),
+        )
+        cells.update(rating)
+        best = cells.recommend(rating.user, 5)
+        whole[origin] = answer(rating.user, best, rating.timestamp, origin)
+    whole[f"{asked}-0-0"] = answer("7", cells.recommend("7", 5), 5.0, f"{asked}-0-0")
+    popular = answer("no", cells.recommend("no", 5), 6.0, f"{asked}-0-1")
+    whole[f"{asked}-0-1"] = {**popular, "fallback": "popular"}
+    # A list that comes again is the same, as it was made of the same model.
+    assert all(one == whole[one["origin"]] for one in topics.read_json(lists))
+    for one in topics.read_json(tests):
+        assert (one["rank"], one["candidates"]) == ranks[one["origin"]]
+
+
+def test_cells_are_spread_over_the_subtasks(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, [r._replace(rating=5.0) for r in movielens_like(4000, users=300)])
+    flags = [*arguments(flink, topics, rated, lists), "--user_blocks=8", "--parallelism=2"]
+    with running(tmp_path / "log", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) == 4000, seconds=90)
+        completed = checkpoints(flink, job, "completed")
+        wait_until(lambda: checkpoints(flink, job, "completed") > completed)
+        latest = flink.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]["id"]
+        step = flink.get(f"/jobs/{job}")["vertices"][-1]["id"]
+        details = flink.get(f"/jobs/{job}/checkpoints/details/{latest}/subtasks/{step}")
+        first, second = (subtask["state_size"] for subtask in details["subtasks"])
+        cancel(flink, job)
+    # State is a log of what each cell learned: unsalted keys would lie five to three.
+    assert 0.7 < first / second < 1.4
 
 
 def test_a_job_that_fails_is_one_line(flink: FlinkCluster, topics: Topics, tmp_path: Path) -> None:
