@@ -21,7 +21,8 @@ class RecordFormat(NamedTuple):
 
     Attributes:
         kind: `json`; `avro`, single-object encoding; `message`, either of these, told apart by
-            the first bytes; `delimited`; or `datum`, an Avro datum without a header.
+            the first bytes; `delimited`; `datum`, an Avro datum without a header; or
+            `request`, which asks for a list.
         columns: Where the fields stand, for `delimited`.
         schema: The writer's Avro schema as JSON, for `datum`.
     """
@@ -32,6 +33,7 @@ class RecordFormat(NamedTuple):
 
 
 JSON: Final = RecordFormat("json")
+REQUEST_FORMAT: Final = RecordFormat("request")
 _OF_MESSAGES: Final = {
     "auto": RecordFormat("message"),
     "json": JSON,

@@ -14,7 +14,7 @@ from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
 from transforms.elements import RawBatch
-from transforms.formats.detection import RecordFormat, format_of_messages
+from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
 from transforms.kafka.client import KafkaSettings, consumer, partitions_of
 from transforms.kafka.shared_consumer import Fetched, shared_consumer
 from transforms.resumable_read import (
@@ -70,6 +70,9 @@ registry.register_coder(KafkaPartition, KafkaPartitionCoder)
 class ReadRatingsFromKafka(beam.PTransform):
     """Undecoded ratings of a topic, as `RawBatch`, in pure Python on kafka-python.
 
+    Requests may come from a second topic. They are read by the same step, so that what comes
+    out is one PCollection; their batches have the format `REQUEST_FORMAT`.
+
     Partitions and offsets are looked up when the pipeline is built; partitions that are added
     later are read after the next start.
 
@@ -90,6 +93,8 @@ class ReadRatingsFromKafka(beam.PTransform):
         input_format: `json`, `avro` (single-object encoding), or `auto` for both.
         idle_seconds: How long a call waits at the end of a partition before it gives its
             thread back.
+        request_topic: A topic of requests, read from and to the same kinds of offsets; empty
+            for none.
     """
 
     settings: KafkaSettings
@@ -99,6 +104,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     group: str | None = None
     input_format: str = "auto"
     idle_seconds: float = 1.0
+    request_topic: str = ""
     record_format: RecordFormat = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,12 +117,15 @@ class ReadRatingsFromKafka(beam.PTransform):
         if self.start_offset == "committed" and not self.group:
             msg = "start_offset committed needs a group"
             raise ValueError(msg)
+        if self.request_topic == self.topic:
+            msg = f"topic {self.topic!r} is to hold ratings and requests, expected one for each"
+            raise ValueError(msg)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
         """Adds the source.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or the topic is missing.
+            KafkaSetupError: The broker can not be reached, or a topic is missing.
         """
         do_fn = (_ReadToEndDoFn if self.stop_at_end else _ReadForEverDoFn)(self)
         return (
@@ -126,14 +135,15 @@ class ReadRatingsFromKafka(beam.PTransform):
         )
 
     def partitions(self) -> list[KafkaPartition]:
-        """Returns the partitions with the offsets that they have now.
+        """Returns the partitions of all topics with the offsets that they have now.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or the topic is missing.
+            KafkaSetupError: The broker can not be reached, or a topic is missing.
         """
         client = consumer(self.settings, self.group, 1)
+        topics = [topic for topic in (self.topic, self.request_topic) if topic]
         try:
-            found = partitions_of(client, self.topic, self.settings)
+            found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]
             first = client.beginning_offsets(found)
             end = client.end_offsets(found)
             start = end if self.start_offset == "latest" else first
@@ -160,7 +170,8 @@ class PartitionReader:
 
     def __init__(self, source: ReadRatingsFromKafka, element: KafkaPartition, start: int) -> None:
         self._element = element
-        self._record_format = source.record_format
+        asks = element.topic == source.request_topic
+        self._record_format = REQUEST_FORMAT if asks else source.record_format
         self._partition = TopicPartition(element.topic, element.partition)
         self._consumer = shared_consumer(source.settings, source.group)
         self._read_to = start

@@ -9,6 +9,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.coders import registry
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
@@ -81,6 +82,52 @@ def test_partitions_of_which_two_are_empty(topics: Topics, runner: str) -> None:
 def test_an_empty_topic_ends_at_once(topics: Topics) -> None:
     source = ReadRatingsFromKafka(topics.settings, topics.create(2), stop_at_end=True)
     assert read(source) == []
+
+
+def kinds_of_values(batch: RawBatch) -> list[tuple[str, str, bytes | None]]:
+    kind = batch.record_format.kind if batch.record_format else ""
+    return [(batch.source, kind, value) for value in batch.values]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_requests_are_read_beside_ratings_and_say_that_they_are(
+    topics: Topics, runner: str
+) -> None:
+    ratings, requests = topics.create(partitions=2), topics.create()
+    topics.send(ratings, values(2), partition=0)
+    topics.send(ratings, values(1, start=2), partition=1)
+    topics.send(requests, values(2, start=10))
+    source = ReadRatingsFromKafka(
+        topics.settings, ratings, stop_at_end=True, request_topic=requests
+    )
+    options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+    with beam.Pipeline(options=options) as pipeline:
+        rows = pipeline | source | beam.FlatMap(kinds_of_values)
+        assert_that(
+            rows,
+            equal_to(
+                [
+                    (f"{ratings}-0-", "message", b"value 0"),
+                    (f"{ratings}-0-", "message", b"value 1"),
+                    (f"{ratings}-1-", "message", b"value 2"),
+                    (f"{requests}-0-", "request", b"value 10"),
+                    (f"{requests}-0-", "request", b"value 11"),
+                ]
+            ),
+        )
+
+
+def test_both_topics_start_where_the_source_says(topics: Topics) -> None:
+    ratings, requests = topics.create(), topics.create()
+    topics.send(ratings, values(4))
+    topics.send(requests, values(3))
+    source = ReadRatingsFromKafka(
+        topics.settings, ratings, start_offset="latest", request_topic=requests
+    )
+    assert source.partitions() == [
+        KafkaPartition(ratings, 0, PositionRange(4, END)),
+        KafkaPartition(requests, 0, PositionRange(3, END)),
+    ]
 
 
 def test_what_comes_after_the_start_is_not_read(topics: Topics) -> None:
@@ -271,6 +318,7 @@ def test_commits_are_the_groups(topics: Topics) -> None:
     [
         ({"start_offset": "middle"}, "start_offset is 'middle'"),
         ({"start_offset": "committed"}, "needs a group"),
+        ({"request_topic": "topic"}, "is to hold ratings and requests"),
     ],
 )
 def test_settings_that_can_not_work(topics: Topics, arguments: dict[str, str], reason: str) -> None:
