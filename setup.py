@@ -34,8 +34,10 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "librdkafka": ["confluent-kafka>=2.16,<3"],
         "test": [
             "build>=1.2",
+            "confluent-kafka>=2.16,<3",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.11",

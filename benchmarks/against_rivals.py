@@ -31,6 +31,7 @@ from kafka.admin import KafkaAdminClient
 from cluster.broker import Broker
 from cluster.maven import CACHE
 from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.protocols import Message
 
 RATINGS: Final = 100_000
 _USERS: Final = 943
@@ -194,9 +195,9 @@ def _run(
     require_topics(settings, {"ratings": 1}, create=True)
     client = producer(settings)
     values = ratings()
-    for value in values:
-        client.send("ratings", value)
-    client.flush()
+    sender = client.sender("ratings")
+    sender.send(Message(b"", value) for value in values)
+    sender.flush()
     client.close()
     lists = sum(json.loads(value)["rating"] >= 3 for value in values)
     for number in range(rounds):
