@@ -34,6 +34,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "benchmarks": ["confluent-kafka>=2.16,<3", "matplotlib>=3.9"],
         "librdkafka": ["confluent-kafka>=2.16,<3"],
         "test": [
             "build>=1.2",
