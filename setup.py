@@ -34,8 +34,11 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "benchmarks": ["confluent-kafka>=2.16,<3", "matplotlib>=3.9"],
+        "librdkafka": ["confluent-kafka>=2.16,<3"],
         "test": [
             "build>=1.2",
+            "confluent-kafka>=2.16,<3",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.11",

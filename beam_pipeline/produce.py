@@ -21,8 +21,14 @@ from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatE
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
-from transforms.kafka.client import KafkaSettings, producer, read_properties, require_topics
-from transforms.kafka.sink import require_acknowledged
+from transforms.kafka.client import (
+    CLIENTS,
+    KafkaSettings,
+    producer,
+    read_properties,
+    require_topics,
+)
+from transforms.kafka.protocols import Message
 from transforms.parse import parse
 from transforms.read import Files, match_files, read_batches
 
@@ -51,6 +57,12 @@ def _parser() -> _Parser:
     parser.add_argument("--topic", required=True, help="where to send them")
     parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
+    parser.add_argument(
+        "--kafka_client",
+        choices=CLIENTS,
+        default=CLIENTS[0],
+        help="librdkafka is faster, and an extra (default: kafka-python)",
+    )
     parser.add_argument(
         "--format", choices=tuple(_ENCODERS), default="json", help="of the messages"
     )
@@ -86,28 +98,29 @@ def _send(arguments: argparse.Namespace) -> int:
     paths, names = match_files(arguments.input)
     files = Files(paths, names, arguments.input_format, arguments.order_by_time)
     properties = (
-        read_properties(Path(arguments.kafka_config).read_text(encoding="utf-8"))
+        read_properties(
+            Path(arguments.kafka_config).read_text(encoding="utf-8"), arguments.kafka_client
+        )
         if arguments.kafka_config
         else ()
     )
-    settings = KafkaSettings(arguments.kafka_bootstrap_servers, properties)
+    settings = KafkaSettings(arguments.kafka_bootstrap_servers, properties, arguments.kafka_client)
     topic = arguments.topic
     require_topics(settings, {topic: arguments.partitions}, create=arguments.create_topics)
     encode = _ENCODERS[arguments.format]
     client = producer(settings)
+    sender = client.sender(topic)
     skipped: list[DeadLetter] = []
     sent = 0
-    pending: list[Any] = []
     try:
         for rating in tqdm(_paced(_ratings(files, skipped), arguments.rate), unit=" ratings"):
-            pending.append(client.send(topic, encode(rating), rating.user.encode()))
+            sender.send([Message(rating.user.encode(), encode(rating))])
             sent += 1
-            if len(pending) >= _IN_FLIGHT:
-                require_acknowledged(client, pending, topic)
-                pending.clear()
-        require_acknowledged(client, pending, topic)
+            if sent % _IN_FLIGHT == 0:
+                sender.flush()
+        sender.flush()
     except KeyboardInterrupt:
-        require_acknowledged(client, pending, topic)
+        sender.flush()
     finally:
         client.close()
     for letter in skipped[:_SHOWN]:

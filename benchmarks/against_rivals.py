@@ -1,209 +1,179 @@
-"""Events a second from topic to topic, ours and the rivals', in one run and in turn.
+"""Ratings a second, ours and the rivals', in one run and in turn.
 
-    python -m benchmarks.against_rivals --rounds 3
+    python -m benchmarks.against_rivals --rounds 3 --output build/rivals
 
-starts a broker, fills a topic with 100,000 ratings of MovieLens' shape as the blog post's JSON,
-and gives it to each program in turn: learn each rating of 3 or more, send the user's top-10.
-A program has one core, the broker the other. Its rate is 100,000 over the time between its first
-and its last list, by the broker's clock, so nobody's start counts.
+starts a broker, fills topics with ratings of MovieLens' shape as the blog post's JSON, and gives
+them to each program in turn: learn each rating of 3 or more, and send the user's top-10 (`list`)
+or not (`learn`). A program has one core, the broker the other; each has an environment of its
+own. What counts is in `measure.py`. Writes a table and a plot, with the machine and versions.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import datetime
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from kafka import KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient
+import orjson
 
+from benchmarks.measure import Input, rate
+from benchmarks.programs import PROGRAMS, environment_of, versions_of
+from benchmarks.report import plot, table
 from cluster.broker import Broker
-from cluster.maven import CACHE
 from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.protocols import Message
 
-RATINGS: Final = 100_000
 _USERS: Final = 943
 _ITEMS: Final = 1682
 _SHARES: Final = (0.061, 0.114, 0.271, 0.342, 0.212)
-_SECONDS: Final = 180
-_ROOT: Final = Path(__file__).resolve().parent.parent
-
-
-class Program(NamedTuple):
-    """A program under test.
-
-    Attributes:
-        module: Run as `python -m MODULE`.
-        requirements: Of its own environment; empty for this one.
-        arguments: A template with `{broker}`, `{source}` and `{target}`.
-    """
-
-    module: str
-    requirements: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ("{broker}", "{source}", "{target}")
-
-
-_FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6")
-PROGRAMS: Final = {
-    "flurs-beam": Program(
-        "beam_pipeline",
-        (),
-        (
-            "--runner=FnApiRunner",
-            "--kafka_bootstrap_servers={broker}",
-            "--input_topic={source}",
-            "--output_topic={target}",
-        ),
-    ),
-    "faust": Program(
-        "benchmarks.rivals.faust_app", (*_FLURS, "faust-streaming==0.15.3", "setuptools<81")
-    ),
-    "plain loop": Program(
-        "benchmarks.rivals.plain_loop", (*_FLURS, "kafka-python[crc32c]==3.0.12")
-    ),
+_SHORT: Final = 2_000
+_MOVIELENS: Final = Path("data/ml-100k/u.data")
+_QUESTIONS: Final = {
+    "topic-list": "topic to topic, a list for each learned rating",
+    "topic-learn": "from a topic, learning only",
+    "file-list": "file to file, a list for each learned rating",
+    "file-learn": "from a file, learning only",
 }
 
+Row = Sequence[int]
 
-def ratings() -> list[bytes]:
-    """Ratings with MovieLens 100K's counts of users, items and values, as JSON."""
+
+def movielens_like(count: int) -> list[Row]:
+    """Returns user, item, rating, time with MovieLens 100K's counts of users, items and values."""
     random = np.random.default_rng(0)
     weights = 1 / np.arange(10, _ITEMS + 10)
-    items = random.choice(_ITEMS, RATINGS, p=weights / weights.sum()) + 1
-    users = random.integers(1, _USERS + 1, RATINGS)
-    values = random.choice(5, RATINGS, p=_SHARES) + 1
-    return [
-        b'{"user": %d, "item": %d, "rating": %d.0, "timestamp": %d}' % (user, item, value, time)
-        for time, (user, item, value) in enumerate(
-            zip(users.tolist(), items.tolist(), values.tolist(), strict=True), start=881_250_949
+    items = random.choice(_ITEMS, count, p=weights / weights.sum()) + 1
+    users = random.integers(1, _USERS + 1, count)
+    values = random.choice(5, count, p=_SHARES) + 1
+    times = np.arange(881_250_949, 881_250_949 + count)
+    return list(zip(users.tolist(), items.tolist(), values.tolist(), times.tolist(), strict=True))
+
+
+def _fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+    require_topics(settings, {topic: 1}, create=True)
+    client = producer(settings)
+    sender = client.sender(topic)
+    sender.send(
+        Message(
+            b"%d" % user,
+            orjson.dumps({"user": user, "item": item, "rating": float(value), "timestamp": time}),
         )
-    ]
-
-
-def python_of(name: str, program: Program) -> str:
-    """Returns the interpreter of the program's environment, made if it is not there."""
-    if not program.requirements:
-        return sys.executable
-    folder = CACHE / "benchmarks" / name.replace(" ", "-")
-    python = folder / "bin" / "python"
-    done = folder / "installed"
-    if not done.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *program.requirements], check=True)
-        done.touch()
-    return str(python)
-
-
-def measure(name: str, program: Program, broker: str, source: str, lists: int) -> float:
-    """Runs the program once; returns its ratings a second."""
-    target = f"lists-{name.replace(' ', '-')}-{time.monotonic_ns()}"
-    admin = KafkaAdminClient(bootstrap_servers=broker)
-    configs = {"message.timestamp.type": "LogAppendTime"}
-    admin.create_topics({target: {"num_partitions": 1, "configs": configs}}, wait_for_metadata=True)
-    admin.close()
-    filled = {"broker": broker, "source": source, "target": target}
-    command = [
-        *("taskset", "-c", "1", python_of(name, program), "-m", program.module),
-        *(argument.format(**filled) for argument in program.arguments),
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"},
+        for user, item, value, time in rows
     )
-    try:
-        _wait_for(broker, target, lists, name)
-    finally:
-        process.kill()
-        process.wait()
-    first, last = _append_times(broker, target, lists)
-    return RATINGS / (last - first)
-
-
-def _wait_for(broker: str, topic: str, count: int, name: str) -> None:
-    client = KafkaConsumer(bootstrap_servers=broker)
-    partition = TopicPartition(topic, 0)
-    deadline = time.monotonic() + _SECONDS
-    while client.end_offsets([partition])[partition] < count:
-        if time.monotonic() > deadline:
-            got = client.end_offsets([partition])[partition]
-            msg = f"{name} gave {got} of {count} lists in {_SECONDS} s"
-            raise TimeoutError(msg)
-        time.sleep(0.5)
+    sender.flush()
     client.close()
 
 
-def _append_times(broker: str, topic: str, count: int) -> tuple[float, float]:
-    client = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
-    partition = TopicPartition(topic, 0)
-    client.assign([partition])
-    times = []
-    for offset in (0, count - 1):
-        client.seek(partition, offset)
-        records: list[Any] = []
-        while not records:
-            records = client.poll(1000, max_records=1).get(partition, [])
-        times.append(records[0].timestamp / 1000)
-    client.close()
-    return times[0], times[1]
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+
+
+def _inputs(broker: str, folder: Path, count: int, learn_count: int) -> dict[str, Input]:
+    """By question; for files MovieLens 100K itself, where it is."""
+    settings = KafkaSettings(broker)
+    rows = movielens_like(max(count, learn_count))
+    for name, number in (("long", count), ("longer", learn_count), ("short", _SHORT)):
+        _fill(settings, name, rows[:number])
+    lines = _movielens() or rows[:count]
+    _write(folder / "long", lines)
+    _write(folder / "short", lines[:_SHORT])
+    lists = sum(row[2] >= 3 for row in rows[:count])
+    listed = Input(broker, ("long", count), ("short", _SHORT), lists, folder)
+    learned = listed._replace(long=("longer", learn_count))
+    file = listed._replace(long=("long", len(lines)))
+    return dict(zip(_QUESTIONS, (listed, learned, file, file), strict=True))
+
+
+def _movielens() -> list[Row]:
+    if not _MOVIELENS.exists():
+        return []
+    lines = _MOVIELENS.read_text(encoding="utf-8").splitlines()
+    return [[int(field) for field in line.split("\t")] for line in lines]
+
+
+class _Turn(NamedTuple):
+    number: int
+    question: str
+    mode: str
+    name: str
+
+
+def _turns(questions: Sequence[str], names: Sequence[str], rounds: int) -> Iterator[_Turn]:
+    """Every program answers each question once a round, in the order of the table."""
+    for number in range(1, rounds + 1):
+        for question in questions:
+            kind, mode = question.split("-")
+            for name in names:
+                if PROGRAMS[name].kind == kind or (PROGRAMS[name].kind, kind) == ("memory", "file"):
+                    yield _Turn(number, question, mode, name)
+
+
+def _machine() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    processor = names[0] if names else platform.machine()
+    day = datetime.datetime.now(datetime.UTC).date()
+    return f"{day}, {processor}, {os.cpu_count()} cores, CPython {platform.python_version()}"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Prints a table of medians and of ratios to ours."""
+    """Measures, prints a table for each question, and writes tables and plot; 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=tuple(PROGRAMS), default=tuple(PROGRAMS))
-    arguments = parser.parse_args(argv)
-    chosen = {name: PROGRAMS[name] for name in arguments.only}
-    for name, program in chosen.items():
-        python_of(name, program)
-    rates: dict[str, list[float]] = {name: [] for name in chosen}
+    parser.add_argument(
+        "--questions", nargs="+", choices=tuple(_QUESTIONS), default=tuple(_QUESTIONS)
+    )
+    parser.add_argument("--ratings", type=int, default=100_000, help="of the topic with lists")
+    parser.add_argument("--learn_ratings", type=int, default=400_000, help="of the other topic")
+    parser.add_argument("--output", type=Path, default=Path("build/rivals"), help="a folder")
+    given = parser.parse_args(argv)
+    pythons = {name: environment_of(name, PROGRAMS[name]) for name in given.only}
+    rates: dict[tuple[str, str], list[float]] = {}
+    failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(Path(folder))
+        broker = Broker(Path(folder) / "kafka")
         broker.start()
         try:
-            _run(broker, chosen, arguments.rounds, rates)
+            inputs = _inputs(broker.address, Path(folder), given.ratings, given.learn_ratings)
+            for turn in _turns(given.questions, given.only, given.rounds):
+                program, python = PROGRAMS[turn.name], pythons[turn.name]
+                try:
+                    found = rate(turn.name, program, python, turn.mode, inputs[turn.question])
+                except RuntimeError as e:
+                    failed += 1
+                    print(f"{turn.question}: {turn.name} failed: {e}", file=sys.stderr)
+                    continue
+                rates.setdefault((turn.question, turn.name), []).append(found)
+                print(
+                    f"round {turn.number}, {turn.question}: {turn.name} {found:,.0f} ratings/s",
+                    file=sys.stderr,
+                )
         finally:
             broker.stop()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
-    ours = statistics.median(rates["flurs-beam"]) if "flurs-beam" in rates else None
-    for name, measured in rates.items():
-        median = statistics.median(measured)
-        spread = f"{min(measured):,.0f} to {max(measured):,.0f}"
-        ratio = f"  ours is {ours / median:.2f}x" if ours else ""
-        print(f"{name:12} {median:>9,.0f} events/s  ({spread}){ratio}")
-    return 0
+    _write_report(given, rates)
+    return 1 if failed else 0
 
 
-def _run(
-    broker: Broker, chosen: dict[str, Program], rounds: int, rates: dict[str, list[float]]
-) -> None:
-    settings = KafkaSettings(broker.address)
-    require_topics(settings, {"ratings": 1}, create=True)
-    client = producer(settings)
-    values = ratings()
-    for value in values:
-        client.send("ratings", value)
-    client.flush()
-    client.close()
-    lists = sum(json.loads(value)["rating"] >= 3 for value in values)
-    for number in range(rounds):
-        for name, program in chosen.items():
-            rate = measure(name, program, broker.address, "ratings", lists)
-            rates[name].append(rate)
-            print(f"round {number + 1}: {name} {rate:,.0f} events/s", file=sys.stderr)
+def _write_report(given: argparse.Namespace, rates: dict[tuple[str, str], list[float]]) -> None:
+    machine = f"{_machine()}; {given.rounds} rounds, medians"
+    lines = [machine, ""]
+    for question in given.questions:
+        lines += [f"**{_QUESTIONS[question]}**", "", table(rates, question), ""]
+    lines += [f"- {name}: {versions_of(name, PROGRAMS[name])}" for name in given.only]
+    given.output.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    (given.output / "rivals.md").write_text(text, encoding="utf-8")
+    titles = {question: _QUESTIONS[question] for question in given.questions}
+    plot(rates, titles, machine, given.output / "rivals.svg")
+    print(text)
 
 
 if __name__ == "__main__":

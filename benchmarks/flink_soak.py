@@ -23,6 +23,7 @@ import numpy as np
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
+from transforms.kafka.protocols import Message
 
 _USERS: Final = 5000
 _ITEMS: Final = 2000
@@ -96,11 +97,11 @@ def _soak(
     )
     cluster.wait_for_job()
     job = cluster.get("/jobs/overview")["jobs"][0]["jid"]
-    sender = producer(settings)
-    reader = consumer(settings, None, 1)
+    sender = producer(settings).sender("ratings")
+    reader = consumer(settings, None)
     partition = partitions_of(reader, "lists", settings)[0]
     for number, value in enumerate(_ratings(given.ratings), start=1):
-        sender.send("ratings", value)
+        sender.send([Message(b"", value)])
         if number % _PART == 0:
             sender.flush()
             while reader.end_offsets([partition])[partition] < number:

@@ -113,18 +113,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _lists(settings: KafkaSettings) -> Iterator[str]:
     """Yields a list now and then, as a line of text; never ends."""
-    client = consumer(settings, None, 500)
+    client = consumer(settings, None)
     partitions = partitions_of(client, _LISTS, settings)
-    client.assign(partitions)
-    client.seek_to_beginning(*partitions)
+    for partition, first in client.beginning_offsets(partitions).items():
+        client.stand_at(partition, first)
     shown = 0.0
     try:
         while True:
-            for records in client.poll(500).values():
+            for records in client.poll(0.5).records.values():
                 if time.monotonic() - shown < _SECONDS_BETWEEN_LISTS:
                     continue
                 shown = time.monotonic()
-                answer = decode_recommendation(records[-1].value)
+                answer = decode_recommendation(records[-1].value or b"")
                 names = "  ".join(item for item, _ in answer.items)
                 yield f"{answer.origin:14} {answer.user}: {names}"
     finally:

@@ -16,12 +16,12 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from kafka import TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating, ScoredItem
-from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
+from transforms.kafka.client import KafkaSettings, require_topics
 from transforms.key import by_row
 from transforms.recommenders.base import Arrays, Recommender
 from transforms.recommenders.blocks import Block, block_of
@@ -196,6 +196,11 @@ class Topics:
 
     settings: KafkaSettings
 
+    def _client(self, client: type[Any]) -> dict[str, Any]:
+        """What a client of kafka-python takes, whichever client is under test."""
+        known = {k: v for k, v in self.settings.properties if k in client.DEFAULT_CONFIG}
+        return {"bootstrap_servers": self.settings.bootstrap_servers, **known}
+
     def create(self, partitions: int = 1) -> str:
         """Returns the name of a new topic."""
         name = f"topic-{os.getpid()}-{next(_NUMBERS)}"
@@ -206,7 +211,7 @@ class Topics:
         self, topic: str, values: Iterable[bytes | None], partition: int | None = None
     ) -> None:
         """Sends values in order, and waits for them."""
-        client = producer(self.settings)
+        client = KafkaProducer(**self._client(KafkaProducer), max_request_size=64 << 20)
         sent = [client.send(topic, value, b"key", partition=partition) for value in values]
         for future in sent:
             future.get(timeout=30)
@@ -220,7 +225,7 @@ class Topics:
 
     def read(self, topic: str) -> list[Any]:
         """Returns all of a topic's records, of all partitions."""
-        client = consumer(self.settings, None, 10_000)
+        client = KafkaConsumer(**self._client(KafkaConsumer), isolation_level="read_committed")
         partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
         end = client.end_offsets(partitions)
         client.assign(partitions)
@@ -238,7 +243,7 @@ class Topics:
 
     def count(self, topic: str) -> int:
         """Returns how many records a topic has."""
-        client = consumer(self.settings, None, 1)
+        client = KafkaConsumer(**self._client(KafkaConsumer), isolation_level="read_committed")
         partitions = [TopicPartition(topic, p) for p in client.partitions_for_topic(topic)]
         total = sum(client.end_offsets(partitions).values())
         client.close()

@@ -1,36 +1,48 @@
-"""The blog post's program, with lists: `python -m benchmarks.rivals.faust_app BROKER IN OUT`."""
+"""The blog post's program, with lists.
+
+python -m benchmarks.rivals.faust_app BROKER IN OUT RATINGS
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import faust
+import mode.loop
 
+from benchmarks.rivals.arguments import Arguments
 from benchmarks.rivals.flurs_loop import FlursLoop
 
-broker, source, target = sys.argv[1:4]
+mode.loop.use("uvloop")
+given = Arguments.of(sys.argv)
 app = faust.App(
     # A group of its own for each run, so that each starts at the beginning.
-    f"flurs-recommender-{target}",
-    broker=f"kafka://{broker}",
+    f"flurs-recommender-{os.getpid()}",
+    broker=f"kafka://{given.broker}",
     value_serializer="raw",
     store="memory://",
     consumer_auto_offset_reset="earliest",
     topic_disable_leader=True,
     web_enabled=False,
 )
-ratings = app.topic(source, value_type=bytes)
-lists = app.topic(target, key_serializer="raw", value_serializer="raw")
-loop = FlursLoop()
+ratings = app.topic(given.source, value_type=bytes)
+lists = app.topic(given.target, key_serializer="raw", value_serializer="raw")
+loop = FlursLoop(given.lists)
 
 
 @app.agent(ratings)
 async def learn(stream: faust.Stream) -> None:
     """Learns each rating and sends its user's list."""
+    number = 0
     async for event in stream.events():
         answer = loop.handle(event.value, event.message.offset)
         if answer:
             await lists.send(key=answer[0], value=answer[1])
+        number += 1
+        if number == given.ratings and not given.lists:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

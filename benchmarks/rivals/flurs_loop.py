@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
+import orjson
 from flurs.data.entity import Event, Item, User
 from flurs.recommender import MFRecommender
 
 USERS = 943
 ITEMS = 1682
+FACTORS = 40
+MIN_RATING = 3
 TOP_N = 10
 
 
 class FlursLoop:
-    """FluRS's recommender, and which items each user does not have yet."""
+    """FluRS's recommender, and which items each user does not have yet.
 
-    def __init__(self) -> None:
-        self._model: Any = MFRecommender(k=40)
+    Args:
+        lists: Whether each learned rating is answered by its user's list.
+    """
+
+    def __init__(self, lists: bool = True) -> None:
+        self._lists = lists
+        self._model: Any = MFRecommender(k=FACTORS)
         self._model.initialize()
         for index in range(USERS):
             self._model.register(User(index))
@@ -26,15 +33,26 @@ class FlursLoop:
             self._model.register(Item(index))
         self._free = np.ones((USERS, ITEMS), dtype=bool)
 
-    def handle(self, value: bytes, offset: int) -> tuple[bytes, bytes] | None:
-        """Learns a rating; returns the key and value of its list, None if it is rated low."""
-        rating = json.loads(value)
-        if rating["rating"] < 3:
-            return None
-        user, item = int(rating["user"]) - 1, int(rating["item"]) - 1
+    def learn(self, user: int, item: int) -> None:
+        """Learns that a user likes an item; both are indices."""
         self._model.update(Event(User(user), Item(item)))
         self._free[user, item] = False
-        best, scores = self._model.recommend(User(user), np.flatnonzero(self._free[user]))
+
+    def recommend(self, user: int) -> tuple[Any, Any]:
+        """Returns the items that the user does not have, best first, and FluRS's scores."""
+        found: tuple[Any, Any] = self._model.recommend(User(user), np.flatnonzero(self._free[user]))
+        return found
+
+    def handle(self, value: bytes, offset: int | None) -> tuple[bytes, bytes] | None:
+        """Learns a rating; returns the key and value of its list, if there is to be one."""
+        rating = orjson.loads(value)
+        if rating["rating"] < MIN_RATING:
+            return None
+        user, item = int(rating["user"]) - 1, int(rating["item"]) - 1
+        self.learn(user, item)
+        if not self._lists:
+            return None
+        best, scores = self.recommend(user)
         items = [
             {"item": str(index + 1), "score": 1 - score}
             for index, score in zip(best[:TOP_N].tolist(), scores[:TOP_N].tolist(), strict=True)
@@ -45,4 +63,4 @@ class FlursLoop:
             "timestamp": rating["timestamp"],
             "origin": f"0-{offset}",
         }
-        return str(user + 1).encode(), json.dumps(answer).encode()
+        return str(user + 1).encode(), orjson.dumps(answer)

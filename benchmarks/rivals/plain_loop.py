@@ -1,4 +1,4 @@
-"""A loop over kafka-python: `python -m benchmarks.rivals.plain_loop BROKER IN OUT`."""
+"""A loop over kafka-python: `python -m benchmarks.rivals.plain_loop BROKER IN OUT RATINGS`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import sys
 
 from kafka import KafkaConsumer, KafkaProducer
 
+from benchmarks.rivals.arguments import Arguments
 from benchmarks.rivals.flurs_loop import FlursLoop
 
 
-def main() -> None:
-    """Learns for ever."""
-    broker, source, target = sys.argv[1:4]
-    consumer = KafkaConsumer(source, bootstrap_servers=broker, auto_offset_reset="earliest")
-    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=5, batch_size=1 << 18)
-    loop = FlursLoop()
-    for record in consumer:
+def main(given: Arguments) -> None:
+    """Learns so many ratings."""
+    consumer = KafkaConsumer(
+        given.source, bootstrap_servers=given.broker, auto_offset_reset="earliest"
+    )
+    producer = KafkaProducer(bootstrap_servers=given.broker, linger_ms=5, batch_size=1 << 18)
+    loop = FlursLoop(given.lists)
+    for number, record in enumerate(consumer, start=1):
         answer = loop.handle(record.value, record.offset)
         if answer:
-            producer.send(target, key=answer[0], value=answer[1])
+            producer.send(given.target, key=answer[0], value=answer[1])
+        if number == given.ratings:
+            break
+    producer.flush()
 
 
 if __name__ == "__main__":
-    main()
+    main(Arguments.of(sys.argv))

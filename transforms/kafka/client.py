@@ -1,194 +1,86 @@
-"""Kafka settings and the clients made from them; the one place that knows kafka-python's names."""
+"""Clients by their settings, and what is asked of them when a pipeline is built."""
 
 from __future__ import annotations
 
-import re
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.protocols import Consumer, Producer
+from transforms.kafka.settings import (
+    CLIENTS,
+    KAFKA_PYTHON,
+    LIBRDKAFKA,
+    KafkaSettings,
+    properties_of,
+)
 
-CONNECT_SECONDS: Final = 8.0
-"""How long a first connection may take before the broker counts as unreachable."""
+__all__ = [
+    "CLIENTS",
+    "KafkaSettings",
+    "consumer",
+    "partitions_of",
+    "producer",
+    "read_properties",
+    "require_topics",
+]
 
-MAX_MESSAGE_BYTES: Final = 64 << 20
-
-# Names of the Java client and of librdkafka that are not kafka-python's with dots for underscores.
-_SYNONYMS: Final = {
-    "sasl.mechanisms": "sasl_mechanism",
-    "sasl.username": "sasl_plain_username",
-    "sasl.password": "sasl_plain_password",
-    "ssl.ca.location": "ssl_cafile",
-    "ssl.certificate.location": "ssl_certfile",
-    "ssl.key.location": "ssl_keyfile",
-    "ssl.key.password": "ssl_password",
-    "ssl.crl.location": "ssl_crlfile",
+_MODULES: Final = {
+    KAFKA_PYTHON: "transforms.kafka.kafka_python",
+    LIBRDKAFKA: "transforms.kafka.librdkafka",
 }
-_JAAS: Final = re.compile(r'(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
-_OURS: Final = {"bootstrap_servers", "group_id", "enable_auto_commit", "isolation_level"}
-# Settings whose values are objects, which text can not name.
-_OBJECTS: Final = {
-    "default_offset_commit_callback",
-    "kafka_client",
-    "key_deserializer",
-    "key_serializer",
-    "metric_reporters",
-    "partition_assignment_strategy",
-    "partitioner",
-    "sasl_oauth_token_provider",
-    "selector",
-    "socket_options",
-    "ssl_context",
-    "value_deserializer",
-    "value_serializer",
-}
-_CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 
 
-@dataclass(frozen=True)
-class KafkaSettings:
-    """How to reach the brokers.
-
-    Attributes:
-        bootstrap_servers: `host:port`, several with commas between.
-        properties: Further settings of the clients, as (kafka-python's name, value) pairs.
-    """
-
-    bootstrap_servers: str
-    properties: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
-
-    def of_client(self, client: type[Any], **settings: Any) -> dict[str, Any]:
-        """Returns what `client` takes: the properties that it knows, then `settings`."""
-        known = {k: v for k, v in self.properties if k in client.DEFAULT_CONFIG}
-        return {
-            "bootstrap_servers": self.bootstrap_servers.split(","),
-            "bootstrap_timeout_ms": int(CONNECT_SECONDS * 1000),
-            # A broker that comes back is found within seconds, not half a minute.
-            "reconnect_backoff_max_ms": 2000,
-            **known,
-            **settings,
-        }
+def _implementation(client: str) -> Any:
+    try:
+        return importlib.import_module(_MODULES[client])
+    except ModuleNotFoundError as e:
+        if e.name != "confluent_kafka":
+            raise
+        msg = "the client librdkafka is not installed: pip install 'flurs-beam[librdkafka]'"
+        raise KafkaSetupError(msg) from e
 
 
-def read_properties(text: str) -> tuple[tuple[str, Any], ...]:
+def read_properties(text: str, client: str = KAFKA_PYTHON) -> tuple[tuple[str, Any], ...]:
     """Reads `name=value` lines, in the names of the Java client, librdkafka or kafka-python.
 
-    Lines that start with `#` or `!` are comments. Of `sasl.jaas.config`, user name and password
-    are taken.
+    Args:
+        text: Lines; those that start with `#` or `!` are comments.
+        client: The one that is to get them, one of `CLIENTS`.
+
+    Returns:
+        `KafkaSettings.properties` for this client.
 
     Raises:
-        KafkaSetupError: A line is not `name=value`, or names no setting of the clients.
+        KafkaSetupError: A line is not `name=value`, or names no setting of the client.
     """
-    properties: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#!":
-            continue
-        name, equals, value = (part.strip() for part in stripped.partition("="))
-        if not equals:
-            msg = f"line {number} of the Kafka settings is {stripped!r}, expected name=value"
-            raise KafkaSetupError(msg)
-        if name == "sasl.jaas.config":
-            found = dict(_JAAS.findall(value))
-            properties["sasl_plain_username"] = found.get("username", "")
-            properties["sasl_plain_password"] = found.get("password", "")
-            continue
-        if name == "ssl.endpoint.identification.algorithm":
-            properties["ssl_check_hostname"] = bool(value)
-            continue
-        key = _SYNONYMS.get(name, name.replace(".", "_"))
-        properties[key] = _converted(name, key, value)
-    return tuple(sorted(properties.items()))
+    return tuple(sorted(_implementation(client).accepted(properties_of(text)).items()))
 
 
-def _converted(name: str, key: str, value: str) -> Any:
-    defaults = [client.DEFAULT_CONFIG[key] for client in _CLIENTS if key in client.DEFAULT_CONFIG]
-    if not defaults or key in _OURS or key in _OBJECTS:
-        why = "has a flag of its own" if key in _OURS else "is no setting of the Kafka clients here"
-        msg = f"{name!r} in the Kafka settings {why}"
-        raise KafkaSetupError(msg)
-    if key == "compression_type" and value == "none":
-        return None
-    default = defaults[0]
-    if isinstance(default, bool):
-        if value.lower() not in {"true", "false"}:
-            msg = f"{name} is {value!r} in the Kafka settings, expected true or false"
-            raise KafkaSetupError(msg)
-        return value.lower() == "true"
-    if isinstance(default, int):
-        try:
-            return int(value)
-        except ValueError as e:
-            msg = f"{name} is {value!r} in the Kafka settings, expected a whole number"
-            raise KafkaSetupError(msg) from e
-    return value
-
-
-def consumer(settings: KafkaSettings, group: str | None, max_poll_records: int) -> Any:
+def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     """Returns a consumer that reads committed records, and commits only when told.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    return _connected(
-        KafkaConsumer,
-        settings,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-        max_poll_records=max_poll_records,
-        metrics_enabled=False,
-    )
+    made: Consumer = _implementation(settings.client).consumer(settings, group)
+    return made
 
 
-def producer(settings: KafkaSettings) -> Any:
+def producer(settings: KafkaSettings) -> Producer:
     """Returns an idempotent producer that waits for all replicas.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    defaults = {
-        "batch_size": 1 << 18,
-        "linger_ms": 5,
-        "max_request_size": MAX_MESSAGE_BYTES,
-        # A broker may be away for minutes; the bundle waits rather than fails.
-        "delivery_timeout_ms": 600_000,
-        "max_block_ms": 600_000,
-    }
-    chosen = {
-        name: value for name, value in defaults.items() if name not in dict(settings.properties)
-    }
-    return _connected(
-        KafkaProducer,
-        settings,
-        **chosen,
-        enable_idempotence=True,
-        acks="all",
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
+    made: Producer = _implementation(settings.client).producer(settings)
+    return made
 
 
-def _connected(client: type[Any], settings: KafkaSettings, **more: Any) -> Any:
-    try:
-        return client(**settings.of_client(client, **more))
-    # kafka-python raises ValueError, AssertionError and OSError for settings that can not work.
-    except (KafkaError, ValueError, AssertionError, OSError) as e:
-        msg = (
-            f"can not reach Kafka at {settings.bootstrap_servers}: {e};"
-            " check --kafka_bootstrap_servers, --kafka_config and that the broker runs"
-        )
-        raise KafkaSetupError(msg) from e
-
-
-def partitions_of(client: Any, topic: str, settings: KafkaSettings) -> list[TopicPartition]:
+def partitions_of(client: Consumer, topic: str, settings: KafkaSettings) -> list[TopicPartition]:
     """Returns a topic's partitions in order.
 
     Raises:
@@ -201,7 +93,7 @@ def partitions_of(client: Any, topic: str, settings: KafkaSettings) -> list[Topi
             " create it, or pass --create_topics"
         )
         raise KafkaSetupError(msg)
-    return [TopicPartition(topic, number) for number in sorted(numbers)]
+    return [TopicPartition(topic, number) for number in numbers]
 
 
 def require_topics(
@@ -217,29 +109,14 @@ def require_topics(
     Raises:
         KafkaSetupError: The broker can not be reached, a topic is missing, or creation fails.
     """
-    client = consumer(settings, None, 1)
+    client = consumer(settings, None)
     try:
         missing = [topic for topic in topics if not client.partitions_for_topic(topic)]
         if create and missing:
-            _create(settings, {topic: topics[topic] for topic in missing})
+            create_topics = _implementation(settings.client).create_topics
+            create_topics(settings, {topic: topics[topic] for topic in missing})
         else:
             for topic in missing:
                 partitions_of(client, topic, settings)
     finally:
         client.close()
-
-
-def _create(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
-    admin = _connected(KafkaAdminClient, settings)
-    try:
-        admin.create_topics(
-            {topic: {"num_partitions": count} for topic, count in topics.items()},
-            wait_for_metadata=True,
-        )
-    except TopicAlreadyExistsError:
-        pass
-    except KafkaError as e:
-        msg = f"can not create the topic(s) {', '.join(topics)}: {e}"
-        raise KafkaSetupError(msg) from e
-    finally:
-        admin.close()

@@ -8,26 +8,23 @@ fetched, and can starve for ever.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
-from kafka.structs import OffsetAndMetadata
 
 from transforms.errors import KafkaSetupError
-from transforms.kafka.client import KafkaSettings, consumer
+from transforms.kafka.client import consumer
+from transforms.kafka.protocols import Record
+from transforms.kafka.settings import KafkaSettings
 
-_POLL_RECORDS: Final = 10_000
 _FETCHED_LIMIT: Final = 50_000
 _POLL_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 0.005
 _COMMIT_SECONDS: Final = 1.0
-_LOGGER: Final = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
@@ -40,7 +37,7 @@ class Fetched(NamedTuple):
         at_end: Whether the broker has nothing more, as far as is known.
     """
 
-    records: Sequence[Any]
+    records: Sequence[Record]
     next_offset: int
     lost: int = 0
     at_end: bool = False
@@ -55,10 +52,11 @@ class SharedConsumer:
     """
 
     def __init__(self, settings: KafkaSettings, group: str | None) -> None:
-        self._client = consumer(settings, group, _POLL_RECORDS)
+        self._client = consumer(settings, group)
         self._condition = threading.Condition()
         self._polling = False
-        self._fetched: dict[TopicPartition, deque[Any]] = {}
+        self._fetched: dict[TopicPartition, deque[Record]] = {}
+        self._out_of_range: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, tuple[int, float]] = {}
 
@@ -80,6 +78,10 @@ class SharedConsumer:
             asked = yielded = False
             while not fetched:
                 left = deadline - time.monotonic()
+                if partition in self._out_of_range and not self._polling:
+                    lost = self._step_over_lost(partition)
+                    if lost:
+                        return lost
                 if asked and left <= 0:
                     return self._nothing(partition)
                 if asked and self._others_wait(partition):
@@ -92,9 +94,7 @@ class SharedConsumer:
                     asked = True
                 else:
                     wait = 0.0 if self._others_wait(partition) else max(0.0, left)
-                    lost = self._poll(partition, min(wait, _POLL_SECONDS))
-                    if lost is not None:
-                        return lost
+                    self._poll(min(wait, _POLL_SECONDS))
                     asked = True
             records = [fetched.popleft() for _ in range(min(limit, len(fetched)))]
             self._next[partition] = records[-1].offset + 1
@@ -111,12 +111,8 @@ class SharedConsumer:
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
-            try:
-                self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
-            except KafkaError as e:
-                _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, e)
-                return
-            self._committed[partition] = (offset, now)
+            if self._client.commit(partition, offset):
+                self._committed[partition] = (offset, now)
 
     def release(self, partition: TopicPartition) -> None:
         """Forgets a partition that has been read to its end, until somebody reads it again."""
@@ -124,7 +120,8 @@ class SharedConsumer:
             self._condition.wait_for(lambda: not self._polling)
             if self._next.pop(partition, None) is not None:
                 del self._fetched[partition]
-                self._client.assign(list(self._next))
+                self._out_of_range.discard(partition)
+                self._client.leave(partition)
 
     def close(self) -> None:
         """Leaves the brokers."""
@@ -137,9 +134,12 @@ class SharedConsumer:
             return
         self._condition.wait_for(lambda: not self._polling)
         self._fetched[partition] = deque()
+        self._move(partition, offset)
+
+    def _move(self, partition: TopicPartition, offset: int) -> None:
         self._next[partition] = offset
-        self._client.assign(list(self._next))
-        self._client.seek(partition, offset)
+        self._out_of_range.discard(partition)
+        self._client.stand_at(partition, offset)
 
     def _others_wait(self, partition: TopicPartition) -> bool:
         return any(other != partition and queue for other, queue in self._fetched.items())
@@ -148,51 +148,39 @@ class SharedConsumer:
         """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
         if self._polling or self._fetched[partition]:
             return Fetched([], self._next[partition])
-        position = self._client.position(partition, timeout_ms=1000)
-        offset = self._next[partition] = max(self._next[partition], position or 0)
-        end = self._client.highwater(partition)
-        return Fetched([], offset, at_end=end is not None and offset >= end)
+        position, at_end = self._client.progress(partition)
+        self._next[partition] = max(self._next[partition], position)
+        return Fetched([], self._next[partition], at_end=at_end)
 
-    def _poll(self, asking: TopicPartition, seconds: float) -> Fetched | None:
-        full = [p for p, queue in self._fetched.items() if len(queue) > _FETCHED_LIMIT]
-        paused = self._client.paused()
-        self._client.pause(*full)
-        self._client.resume(*(paused - set(full)))
+    def _poll(self, seconds: float) -> None:
+        full = {p for p, queue in self._fetched.items() if len(queue) > _FETCHED_LIMIT}
+        self._client.hold(full | self._out_of_range)
         self._polling = True
         self._condition.release()
         try:
-            polled = self._client.poll(int(seconds * 1000), _POLL_RECORDS)
-        except OffsetOutOfRangeError:
-            polled = None
+            polled = self._client.poll(seconds)
         finally:
             self._condition.acquire()
             self._polling = False
             self._condition.notify_all()
-        if polled is None:
-            return self._step_over_lost(asking)
-        for partition, records in polled.items():
+        self._out_of_range.update(polled.out_of_range)
+        for partition, records in polled.records.items():
             if partition in self._fetched:
                 self._fetched[partition].extend(records)
-        return None
 
-    def _step_over_lost(self, asking: TopicPartition) -> Fetched | None:
-        """Finds which partition's offset is out of range; reports it if it is `asking`."""
-        offset = self._next[asking]
-        first = self._client.beginning_offsets([asking])[asking]
-        end = self._client.end_offsets([asking])[asking]
+    def _step_over_lost(self, partition: TopicPartition) -> Fetched | None:
+        """Goes on at the first record that there still is; None if the offset is none of those."""
+        offset = self._next[partition]
+        first = self._client.beginning_offsets([partition])[partition]
+        end = self._client.end_offsets([partition])[partition]
         if offset > end:
             msg = (
-                f"offset {offset} lies behind the end, {end}, of {asking.topic}-"
-                f"{asking.partition}: was the topic made anew? Start from earliest or latest"
+                f"offset {offset} lies behind the end, {end}, of {partition.topic}-"
+                f"{partition.partition}: was the topic made anew? Start from earliest or latest"
             )
             raise KafkaSetupError(msg)
-        if offset >= first:
-            # Another partition's: its own reader will see it.
-            self._client.seek(asking, offset)
-            return None
-        self._next[asking] = first
-        self._client.seek(asking, first)
-        return Fetched([], first, lost=first - offset)
+        self._move(partition, max(offset, first))
+        return Fetched([], first, lost=first - offset) if first > offset else None
 
 
 _CONSUMERS: Final[dict[tuple[KafkaSettings, str | None], SharedConsumer]] = {}

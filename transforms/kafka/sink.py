@@ -5,35 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apache_beam as beam
-from kafka.errors import KafkaError
 
 from transforms.elements import RecommendationBatch
 from transforms.errors import DeliveryError
 from transforms.formats import avro, json_lines
 from transforms.formats.records import DeadLetter
-from transforms.kafka.client import KafkaSettings, producer
+from transforms.kafka.client import producer
+from transforms.kafka.protocols import Message, Producer, Sender
+from transforms.kafka.settings import KafkaSettings
 from transforms.write import OUTPUT_FORMATS
 
-ORIGIN_HEADER: Final = "origin"
-_ACKNOWLEDGED_SECONDS: Final = 660.0
 _DEAD_VALUE_BYTES: Final = 512 << 10
-
-
-class Message(NamedTuple):
-    """What is sent.
-
-    Attributes:
-        key: Chooses the partition, and what a compacted topic keeps the latest of.
-        value: The encoded record.
-        origin: Goes into the header of that name.
-    """
-
-    key: bytes
-    value: bytes
-    origin: str
 
 
 @dataclass
@@ -153,61 +138,37 @@ class _SendDoFn(beam.DoFn):
         self._settings = settings
         self._topic = topic
         self._encode = encode
-        self._sent: list[Any] = []
+        self._producer: Producer | None = None
+        self._sender: Sender | None = None
 
     def start_bundle(self) -> None:
-        self._sent = []
+        self._producer = self._sender = None
 
     def process(self, element: Any) -> None:
-        client = shared_producer(self._settings)
+        if self._producer is None or self._sender is None:
+            self._producer = shared_producer(self._settings)
+            self._sender = self._producer.sender(self._topic)
         try:
-            for key, value, origin in self._encode(element):
-                headers = [(ORIGIN_HEADER, origin.encode())]
-                self._sent.append(client.send(self._topic, value, key, headers))
-        except KafkaError as e:
-            discard_producer(self._settings, client)
-            raise DeliveryError(_refused(self._topic, e)) from e
+            self._sender.send(self._encode(element))
+        except DeliveryError:
+            discard_producer(self._settings, self._producer)
+            raise
 
     def finish_bundle(self) -> None:
-        sent, self._sent = self._sent, []
-        if sent:
-            client = shared_producer(self._settings)
-            try:
-                require_acknowledged(client, sent, self._topic)
-            except DeliveryError:
-                discard_producer(self._settings, client)
-                raise
+        if self._producer is None or self._sender is None:
+            return
+        try:
+            self._sender.flush()
+        except DeliveryError:
+            discard_producer(self._settings, self._producer)
+            raise
 
 
-def _refused(topic: str, error: KafkaError) -> str:
-    return f"topic {topic!r} did not take a record: {error}"
-
-
-def require_acknowledged(client: Any, sent: Iterable[Any], topic: str) -> None:
-    """Waits until the broker has everything.
-
-    Args:
-        client: The producer.
-        sent: What the producer's `send` returned.
-        topic: Where it was sent, for the error.
-
-    Raises:
-        DeliveryError: Something was refused, or not acknowledged in eleven minutes.
-    """
-    try:
-        # Sends at once what would linger for company.
-        client.flush(timeout=_ACKNOWLEDGED_SECONDS)
-        for future in sent:
-            future.get(timeout=0)
-    except KafkaError as e:
-        raise DeliveryError(_refused(topic, e)) from e
-
-
-_PRODUCERS: Final[dict[KafkaSettings, Any]] = {}
+_PRODUCERS: Final[dict[KafkaSettings, Producer]] = {}
 _PRODUCERS_LOCK: Final = threading.Lock()
 
 
-def shared_producer(settings: KafkaSettings) -> Any:
+def shared_producer(settings: KafkaSettings) -> Producer:
     """Returns this process's producer for these settings."""
     with _PRODUCERS_LOCK:
         found = _PRODUCERS.get(settings)
@@ -216,9 +177,9 @@ def shared_producer(settings: KafkaSettings) -> Any:
         return found
 
 
-def discard_producer(settings: KafkaSettings, client: Any) -> None:
+def discard_producer(settings: KafkaSettings, client: Producer) -> None:
     """Makes the next bundle start with a new producer: one that has failed goes on failing."""
     with _PRODUCERS_LOCK:
         if _PRODUCERS.get(settings) is client:
             del _PRODUCERS[settings]
-    client.close(timeout=0)
+    client.close()

@@ -15,7 +15,8 @@ from kafka import TopicPartition
 
 from transforms.elements import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of
+from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shared_consumer import Fetched, shared_consumer
 from transforms.resumable_read import (
     END,
@@ -68,7 +69,7 @@ registry.register_coder(KafkaPartition, KafkaPartitionCoder)
 
 @dataclass
 class ReadRatingsFromKafka(beam.PTransform):
-    """Undecoded ratings of a topic, as `RawBatch`, in pure Python on kafka-python.
+    """Undecoded ratings of a topic, as `RawBatch`.
 
     Requests may come from a second topic. They are read by the same step, so that what comes
     out is one PCollection; their batches have the format `REQUEST_FORMAT`.
@@ -140,7 +141,7 @@ class ReadRatingsFromKafka(beam.PTransform):
         Raises:
             KafkaSetupError: The broker can not be reached, or a topic is missing.
         """
-        client = consumer(self.settings, self.group, 1)
+        client = consumer(self.settings, self.group)
         topics = [topic for topic in (self.topic, self.request_topic) if topic]
         try:
             found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]
@@ -148,7 +149,7 @@ class ReadRatingsFromKafka(beam.PTransform):
             end = client.end_offsets(found)
             start = end if self.start_offset == "latest" else first
             if self.start_offset == "committed":
-                committed = {partition: client.committed(partition) for partition in found}
+                committed = client.committed(found)
                 start = {p: first[p] if at is None else at for p, at in committed.items()}
         finally:
             client.close()

@@ -1,44 +1,62 @@
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import TopicPartition
 
 from cluster.broker import Broker, free_port
-from tests.support import Topics
+from tests.support import ROOT, Topics, wait_until
 from transforms.errors import KafkaSetupError
 from transforms.kafka.client import (
+    CLIENTS,
     KafkaSettings,
     consumer,
     producer,
     read_properties,
     require_topics,
 )
+from transforms.kafka.protocols import Message
+
+NAMES = """
+# a comment
+! another
+security.protocol = SASL_SSL
+sasl.mechanisms=PLAIN
+sasl.username=me
+sasl.password=a=b c
+ssl_keyfile=/key.pem
+ssl_check_hostname=false
+reconnect.backoff.ms=1234
+fetch.max.wait.ms=99
+"""
 
 
 def test_properties_may_have_the_names_of_java_librdkafka_and_kafka_python() -> None:
-    text = """
-    # a comment
-    ! another
-    security.protocol = SASL_SSL
-    sasl.mechanisms=PLAIN
-    sasl.username=me
-    sasl.password=a=b c
-    ssl.ca.location=/ca.pem
-    ssl_check_hostname=false
-    request.timeout.ms=1234
-    """
-    assert dict(read_properties(text)) == {
+    assert dict(read_properties(NAMES)) == {
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "PLAIN",
         "sasl_plain_username": "me",
         "sasl_plain_password": "a=b c",
-        "ssl_cafile": "/ca.pem",
+        "ssl_keyfile": "/key.pem",
         "ssl_check_hostname": False,
-        "request_timeout_ms": 1234,
+        "reconnect_backoff_ms": 1234,
+        "fetch_max_wait_ms": 99,
+    }
+    without_key = NAMES.replace("ssl_keyfile=/key.pem", "")
+    assert dict(read_properties(without_key, "librdkafka")) == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "me",
+        "sasl.password": "a=b c",
+        "ssl.endpoint.identification.algorithm": "none",
+        "reconnect.backoff.ms": "1234",
+        "fetch.wait.max.ms": "99",
     }
 
 
@@ -57,25 +75,74 @@ def test_user_and_password_are_found_in_javas_jaas_line() -> None:
     ("line", "reason"),
     [
         ("security.protocol", "line 1 .* expected name=value"),
-        ("no.such.thing=1", "'no.such.thing' .* no setting"),
+        ("no.such.thing=1", "'no.such.thing' .* no setting of "),
         ("ssl.check.hostname=maybe", "expected true or false"),
-        ("request.timeout.ms=soon", "expected a whole number"),
+        ("ssl.endpoint.identification.algorithm=maybe", "expected https or none"),
         ("bootstrap.servers=x:1", "flag of its own"),
         ("key.serializer=org.apache.kafka.StringSerializer", "no setting"),
+        ("ssl.truststore.location=/jks", "ssl.ca.location"),
         ("enable.auto.commit=true", "flag of its own"),
+        ("acks=0", "may not be changed"),
     ],
 )
-def test_properties_that_can_not_work_are_refused(line: str, reason: str) -> None:
+def test_properties_that_can_not_work_are_refused(line: str, reason: str, client: str) -> None:
     with pytest.raises(KafkaSetupError, match=reason):
-        read_properties(line)
+        read_properties(line, client)
 
 
-def test_each_client_gets_the_properties_that_it_knows() -> None:
-    settings = KafkaSettings("a:1,b:2", read_properties("linger.ms=9\nfetch.min.bytes=7"))
-    assert settings.of_client(KafkaProducer)["linger_ms"] == 9
-    assert "fetch_min_bytes" not in settings.of_client(KafkaProducer)
-    assert settings.of_client(KafkaConsumer)["fetch_min_bytes"] == 7
-    assert settings.of_client(KafkaConsumer)["bootstrap_servers"] == ["a:1", "b:2"]
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        ("kafka-python", "expected a whole number"),
+        ("librdkafka", 'do not work with librdkafka: .*"reconnect.backoff.ms"'),
+    ],
+)
+def test_a_value_that_can_not_be_is_refused(client: str, reason: str) -> None:
+    with pytest.raises(KafkaSetupError, match=reason):
+        read_properties("reconnect.backoff.ms=soon", client)
+
+
+def test_each_client_gets_the_properties_that_it_knows(topics: Topics) -> None:
+    text = "linger.ms=9\nfetch.min.bytes=7\nclient.id=me"
+    properties = read_properties(text, topics.settings.client)
+    settings = replace(topics.settings, properties=properties)
+    topic = topics.create()
+    made = producer(settings)
+    sender = made.sender(topic)
+    sender.send([Message(b"key", b"value")])
+    sender.flush()
+    made.close()
+    reader = consumer(settings, None)
+    reader.stand_at(TopicPartition(topic, 0), 0)
+    wait_until(lambda: bool(reader.poll(0.5).records))
+    reader.close()
+
+
+def test_a_client_that_there_is_not() -> None:
+    with pytest.raises(ValueError, match="'aiokafka' is not a Kafka client, expected kafka-python"):
+        KafkaSettings("a:1", client="aiokafka")
+
+
+def test_a_client_that_is_not_installed_is_said_with_what_to_do(tmp_path: Path) -> None:
+    # A folder that hides it, as if the extra had not been installed.
+    hidden = tmp_path / "confluent_kafka.py"
+    hidden.write_text("raise ModuleNotFoundError(name='confluent_kafka')\n", encoding="utf-8")
+    code = (
+        "from transforms.kafka.client import KafkaSettings, consumer\n"
+        "consumer(KafkaSettings('a:1', client='librdkafka'), None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "transforms.errors.KafkaSetupError: the client librdkafka is not installed:"
+        " pip install 'flurs-beam[librdkafka]'"
+    )
 
 
 def test_javas_ways_to_say_no_are_understood() -> None:
@@ -91,10 +158,10 @@ def test_secrets_do_not_show() -> None:
     assert "s3cret" not in repr(settings)
 
 
-def test_an_unreachable_broker_is_said_within_seconds() -> None:
+def test_an_unreachable_broker_is_said_within_seconds(client: str) -> None:
     start = time.monotonic()
     with pytest.raises(KafkaSetupError, match=r"can not reach Kafka at 127\.0\.0\.1:"):
-        consumer(KafkaSettings(f"127.0.0.1:{free_port()}"), None, 1)
+        consumer(KafkaSettings(f"127.0.0.1:{free_port()}", client=client), None)
     assert time.monotonic() - start < 30
 
 
@@ -103,8 +170,8 @@ def test_missing_topics_are_created_only_when_asked(topics: Topics) -> None:
     with pytest.raises(KafkaSetupError, match=f"topic '{name}' does not exist"):
         require_topics(topics.settings, {name: 3})
     require_topics(topics.settings, {name: 3}, create=True)
-    client = consumer(topics.settings, None, 1)
-    assert client.partitions_for_topic(name) == {0, 1, 2}
+    client = consumer(topics.settings, None)
+    assert client.partitions_for_topic(name) == [0, 1, 2]
     client.close()
     require_topics(topics.settings, {name: 3}, create=True)
 
@@ -156,13 +223,19 @@ def test_tls_and_a_password(secured: tuple[Broker, Path]) -> None:
         ]
     )
     try:
-        settings = KafkaSettings(address, read_properties(text.format("s3cret")))
-        require_topics(settings, {"secured": 1}, create=True)
-        client = producer(settings)
-        client.send("secured", b"value").get(timeout=30)
-        client.close()
-        assert len(Topics(settings).read("secured")) == 1
-        with pytest.raises(KafkaSetupError, match="can not reach Kafka"):
-            consumer(KafkaSettings(address, read_properties(text.format("wrong"))), None, 1)
+        for client in CLIENTS:
+            good = read_properties(text.format("s3cret"), client)
+            settings = KafkaSettings(address, good, client)
+            require_topics(settings, {client: 1}, create=True)
+            made = producer(settings)
+            sender = made.sender(client)
+            sender.send([Message(b"key", b"value")])
+            sender.flush()
+            made.close()
+            bad = KafkaSettings(address, read_properties(text.format("wrong"), client), client)
+            with pytest.raises(KafkaSetupError, match="can not reach Kafka"):
+                consumer(bad, None)
+        kafka_python = KafkaSettings(address, read_properties(text.format("s3cret")))
+        assert [Topics(kafka_python).count(client) for client in CLIENTS] == [1, 1]
     finally:
         broker.stop()

@@ -6,6 +6,7 @@ import threading
 import time
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam.coders import registry
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -13,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from tests.support import RUNNERS, Topics
+from tests.support import RUNNERS, Topics, wait_until
 from transforms.elements import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
 from transforms.kafka.client import consumer
@@ -240,8 +241,12 @@ def test_a_wait_ends_when_another_partition_has_records(topics: Topics) -> None:
     start = time.monotonic()
     assert shared.read(idle, 0, 10, 30.0).records == []
     assert time.monotonic() - start < 20
-    assert [record.value for record in shared.read(busy, 0, 10, 30.0).records] == values(3)
     sender.join()
+    found: list[bytes | None] = []
+    while len(found) < 3:
+        fetched = shared.read(busy, len(found), 10, 30.0)
+        found.extend(record.value for record in fetched.records)
+    assert found == values(3)
     shared.close()
 
 
@@ -252,10 +257,60 @@ def test_a_read_can_go_back_to_where_a_failed_bundle_began(topics: Topics) -> No
     shared = SharedConsumer(topics.settings, None)
     first = shared.read(partition, 0, 20, 30.0)
     assert [record.offset for record in first.records] == list(range(20))
-    again = shared.read(partition, 5, 10, 30.0)
-    assert [record.offset for record in again.records] == list(range(5, 15))
-    assert again.next_offset == 15
+    for start in (5, 30, 0, 49, 7):
+        again = shared.read(partition, start, 10, 30.0)
+        expected = list(range(start, min(start + 10, 50)))
+        assert [record.offset for record in again.records] == expected
+        assert again.next_offset == expected[-1] + 1
     shared.close()
+
+
+def test_going_back_again_and_again_never_skips_what_was_fetched_ahead(topics: Topics) -> None:
+    topic = topics.create(partitions=2)
+    for number in range(2):
+        topics.send(topic, values(20_000), partition=number)
+    random = np.random.default_rng(0)
+    shared = SharedConsumer(topics.settings, None)
+    for start, number in zip(
+        random.integers(19_000, size=12).tolist(), random.integers(2, size=12).tolist(), strict=True
+    ):
+        position = start
+        while position < start + 500:
+            fetched = shared.read(TopicPartition(topic, number), position, 300, 30.0)
+            offsets = [record.offset for record in fetched.records]
+            assert offsets == list(range(position, position + len(offsets)))
+            assert [record.value for record in fetched.records] == values(len(offsets), position)
+            position = fetched.next_offset
+    shared.close()
+
+
+def test_the_end_is_known_only_when_the_broker_has_nothing_more(topics: Topics) -> None:
+    topic = topics.create()
+    partition = TopicPartition(topic, 0)
+    shared = SharedConsumer(topics.settings, None)
+    for start in (0, 3, 6):
+        wait_until(lambda start=start: shared.read(partition, start, 10, 0.2).at_end)  # type: ignore[misc]
+        topics.send(topic, values(3))
+        fetched = shared.read(partition, start, 10, 30.0)
+        assert [record.offset for record in fetched.records] == list(range(start, start + 3))
+        assert not fetched.at_end
+    shared.close()
+
+
+def test_a_transaction_that_is_open_is_behind_the_end(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(4))
+    client = KafkaProducer(
+        bootstrap_servers=topics.settings.bootstrap_servers, transactional_id=f"o-{topic}"
+    )
+    client.init_transactions()
+    client.begin_transaction()
+    client.send(topic, b"not yet").get(timeout=30)
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    assert [partition.positions for partition in source.partitions()] == [(0, 4)]
+    assert [row[1] for row in read(source)] == values(4)
+    client.abort_transaction()
+    client.close()
 
 
 def test_a_partition_that_is_read_no_more_does_not_keep_others_from_waiting(
@@ -308,8 +363,8 @@ def test_commits_are_the_groups(topics: Topics) -> None:
     shared.commit(partition, 5, final=False)
     shared.commit(partition, 6, final=False)
     shared.close()
-    client = consumer(topics.settings, f"g-{topic}", 1)
-    assert client.committed(partition) == 5
+    client = consumer(topics.settings, f"g-{topic}")
+    assert client.committed([partition]) == {partition: 5}
     client.close()
 
 

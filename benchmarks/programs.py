@@ -1,0 +1,129 @@
+"""The programs that are compared, and the environment of each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from cluster.maven import CACHE
+
+_MODES: Final = ("learn", "list")
+
+
+class Program(NamedTuple):
+    """A program under test.
+
+    Attributes:
+        module: Run as `python -m MODULE`.
+        requirements: Of its own environment; empty for this one.
+        arguments: By mode, a template with `{broker}`, `{source}`, `{target}` and `{count}`, or
+            with `{path}`, `{target}` and `{count}`.
+        kind: `topic`, from topic to topic; `file`, from file to file; or `memory`, which has
+            no output and prints its own rate.
+        flink: Whether it needs a Flink cluster of one slot.
+        at_most: More ratings than these would take it too long, in the mode `list`.
+    """
+
+    module: str
+    requirements: tuple[str, ...]
+    arguments: Mapping[str, tuple[str, ...]]
+    kind: str = "topic"
+    flink: bool = False
+    at_most: int = sys.maxsize
+
+
+_OURS: Final = ("apache-beam", "kafka-python", "confluent-kafka", "numpy", "orjson")
+_FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6", "orjson==3.13.0")
+
+
+def _ours(*more: str, runner: str = "--runner=FnApiRunner", flink: bool = False) -> Program:
+    topics = (
+        "--kafka_bootstrap_servers={broker}",
+        "--kafka_group=bench-{target}",
+        "--input_topic={source}",
+        "--output_topic={target}",
+    )
+    flags = ((runner,) if runner else ()) + topics + more
+    learn = (*flags, "--top_n=0", "--stop_at_end")
+    return Program("beam_pipeline", (), {"list": flags, "learn": learn}, flink=flink)
+
+
+def _rival(module: str, *requirements: str) -> Program:
+    return Program(
+        f"benchmarks.rivals.{module}",
+        (*_FLURS, *requirements),
+        {
+            "list": ("{broker}", "{source}", "{target}", "{count}"),
+            "learn": ("{broker}", "{source}", "-", "{count}"),
+        },
+    )
+
+
+def _in_memory(module: str, *requirements: str, at_most: int = sys.maxsize) -> Program:
+    return Program(
+        f"benchmarks.rivals.{module}",
+        (*_FLURS, *requirements),
+        {mode: ("{path}", mode, "{count}") for mode in _MODES},
+        kind="memory",
+        at_most=at_most,
+    )
+
+
+_LIBRDKAFKA: Final = "--kafka_client=librdkafka"
+PROGRAMS: Final[dict[str, Program]] = {
+    "ours, kafka-python": _ours(),
+    "ours, librdkafka": _ours(_LIBRDKAFKA),
+    "ours, Flink, kafka-python": _ours(runner="", flink=True),
+    "ours, Flink, librdkafka": _ours(_LIBRDKAFKA, runner="", flink=True),
+    "Faust": _rival("faust_app", "faust-streaming==0.15.3", "setuptools<81", "uvloop==0.22.1"),
+    "QuixStreams": _rival("quix_app", "quixstreams==3.28.1"),
+    "Bytewax": _rival("bytewax_flow", "bytewax[kafka]==0.21.1"),
+    "kafka-python loop": _rival("plain_loop", "kafka-python[crc32c]==3.0.12"),
+    "librdkafka loop": _rival("librdkafka_loop", "confluent-kafka==2.16.1"),
+    "ours, file": Program(
+        "beam_pipeline",
+        (),
+        {
+            "list": ("--runner=FnApiRunner", "--input={path}", "--output={target}"),
+            "learn": ("--runner=FnApiRunner", "--input={path}", "--output={target}", "--top_n=0"),
+        },
+        kind="file",
+    ),
+    "bare FluRS": _in_memory("bare_flurs"),
+    "River": _in_memory("river_loop", "river==0.26.1", at_most=2000),
+}
+
+
+def environment_of(name: str, program: Program) -> str:
+    """Returns the interpreter of the program's environment, made if it is not there."""
+    if not program.requirements:
+        return sys.executable
+    folder = CACHE / "benchmarks" / name.replace(" ", "-")
+    python = folder / "bin" / "python"
+    done = folder / "installed"
+    wanted = "\n".join(program.requirements)
+    if not done.exists() or done.read_text(encoding="utf-8") != wanted:
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *program.requirements], check=True)
+        done.write_text(wanted, encoding="utf-8")
+    return str(python)
+
+
+def versions_of(name: str, program: Program) -> str:
+    """Returns the versions of what the program is made of, as `name version, ...`."""
+    asked = [
+        requirement.split("=")[0].split("[")[0].split("<")[0]
+        for requirement in program.requirements or _OURS
+    ]
+    code = (
+        "import sys, importlib.metadata as m;"
+        "print(', '.join(f'{n} {m.version(n)}' for n in sys.argv[1:]))"
+    )
+    python = environment_of(name, program)
+    found = subprocess.run(
+        [python, "-c", code, *asked], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return found.stdout.strip()

@@ -1,0 +1,269 @@
+"""The clients made from kafka-python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from kafka.partitioner import murmur2
+from kafka.structs import OffsetAndMetadata
+
+from transforms.errors import DeliveryError, KafkaSetupError
+from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Sender
+from transforms.kafka.settings import (
+    AWAY_SECONDS,
+    BACKOFF_MS,
+    BATCH_BYTES,
+    CONNECT_SECONDS,
+    KAFKA_PYTHON,
+    KAFKA_PYTHON_NAMES,
+    LINGER_MS,
+    MAX_MESSAGE_BYTES,
+    KafkaSettings,
+    refused,
+    unknown_property,
+    unreachable,
+)
+
+_POLL_RECORDS: Final = 10_000
+_LOGGER: Final = logging.getLogger(__name__)
+_CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
+# Settings whose values are objects, which text can not name.
+_OBJECTS: Final = {
+    "default_offset_commit_callback",
+    "kafka_client",
+    "key_deserializer",
+    "key_serializer",
+    "metric_reporters",
+    "partition_assignment_strategy",
+    "sasl_oauth_token_provider",
+    "selector",
+    "socket_options",
+    "ssl_context",
+    "value_deserializer",
+    "value_serializer",
+}
+
+
+def accepted(properties: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the properties in kafka-python's names and types.
+
+    Raises:
+        KafkaSetupError: It has no such setting, or not with such a value.
+    """
+    return dict(_converted(name, value) for name, value in properties.items())
+
+
+def _converted(name: str, value: str) -> tuple[str, Any]:
+    key = KAFKA_PYTHON_NAMES.get(name, name.replace(".", "_"))
+    defaults = [client.DEFAULT_CONFIG[key] for client in _CLIENTS if key in client.DEFAULT_CONFIG]
+    if not defaults or key in _OBJECTS:
+        raise unknown_property(name, KAFKA_PYTHON)
+    if key == "ssl_check_hostname":
+        return key, value == "https"
+    if key == "compression_type" and value == "none":
+        return key, None
+    default = defaults[0]
+    if isinstance(default, bool):
+        if value.lower() not in {"true", "false"}:
+            msg = f"{name} is {value!r} in the Kafka settings, expected true or false"
+            raise KafkaSetupError(msg)
+        return key, value.lower() == "true"
+    if isinstance(default, int):
+        try:
+            return key, int(value)
+        except ValueError as e:
+            msg = f"{name} is {value!r} in the Kafka settings, expected a whole number"
+            raise KafkaSetupError(msg) from e
+    return key, value
+
+
+def _connected(client: type[Any], settings: KafkaSettings, **more: Any) -> Any:
+    known = {name: value for name, value in settings.properties if name in client.DEFAULT_CONFIG}
+    defaults = {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "bootstrap_timeout_ms": int(CONNECT_SECONDS * 1000),
+        "reconnect_backoff_max_ms": BACKOFF_MS,
+    }
+    try:
+        return client(**{**defaults, **known, **more})
+    # kafka-python raises ValueError, AssertionError and OSError for settings that can not work.
+    except (KafkaError, ValueError, AssertionError, OSError) as e:
+        raise unreachable(settings, e) from e
+
+
+class KafkaPythonConsumer:
+    """A `protocols.Consumer`; errors of the brokers come as kafka-python's."""
+
+    def __init__(self, settings: KafkaSettings, group: str | None) -> None:
+        self._client = _connected(
+            KafkaConsumer,
+            settings,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            max_poll_records=_POLL_RECORDS,
+            metrics_enabled=False,
+        )
+        self._assigned: dict[TopicPartition, None] = {}
+        self._held: set[TopicPartition] = set()
+
+    def partitions_for_topic(self, topic: str) -> list[int]:
+        return sorted(self._client.partitions_for_topic(topic) or ())
+
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        found: dict[TopicPartition, int] = self._client.beginning_offsets(partitions)
+        return found
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        found: dict[TopicPartition, int] = self._client.end_offsets(partitions)
+        return found
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        return {partition: self._client.committed(partition) for partition in partitions}
+
+    def stand_at(self, partition: TopicPartition, offset: int) -> None:
+        if partition not in self._assigned:
+            # Partitions that are assigned already keep what was fetched for them.
+            self._assigned[partition] = None
+            self._client.assign(list(self._assigned))
+        self._client.seek(partition, offset)
+
+    def leave(self, partition: TopicPartition) -> None:
+        del self._assigned[partition]
+        self._held.discard(partition)
+        self._client.assign(list(self._assigned))
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        wanted = set(partitions)
+        if wanted != self._held:
+            self._client.pause(*(wanted - self._held))
+            self._client.resume(*(self._held - wanted))
+            self._held = wanted
+
+    def poll(self, seconds: float) -> Polled:
+        try:
+            return Polled(self._client.poll(int(seconds * 1000), _POLL_RECORDS))
+        except OffsetOutOfRangeError as e:
+            return Polled({}, set(e.args[0]))
+
+    def progress(self, partition: TopicPartition) -> tuple[int, bool]:
+        offset = self._client.position(partition, timeout_ms=1000) or 0
+        end = self._client.highwater(partition)
+        return offset, end is not None and offset >= end
+
+    def commit(self, partition: TopicPartition, offset: int) -> bool:
+        try:
+            self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
+        except KafkaError as e:
+            _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, e)
+            return False
+        return True
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class KafkaPythonProducer:
+    """A `protocols.Producer`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        defaults = {
+            "batch_size": BATCH_BYTES,
+            "linger_ms": LINGER_MS,
+            "max_request_size": MAX_MESSAGE_BYTES,
+            "delivery_timeout_ms": AWAY_SECONDS * 1000,
+            "max_block_ms": AWAY_SECONDS * 1000,
+        }
+        given = dict(settings.properties)
+        self.client = _connected(
+            KafkaProducer,
+            settings,
+            **{name: value for name, value in defaults.items() if name not in given},
+            enable_idempotence=True,
+            acks="all",
+            allow_auto_create_topics=False,
+            metrics_enabled=False,
+        )
+
+    def sender(self, topic: str) -> Sender:
+        return KafkaPythonSender(self.client, topic)
+
+    def close(self) -> None:
+        self.client.close(timeout=0)
+
+
+# In pure Python, this takes as long as a quarter of the send. Users come again and again.
+_hashed = lru_cache(1 << 16)(murmur2)
+
+
+class KafkaPythonSender:
+    """A `protocols.Sender`. `flush` waits for what others have sent until then, too."""
+
+    def __init__(self, client: KafkaProducer, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._sent: list[Any] = []
+
+    def send(self, messages: Iterable[Message]) -> None:
+        send, topic, sent = self._client.send, self._topic, self._sent
+        try:
+            partitions = sorted(self._client.partitions_for(topic))
+            count = len(partitions)
+            for key, value, origin in messages:
+                # What the client's own partitioner gives, and Java's.
+                partition = partitions[(_hashed(key) & 0x7FFFFFFF) % count if count > 1 else 0]
+                headers = [("origin", origin.encode())] if origin else None
+                sent.append(send(topic, value, key, headers, partition))
+        except KafkaError as e:
+            raise DeliveryError(refused(topic, e)) from e
+
+    def flush(self) -> None:
+        sent, self._sent = self._sent, []
+        try:
+            # Sends at once what would linger for company.
+            self._client.flush(timeout=AWAY_SECONDS + 60)
+            for future in sent:
+                future.get(timeout=0)
+        except KafkaError as e:
+            raise DeliveryError(refused(self._topic, e)) from e
+
+
+def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
+    """See `client.consumer`."""
+    return KafkaPythonConsumer(settings, group)
+
+
+def producer(settings: KafkaSettings) -> Producer:
+    """See `client.producer`."""
+    return KafkaPythonProducer(settings)
+
+
+def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
+    """Creates topics with so many partitions; one that has come up meanwhile is no error.
+
+    Raises:
+        KafkaSetupError: The broker can not be reached, or refuses.
+    """
+    admin = _connected(KafkaAdminClient, settings)
+    try:
+        admin.create_topics(
+            {topic: {"num_partitions": count} for topic, count in topics.items()},
+            wait_for_metadata=True,
+        )
+    except TopicAlreadyExistsError:
+        pass
+    except KafkaError as e:
+        msg = f"can not create the topic(s) {', '.join(topics)}: {e}"
+        raise KafkaSetupError(msg) from e
+    finally:
+        admin.close()

@@ -1,0 +1,131 @@
+"""What a Kafka client does for the source and the sink, whichever library it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from kafka import TopicPartition
+
+
+class Record(Protocol):
+    """A record as it was read; `timestamp` is in milliseconds since the epoch."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+
+
+class Polled(NamedTuple):
+    """What one poll gave.
+
+    Attributes:
+        records: Of each partition that had any, in the order of their offsets.
+        out_of_range: Partitions that have no record at the offset at which they stand; they
+            give nothing until `stand_at` is called for them.
+    """
+
+    records: Mapping[TopicPartition, Sequence[Record]]
+    out_of_range: Collection[TopicPartition] = ()
+
+
+class Message(NamedTuple):
+    """What is sent.
+
+    Attributes:
+        key: Chooses the partition, and what a compacted topic keeps the latest of.
+        value: The encoded record.
+        origin: Goes into the header of that name; no header if it is empty.
+    """
+
+    key: bytes
+    value: bytes
+    origin: str = ""
+
+
+class Consumer(Protocol):
+    """Reads committed records of partitions that it is told. One thread at a time."""
+
+    def partitions_for_topic(self, topic: str) -> list[int]:
+        """Returns the numbers of a topic's partitions in order; none if there is no topic."""
+        ...
+
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Returns the first offset of each."""
+        ...
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Returns the offset behind the last committed record of each."""
+        ...
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Returns the group's offset of each, None where it has none."""
+        ...
+
+    def stand_at(self, partition: TopicPartition, offset: int) -> None:
+        """Goes on from there in this partition, and as before in all others."""
+        ...
+
+    def leave(self, partition: TopicPartition) -> None:
+        """Reads the partition no more."""
+        ...
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Fetches from all but these."""
+        ...
+
+    def poll(self, seconds: float) -> Polled:
+        """Returns what is there; waits so long if nothing is."""
+        ...
+
+    def progress(self, partition: TopicPartition) -> tuple[int, bool]:
+        """Returns where the next record can be, and whether the broker has none as yet.
+
+        Offsets that deliver nothing are passed: aborted, compacted, transaction markers.
+        """
+        ...
+
+    def commit(self, partition: TopicPartition, offset: int) -> bool:
+        """Sets the group's offset; returns whether that was done, and logs why not."""
+        ...
+
+    def close(self) -> None:
+        """Leaves the brokers."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends to one topic, and knows what became of that. Of one thread; its producer is shared."""
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Hands messages over, in order; waits where the producer has too many already.
+
+        Raises:
+            DeliveryError: One is refused at once.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Waits until the brokers have everything that was sent.
+
+        Raises:
+            DeliveryError: Something was refused, or not acknowledged in eleven minutes.
+        """
+        ...
+
+
+class Producer(Protocol):
+    """Sends idempotently, acknowledged by all replicas. Thread-safe."""
+
+    def sender(self, topic: str) -> Sender:
+        """Returns a sender, which belongs to the caller."""
+        ...
+
+    def close(self) -> None:
+        """Leaves the brokers; what is still waiting is dropped."""
+        ...
