@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from transforms.recommenders.base import Model, Recommender
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.mf import MF, MFConfig
+from transforms.recommenders.popular import Popular, PopularConfig
 
 
 class _Entry(NamedTuple):
@@ -16,7 +17,10 @@ class _Entry(NamedTuple):
     model: Callable[[Any, int], Model]
 
 
-_MODELS: Final[dict[str, _Entry]] = {"mf": _Entry(MFConfig, MF)}
+_MODELS: Final[dict[str, _Entry]] = {
+    "mf": _Entry(MFConfig, MF),
+    "popular": _Entry(PopularConfig, Popular),
+}
 MODEL_NAMES: Final = tuple(_MODELS)
 
 
@@ -40,7 +44,6 @@ class RecommenderSpec:
     Attributes:
         model: One of `MODEL_NAMES`.
         hyperparameters: Those of the model's config that are not at their defaults.
-        seed: What every random draw derives from.
         allow_repeats: Whether a list may name an item that the user already has.
         max_users: Beyond so many, those that were not seen for longest are forgotten; 0 for no
             bound.
