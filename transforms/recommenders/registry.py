@@ -10,6 +10,7 @@ from transforms.recommenders.base import Model, Recommender
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.popular import Popular, PopularConfig
+from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
 
 
 class _Entry(NamedTuple):
@@ -20,6 +21,7 @@ class _Entry(NamedTuple):
 _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
     "popular": _Entry(PopularConfig, Popular),
+    "random": _Entry(RandomOrderConfig, RandomOrder),
 }
 MODEL_NAMES: Final = tuple(_MODELS)
 
@@ -44,6 +46,7 @@ class RecommenderSpec:
     Attributes:
         model: One of `MODEL_NAMES`.
         hyperparameters: Those of the model's config that are not at their defaults.
+        seed: What every random draw derives from.
         allow_repeats: Whether a list may name an item that the user already has.
         max_users: Beyond so many, those that were not seen for longest are forgotten; 0 for no
             bound.
