@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from transforms.recommenders.base import Model, Recommender
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.bprmf import BPRMF, BPRMFConfig
+from transforms.recommenders.fm import FM, FMConfig
 from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.popular import Popular, PopularConfig
 from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
@@ -22,6 +23,7 @@ class _Entry(NamedTuple):
 _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
     "bprmf": _Entry(BPRMFConfig, BPRMF),
+    "fm": _Entry(FMConfig, FM),
     "popular": _Entry(PopularConfig, Popular),
     "random": _Entry(RandomOrderConfig, RandomOrder),
 }
