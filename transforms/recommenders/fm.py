@@ -14,7 +14,7 @@ from transforms.recommenders import checks
 from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
 from transforms.recommenders.growing import GrowingRows, saved
-from transforms.recommenders.seen_features import SeenFeatures
+from transforms.recommenders.seen_features import ITEM, SeenFeatures
 
 _USERS: Final = 0
 _ITEMS: Final = 1
@@ -108,8 +108,6 @@ class FM(Model):
         self._users = _Inputs(config.k, seed, _USERS)
         self._items = _Inputs(config.k, seed, _ITEMS)
         self._features = _Inputs(config.k, seed, _FEATURES)
-        # Where in `_features` those of users, items and contexts start; -1 until they are known.
-        self._starts = [_NOBODY] * 3
         self._w0 = 0.0
         self._l2_reg_w0 = config.l2_reg_w0
         self._l2_reg_w = config.l2_reg_w
@@ -135,7 +133,7 @@ class FM(Model):
         """Learns one positive."""
         context = self._seen.see(user, item, rating.features)
         self._make_room()
-        z = self._dense(self._seen.users.rows[user], self._seen.items.rows[item], context)
+        z = self._seen.whole(user, context, self._seen.items.rows[item : item + 1])[0]
         active = np.flatnonzero(z)
         x = z[active]
         w, v = self._features.w.rows, self._features.v.rows[active]
@@ -161,19 +159,11 @@ class FM(Model):
         self._features.v.rows[active] = v
 
     def _make_room(self) -> None:
-        for kind, length in enumerate(self._seen.lengths):
-            if length and self._starts[kind] == _NOBODY:
-                self._starts[kind] = self._features.w.n
-                for _ in range(length):
-                    self._features.add()
-                self._last_features_w = np.append(self._last_features_w, np.zeros(length))
-
-    def _dense(self, *vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        z = np.zeros(self._features.w.n)
-        for start, vector in zip(self._starts, vectors, strict=True):
-            if start != _NOBODY:
-                z[start : start + len(vector)] = vector
-        return z
+        missing = self._seen.length - self._features.w.n
+        for _ in range(missing):
+            self._features.add()
+        if missing:
+            self._last_features_w = np.append(self._last_features_w, np.zeros(missing))
 
     def _adapt(self, user: int, item: int, z: NDArray[np.float64], error: float) -> None:
         last_user, last_item = self._last
@@ -186,10 +176,9 @@ class FM(Model):
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - y| for each item: 1 is the best there is."""
-        items, starts = self._seen.items.used(), self._starts
-        z = self._dense(
-            self._seen.users.rows[user], np.zeros(items.shape[1]), self._seen.context(context)
-        )
+        items = self._seen.items.used()
+        nothing = np.zeros((1, items.shape[1]))
+        z = self._seen.whole(user, self._seen.context(context), nothing)[0]
         w, v = self._features.w.used(), self._features.v.used()
         norms = np.einsum("ij,ij->i", v, v)
         own = self._users.v.rows[user]
@@ -202,7 +191,7 @@ class FM(Model):
         scores += self._items.w.used()
         if items.shape[1]:
             # The pairs within an item and its features, and those with the user's side.
-            part = slice(starts[_ITEMS], starts[_ITEMS] + items.shape[1])
+            part = self._seen.part(ITEM)
             sums = items @ v[part]
             scores += items @ (v[part] @ total + w[part])
             scores += np.einsum("ij,ij->i", sums, factors)
@@ -232,7 +221,6 @@ class FM(Model):
             **self._items.to_arrays("items"),
             **self._features.to_arrays("features"),
             **self._seen.state_dict(),
-            "starts": np.array(self._starts),
             "scalars": np.array([self._w0, self._l2_reg_w0, self._l2_reg_w, self._last_w0]),
             "last": np.array(self._last),
             "last.w": np.array(self._last_w, dtype=np.float64),
@@ -249,7 +237,6 @@ class FM(Model):
         self._items.load("items", arrays)
         self._features.load("features", arrays)
         self._seen.load_state_dict(arrays)
-        self._starts = saved("starts", arrays, (3,)).tolist()
         scalars = saved("scalars", arrays, (4,)).tolist()
         self._w0, self._l2_reg_w0, self._l2_reg_w, self._last_w0 = scalars
         self._last = saved("last", arrays, (2,)).tolist()

@@ -13,6 +13,7 @@ from transforms.recommenders.fm import FM, FMConfig
 from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.popular import Popular, PopularConfig
 from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
+from transforms.recommenders.sketch import Sketch, SketchConfig
 
 
 class _Entry(NamedTuple):
@@ -24,6 +25,7 @@ _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
     "bprmf": _Entry(BPRMFConfig, BPRMF),
     "fm": _Entry(FMConfig, FM),
+    "sketch": _Entry(SketchConfig, Sketch),
     "popular": _Entry(PopularConfig, Popular),
     "random": _Entry(RandomOrderConfig, RandomOrder),
 }

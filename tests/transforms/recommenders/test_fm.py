@@ -113,7 +113,7 @@ def test_with_all_features_lists_are_those_of_flurs_that_knows_everybody_beforeh
     for rating in ratings:
         theirs.register(rating, users[rating.user], items[rating.item])
     p, q, f = _initial(0, len(users)), _initial(1, len(items)), _initial(2, USER + ITEM + CONTEXT)
-    of_user, of_item, context = np.split(f, [USER, USER + ITEM])
+    of_user, context, of_item = np.split(f, [USER, USER + CONTEXT])
     theirs.model.V[:] = theirs.model.prev_V[:] = np.concatenate([p, of_user, context, q, of_item])
     for rating in ratings:
         ours.update(rating)
