@@ -14,6 +14,7 @@ from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.popular import Popular, PopularConfig
 from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
 from transforms.recommenders.sketch import Sketch, SketchConfig
+from transforms.recommenders.userknn import UserKNN, UserKNNConfig
 
 
 class _Entry(NamedTuple):
@@ -25,6 +26,7 @@ _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
     "bprmf": _Entry(BPRMFConfig, BPRMF),
     "fm": _Entry(FMConfig, FM),
+    "userknn": _Entry(UserKNNConfig, UserKNN),
     "sketch": _Entry(SketchConfig, Sketch),
     "popular": _Entry(PopularConfig, Popular),
     "random": _Entry(RandomOrderConfig, RandomOrder),
