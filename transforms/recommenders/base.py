@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating, ScoredItem
 from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.forgetting import LastSeen, renumbered
 from transforms.recommenders.ids import IdIndex
 from transforms.recommenders.topn import top_n
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items as its user is unknown."""
+
+_NOTHING: Final = array("i")
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -68,6 +71,39 @@ class Model(ABC):
             context: The circumstances, see `Features`; most models have no use for them.
         """
 
+    def best_items(
+        self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
+    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+        """Returns the `n` best items, best first, and their scores.
+
+        The order is that of `top_n` over `item_scores`; a model that need not score every item
+        to know it overrides this.
+
+        Args:
+            user: Whom the list is for.
+            left_out: Items that are not to be listed, ascending.
+            n: How many; fewer come if there are not so many.
+            context: As in `item_scores`.
+        """
+        scores = self.item_scores(user, context)
+        scores[left_out] = -np.inf
+        best = top_n(scores, n)
+        return best, scores[best]
+
+    @abstractmethod
+    def keep_users(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all users but these, for good.
+
+        Args:
+            kept: Indices in ascending order, not empty; user `kept[j]` becomes user `j`, and
+                the next user that is added has index `len(kept)` and is drawn afresh, not as an
+                earlier user with that index was.
+        """
+
+    @abstractmethod
+    def keep_items(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all items but these, as `keep_users` does with users."""
+
     @abstractmethod
     def state_dict(self) -> Arrays:
         """Returns all that was learned, as named arrays."""
@@ -102,10 +138,19 @@ class Recommender:
         model: A new model, or one whose state is about to be loaded.
         allow_repeats: Whether a list may name an item that the user already has.
         items: The items that are learned here; of others only the users are registered.
+        max_users: Beyond so many, those that were not seen for longest are forgotten; one who
+            comes back is new. 0 for no bound.
+        max_items: The same for items.
     """
 
     def __init__(
-        self, model: Model, *, allow_repeats: bool = False, items: Block = EVERYTHING
+        self,
+        model: Model,
+        *,
+        allow_repeats: bool = False,
+        items: Block = EVERYTHING,
+        max_users: int = 0,
+        max_items: int = 0,
     ) -> None:
         self.model = model
         self.allow_repeats = allow_repeats
@@ -115,21 +160,33 @@ class Recommender:
         # One sorted array of item indices a user: compact, and numpy reads it in place.
         self._known: list[array[int]] = []
         self._popularity = array("q")
+        self._seen_users = LastSeen(max_users)
+        self._seen_items = LastSeen(max_items)
+        self._number = 0
 
     def update(self, rating: Rating) -> bool:
         """Learns one positive; a new user or item is registered first.
 
         Returns:
-            Whether anything changed: not if the item is learned elsewhere and the user is known.
+            Whether anything changed: not if the item is learned elsewhere and the user is known,
+            unless users are forgotten, which depends on when each was seen.
         """
         user = self.users.get(rating.user)
-        new = user is None
+        changed = user is None or self._seen_users.bound > 0
         if user is None:
             user = self.users.add(rating.user)
             self._known.append(array("i"))
             self.model.add_user()
-        if not self.block.has(rating.item):
-            return new
+        own = self.block.has(rating.item)
+        if own:
+            self._learn(user, rating)
+        if own or changed:
+            self._seen_users.see(user, self._number)
+            self._number += 1
+            self._forget()
+        return own or changed
+
+    def _learn(self, user: int, rating: Rating) -> None:
         item = self.items.get(rating.item)
         if item is None:
             item = self.items.add(rating.item)
@@ -141,7 +198,28 @@ class Recommender:
         if place == len(known) or known[place] != item:
             known.insert(place, item)
         self.model.learn(user, item, rating, known)
-        return True
+        self._seen_items.see(item, self._number)
+
+    def _forget(self) -> None:
+        kept = self._seen_users.kept()
+        if kept is not None:
+            self._seen_users.keep(kept)
+            self.users.keep(kept)
+            self._known = [self._known[user] for user in kept.tolist()]
+            self.model.keep_users(kept)
+        kept = self._seen_items.kept()
+        if kept is not None:
+            self._keep_items(kept)
+
+    def _keep_items(self, kept: NDArray[np.intp]) -> None:
+        n = len(self.items)
+        self._seen_items.keep(kept)
+        self.items.keep(kept)
+        self._popularity = array("q", [self._popularity[item] for item in kept.tolist()])
+        for user, known in enumerate(self._known):
+            numbers = renumbered(np.frombuffer(known, dtype=np.int32), kept, n)
+            self._known[user] = array("i", numbers[numbers >= 0].tobytes())
+        self.model.keep_items(kept)
 
     def knows(self, user: str) -> bool:
         """Whether the user was ever seen."""
@@ -155,10 +233,9 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return self.best(np.array(self._popularity, dtype=np.float64), n)
-        scores = self.model.item_scores(index, context)
-        if not self.allow_repeats:
-            scores[np.frombuffer(self._known[index], dtype=np.int32)] = -np.inf
-        return self.best(scores, n)
+        known = _NOTHING if self.allow_repeats else self._known[index]
+        left_out = np.frombuffer(known, dtype=np.int32)
+        return self._listed(*self.model.best_items(index, left_out, n, context))
 
     def candidates(self, user: str, item: str, context: Sequence[float] = ()) -> Candidates:
         """Returns how all items stand for a user, and which of them is `item`."""
@@ -176,11 +253,11 @@ class Recommender:
     def best(self, scores: NDArray[np.floating], n: int) -> list[ScoredItem]:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
         best = top_n(scores, n)
-        ids = self.items.ids
-        return [
-            ScoredItem(ids[item], score)
-            for item, score in zip(best.tolist(), scores[best].tolist(), strict=True)
-        ]
+        return self._listed(best, scores[best])
+
+    def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> list[ScoredItem]:
+        names = map(self.items.ids.__getitem__, best.tolist())
+        return list(map(ScoredItem, names, scores.tolist()))
 
     def known_items(self, user: str) -> set[str]:
         """Returns the items that the user already has."""
@@ -199,6 +276,8 @@ class Recommender:
             "known.ends": np.cumsum(counts, dtype=np.int64),
             "known.items": np.frombuffer(joined, dtype=np.int32),
             "popularity": np.array(self._popularity, dtype=np.int64),
+            "users.seen": self._seen_users.to_array(),
+            "items.seen": self._seen_items.to_array(),
             **{f"model.{name}": value for name, value in self.model.state_dict().items()},
         }
 
@@ -214,9 +293,12 @@ class Recommender:
             items = arrays["known.items"].tobytes()
             ends: Sequence[int] = arrays["known.ends"].tolist()
             self._popularity = array("q", arrays["popularity"].tolist())
+            self._seen_users.load(arrays["users.seen"])
+            self._seen_items.load(arrays["items.seen"])
         except KeyError as e:
             msg = f"the saved model has no array {e}"
             raise IncompatibleModelError(msg) from e
+        self._number = self._seen_users.latest() + 1
         size = array("i").itemsize
         self._known = []
         start = 0

@@ -1,4 +1,4 @@
-"""A matrix of latent factors that grows by doubling, its rows drawn before they are needed."""
+"""A matrix of latent factors that grows by doubling."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.errors import IncompatibleModelError
+
 _BLOCK: Final = 1024
 _SCALE: Final = 0.1
 
@@ -14,9 +16,10 @@ _SCALE: Final = 0.1
 class FactorMatrix:
     """Rows of latent factors, initially N(0, 0.1^2) as in FluRS.
 
-    Row i's initial value depends on the seed, the name and i alone: rows are drawn in blocks of
-    1,024 from a generator of their own. Adding a row therefore costs nothing but the occasional
-    doubling, and a matrix that was saved and loaded goes on with the very same rows.
+    A row's initial value depends on the seed, the name and how many rows were added before it
+    alone: initial rows are drawn in blocks of 1,024 from a generator of their own. A matrix that
+    was saved and loaded therefore goes on with the very same rows. Adding one costs nothing but
+    its copy and the occasional doubling.
 
     Args:
         k: Number of latent factors, the row length.
@@ -28,31 +31,57 @@ class FactorMatrix:
         self._key = (seed, name)
         self._k = k
         self.n = 0
+        self.forgotten = 0
         self.rows: NDArray[np.float64] = np.empty((0, k))
+        self._drawn = -1
+        self._block: NDArray[np.float64] = self.rows
 
     def add(self) -> None:
         """Adds the next row."""
+        if self.n == len(self.rows):
+            self._resize(max(_BLOCK, 2 * self.n))
+        block, place = divmod(self.n + self.forgotten, _BLOCK)
+        if block != self._drawn:
+            random = np.random.default_rng((*self._key, block))
+            self._block = random.normal(0.0, _SCALE, (_BLOCK, self._k))
+            self._drawn = block
+        self.rows[self.n] = self._block[place]
         self.n += 1
-        if self.n > len(self.rows):
-            self._grow()
 
     def used(self) -> NDArray[np.float64]:
         """Returns the rows that were added, shape (n, k), as a view."""
         return self.rows[: self.n]
 
-    def load(self, rows: NDArray[np.generic]) -> None:
-        """Takes over rows that were saved, shape (n, k)."""
-        self.rows = np.empty((0, self._k))
-        self.n = len(rows)
-        while len(self.rows) <= self.n:
-            self._grow()
-        self.rows[: self.n] = rows
+    def keep(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all rows but these, ascending; row `kept[j]` becomes row `j`."""
+        self.load(self.rows[kept], self.forgotten + self.n - len(kept))
 
-    def _grow(self) -> None:
-        blocks = len(self.rows) // _BLOCK
-        seed, name = self._key
-        drawn = [
-            np.random.default_rng((seed, name, block)).normal(0.0, _SCALE, (_BLOCK, self._k))
-            for block in range(blocks, max(2 * blocks, 1))
-        ]
-        self.rows = np.concatenate([self.rows, *drawn])
+    def load(self, rows: NDArray[np.generic], forgotten: int = 0) -> None:
+        """Takes over rows that were saved, shape (n, k), and how many were forgotten by then."""
+        self.n = 0
+        self._resize(max(_BLOCK, 1 << len(rows).bit_length()))
+        self.n = len(rows)
+        self.rows[: self.n] = rows
+        self.forgotten = forgotten
+
+    def to_arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
+        """Returns the rows, shape (n, k), and how many were forgotten, shape (1,)."""
+        return {name: self.used(), f"{name}.forgotten": np.array([self.forgotten])}
+
+    def from_arrays(self, name: str, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Takes over what `to_arrays` returned under the same name.
+
+        Raises:
+            IncompatibleModelError: The rows are missing or not of this matrix' k.
+        """
+        rows, forgotten = arrays.get(name), arrays.get(f"{name}.forgotten")
+        if rows is None or forgotten is None or rows.ndim != 2 or rows.shape[1] != self._k:
+            got = "none" if rows is None else f"of shape {rows.shape}"
+            msg = f"factors {name} are {got}, expected (n, {self._k}): is k another?"
+            raise IncompatibleModelError(msg)
+        self.load(rows, int(forgotten[0]))
+
+    def _resize(self, capacity: int) -> None:
+        rows = np.empty((capacity, self._k))
+        rows[: self.n] = self.used()
+        self.rows = rows

@@ -29,6 +29,11 @@ class IdIndex:
         self.ids.append(name)
         return index
 
+    def keep(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all ids but these, ascending; the one with index `kept[j]` gets index `j`."""
+        self.ids = [self.ids[index] for index in kept.tolist()]
+        self._index = {name: index for index, name in enumerate(self.ids)}
+
     def to_arrays(self, name: str) -> dict[str, NDArray[np.generic]]:
         """Returns the ids as UTF-8 end to end (uint8) and the end of each (int64)."""
         encoded = [one.encode("utf-8") for one in self.ids]

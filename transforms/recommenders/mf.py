@@ -11,7 +11,6 @@ from flurs.data.entity import Item, User
 from flurs.recommender import MFRecommender
 from numpy.typing import NDArray
 
-from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
 from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
@@ -119,9 +118,20 @@ class MF(MFRecommender, Model):
         """FluRS's score, |1 - p_u . q_i| of each candidate: the smaller the better."""
         return np.asarray(np.abs(1.0 - self._q.rows[candidates] @ self._p.rows[user.index]))
 
+    def keep_users(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all users but these."""
+        self._p.keep(kept)
+        self.n_user = self._p.n
+
+    def keep_items(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all items but these."""
+        self._q.keep(kept)
+        self.n_item = self._q.n
+        self.Q = self._q.rows
+
     def state_dict(self) -> Arrays:
-        """Returns `p`, shape (n_user, k), and `q`, shape (n_item, k)."""
-        return {"p": self._p.used(), "q": self._q.used()}
+        """Returns the factors `p`, shape (n_user, k), and `q`, shape (n_item, k)."""
+        return {**self._p.to_arrays("p"), **self._q.to_arrays("q")}
 
     def load_state_dict(self, arrays: Arrays) -> None:
         """Takes over the factors that `state_dict` returned.
@@ -129,13 +139,8 @@ class MF(MFRecommender, Model):
         Raises:
             IncompatibleModelError: The factors are missing or not of this model's k.
         """
-        for name, matrix in (("p", self._p), ("q", self._q)):
-            rows = arrays.get(name)
-            if rows is None or rows.ndim != 2 or rows.shape[1] != self.config.k:
-                got = "none" if rows is None else f"of shape {rows.shape}"
-                msg = f"factors {name} are {got}, expected (n, {self.config.k}): is k another?"
-                raise IncompatibleModelError(msg)
-            matrix.load(rows)
+        self._p.from_arrays("p", arrays)
+        self._q.from_arrays("q", arrays)
         self.n_user, self.n_item = self._p.n, self._q.n
         self.Q = self._q.rows
 

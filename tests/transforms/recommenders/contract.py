@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,10 +51,7 @@ class RecommenderContract:
             assert recommender.recommend(user, 7) == everything[:7]
 
     def test_repeats_come_when_they_are_allowed(self) -> None:
-        spec = RecommenderSpec(
-            self.spec.model, self.spec.hyperparameters, self.spec.seed, allow_repeats=True
-        )
-        recommender = self.learned(movielens_like(600), spec)
+        recommender = self.learned(movielens_like(600), replace(self.spec, allow_repeats=True))
         user = recommender.users.ids[0]
         everything = {item for item, _ in recommender.recommend(user, 10_000)}
         assert everything == set(recommender.items.ids)
@@ -134,3 +132,46 @@ class RecommenderContract:
         del saved["known.items"]
         with pytest.raises(IncompatibleModelError, match=r"known\.items"):
             self.spec.build().load_state_dict(saved)
+
+    def test_who_was_not_seen_for_longest_is_forgotten(self) -> None:
+        recommender = replace(self.spec, max_users=20, max_items=40).build()
+        seen: dict[str, None] = {}
+        for rating in movielens_like(800):
+            recommender.update(rating)
+            seen.pop(rating.user, None)
+            seen[rating.user] = None
+            assert len(recommender.users) <= 20
+            assert len(recommender.items) <= 40
+            assert set(recommender.users.ids) == set(list(seen)[-len(recommender.users) :])
+            assert recommender.model.n_user == len(recommender.users)
+            assert recommender.model.n_item == len(recommender.items)
+            listed = {item for item, _ in recommender.recommend(rating.user, 99)}
+            assert rating.item in recommender.known_items(rating.user)
+            assert listed | recommender.known_items(rating.user) == set(recommender.items.ids)
+        assert len(seen) > 20
+
+    def test_who_comes_back_is_new(self) -> None:
+        recommender = replace(self.spec, max_users=3, max_items=30).build()
+        for number in range(4):
+            recommender.update(Rating(f"u{number}", f"i{number}", 5.0, 0.0))
+        assert not recommender.knows("u0")
+        assert recommender.users.ids == ["u2", "u3"]
+        recommender.update(Rating("u0", "i3", 5.0, 0.0))
+        assert recommender.known_items("u0") == {"i3"}
+
+    @pytest.mark.parametrize("cut", [1, 250, 399, 400])
+    def test_a_saved_model_goes_on_forgetting_as_if_it_had_not_been_saved(self, cut: int) -> None:
+        spec = replace(self.spec, max_users=20, max_items=40)
+        ratings = movielens_like(500)
+        loaded = spec.build()
+        loaded.load_state_dict(self.saved(self.learned(ratings[:cut], spec)))
+        for rating in ratings[cut:]:
+            loaded.update(rating)
+        assert same_arrays(loaded.state_dict(), self.learned(ratings, spec).state_dict())
+
+    def test_all_cells_of_a_row_forget_the_same_users(self) -> None:
+        spec = replace(self.spec, max_users=20)
+        cells = [spec.build(Block(number, 3)) for number in range(3)]
+        for rating in movielens_like(400):
+            assert all([cell.update(rating) for cell in cells])
+            assert cells[0].users.ids == cells[1].users.ids == cells[2].users.ids

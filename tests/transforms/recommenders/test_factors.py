@@ -106,3 +106,16 @@ def test_loaded_rows_are_a_copy() -> None:
     matrix.load(saved)
     matrix.used()[0, 0] = 5.0
     assert saved[0, 0] == 1.0
+
+
+def test_kept_rows_close_ranks_and_the_next_is_drawn_afresh() -> None:
+    matrix = _grown(3000)
+    kept = np.arange(0, 3000, 7)
+    matrix.keep(kept)
+    assert np.array_equal(matrix.used(), _grown(3000).used()[kept])
+    matrix.add()
+    assert np.array_equal(matrix.used()[-1], _grown(3001).used()[3000])
+    loaded = FactorMatrix(4, 7, 0)
+    loaded.from_arrays("p", matrix.to_arrays("p"))
+    loaded.add()
+    assert np.array_equal(loaded.used()[-1], _grown(3002).used()[3001])

@@ -56,3 +56,11 @@ def test_a_loaded_index_goes_on_with_the_next_number() -> None:
     loaded = IdIndex.from_arrays("users", _index(["a", "b"]).to_arrays("users"))
     assert loaded.add("c") == 2
     assert loaded.get("c") == 2
+
+
+def test_kept_ids_close_ranks_and_forgotten_ones_can_come_back() -> None:
+    index = _index(["a", "b", "c"])
+    index.keep(np.array([0, 2]))
+    assert index.ids == ["a", "c"]
+    assert [index.get(name) for name in "abc"] == [0, None, 1]
+    assert index.add("b") == 2

@@ -40,6 +40,8 @@ def test_hyperparameters_replace_the_defaults() -> None:
         ({"hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),
         ({"hyperparameters": {"learn_rate": float("nan")}}, "learn_rate is nan"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
+        ({"max_users": -1}, "max_users is -1, expected at least 1, or 0"),
+        ({"max_items": -5}, "max_items is -5, expected at least 1, or 0"),
     ],
 )
 def test_what_can_not_work_is_refused_at_once(settings: dict[str, Any], reason: str) -> None:

@@ -1,0 +1,26 @@
+"""What hyperparameters may be: each check raises ValueError with the name, as the flag has it."""
+
+from __future__ import annotations
+
+import math
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuses what is below `least`, infinite or not a number."""
+    if not least <= value < math.inf:
+        msg = f"{name} is {value}, expected at least {least}"
+        raise ValueError(msg)
+
+
+def step_size(name: str, value: float) -> None:
+    """Refuses what is no step size: it has to lie between 0 and 1."""
+    if not 0 < value < 1:
+        msg = f"{name} is {value}, expected above 0 and below 1"
+        raise ValueError(msg)
+
+
+def share(name: str, value: float) -> None:
+    """Refuses what does not lie between 0, included, and 1."""
+    if not 0 <= value < 1:
+        msg = f"{name} is {value}, expected at least 0 and below 1"
+        raise ValueError(msg)

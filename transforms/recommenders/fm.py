@@ -1,0 +1,251 @@
+"""Incremental factorization machines: FluRS's FM, growing at constant cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.formats.records import Rating
+from transforms.recommenders import checks
+from transforms.recommenders.base import Arrays, Model
+from transforms.recommenders.factors import FactorMatrix
+from transforms.recommenders.growing import GrowingRows, saved
+from transforms.recommenders.seen_features import ITEM, SeenFeatures
+
+_USERS: Final = 0
+_ITEMS: Final = 1
+_FEATURES: Final = 2
+_NOBODY: Final = -1
+
+
+@dataclass(frozen=True)
+class FMConfig:
+    """Hyperparameters of `FM`, under FluRS's names; what each is stands in its metadata."""
+
+    k: int = field(default=40, metadata={"help": "number of latent factors"})
+    l2_reg_w0: float = field(default=2.0, metadata={"help": "initial regularization of the bias"})
+    l2_reg_w: float = field(default=8.0, metadata={"help": "initial regularization of weights"})
+    l2_reg_V: float = field(default=16.0, metadata={"help": "regularization of factors"})
+    learn_rate: float = field(default=0.004, metadata={"help": "step size, eta"})
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that can not work."""
+        checks.at_least("k", self.k, 1)
+        checks.step_size("learn_rate", self.learn_rate)
+        for name in ("l2_reg_w0", "l2_reg_w", "l2_reg_V"):
+            value = getattr(self, name)
+            checks.at_least(name, value, 0)
+            if self.learn_rate * value >= 1:
+                msg = f"{name} is {value}, expected below 1 / learn_rate: it would diverge"
+                raise ValueError(msg)
+
+
+class _Inputs:
+    """The parameters of one kind of input: a weight and a row of factors for each."""
+
+    def __init__(self, k: int, seed: int, name: int) -> None:
+        self.w = GrowingRows()
+        self.v = FactorMatrix(k, seed, name)
+
+    def add(self) -> None:
+        self.w.add()
+        self.v.add()
+
+    def keep(self, kept: NDArray[np.intp]) -> None:
+        self.w.keep(kept)
+        self.v.keep(kept)
+
+    def to_arrays(self, name: str) -> Arrays:
+        return {f"{name}.w": self.w.used(), **self.v.to_arrays(f"{name}.v")}
+
+    def load(self, name: str, arrays: Arrays) -> None:
+        self.w.load(f"{name}.w", arrays)
+        self.v.from_arrays(f"{name}.v", arrays)
+
+
+class FM(Model):
+    r"""Incremental factorization machines for positive-only feedback.
+
+    An input x has a 1 for the user, a 1 for the item, and the features of user, item and
+    context as they are; each of its places j has a weight w_j and factors v_j of shape (k,):
+
+        y = w_0 + sum_j w_j x_j + (|sum_j x_j v_j|^2 - sum_j x_j^2 |v_j|^2) / 2
+        e = 1 - y
+        w_0 <- w_0 + 2 eta (e - lambda_0 w_0)
+        w_j <- w_j + 2 eta (e x_j - lambda_w w_j)                                 where x_j != 0
+        v_j <- v_j + 2 eta (e x_j (sum_i x_i v_i - x_j v_j) - lambda_V v_j)       where x_j != 0
+
+    lambda_0 and lambda_w adapt before each step: with the parameters w' from before the step
+    before, lambda <- max(0, lambda + 4 eta^2 e w'_0), or e sum_j x_j w'_j. FluRS means to adapt
+    lambda_V too, but writes it where nobody reads it, so it stays. Items are ranked by |1 - y|,
+    the smallest first.
+
+    Features are those of `SeenFeatures`: what a rating does not say of its user or item is taken
+    from the last one that did; without any features it is a factorization with biases. They
+    should be of the order of 1, as steps grow with their square.
+
+    FluRS copies all parameters for each new user and item; here users, items and features have
+    rows of their own that double. The numbers are FluRS's to rounding, where FluRS grows at
+    all: it puts a new item's parameters before those of the user's features and the context, so
+    with these it is right only if all items are registered beforehand. Here they may come as
+    they come. Scoring takes two products of shape (n_item, k), and one with the items' features.
+
+    References:
+        T. Kitazawa. Incremental Factorization Machines for Persistently Cold-Starting Online
+        Item Recommendation. arXiv:1607.02858, 2016. FluRS: `flurs.recommender.FMRecommender`
+        with `use_index=True`.
+    """
+
+    def __init__(self, config: FMConfig, seed: int) -> None:
+        self.config = config
+        self.n_user = 0
+        self.n_item = 0
+        self._seen = SeenFeatures()
+        self._users = _Inputs(config.k, seed, _USERS)
+        self._items = _Inputs(config.k, seed, _ITEMS)
+        self._features = _Inputs(config.k, seed, _FEATURES)
+        self._w0 = 0.0
+        self._l2_reg_w0 = config.l2_reg_w0
+        self._l2_reg_w = config.l2_reg_w
+        # As they were before the last step.
+        self._last = [_NOBODY, _NOBODY]
+        self._last_w = [0.0, 0.0]
+        self._last_w0 = 0.0
+        self._last_features_w = np.zeros(0)
+
+    def add_user(self) -> None:
+        """Adds the user with index `n_user`."""
+        self._users.add()
+        self._seen.users.add()
+        self.n_user += 1
+
+    def add_item(self) -> None:
+        """Adds the item with index `n_item`."""
+        self._items.add()
+        self._seen.items.add()
+        self.n_item += 1
+
+    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
+        """Learns one positive."""
+        context = self._seen.see(user, item, rating.features)
+        self._make_room()
+        z = self._seen.whole(user, context, self._seen.items.rows[item : item + 1])[0]
+        active = np.flatnonzero(z)
+        x = z[active]
+        w, v = self._features.w.rows, self._features.v.rows[active]
+        user_v, item_v = self._users.v.rows[user], self._items.v.rows[item]
+        user_w, item_w = self._users.w.rows[user], self._items.w.rows[item]
+        total = user_v + item_v + x @ v
+        alone = user_v @ user_v + item_v @ item_v + x * x @ np.einsum("ij,ij->i", v, v)
+        predicted = self._w0 + user_w + item_w + x @ w[active] + (total @ total - alone) / 2.0
+        error = float(1.0 - predicted)
+        self._adapt(user, item, z, error)
+
+        rate, l2_reg_v = 2.0 * self.config.learn_rate, self.config.l2_reg_V
+        self._last, self._last_w, self._last_w0 = [user, item], [user_w, item_w], self._w0
+        self._last_features_w = self._features.w.used().copy()
+        self._w0 += rate * (error - self._l2_reg_w0 * self._w0)
+        self._users.w.rows[user] += rate * (error - self._l2_reg_w * user_w)
+        self._items.w.rows[item] += rate * (error - self._l2_reg_w * item_w)
+        w[active] += rate * (error * x - self._l2_reg_w * w[active])
+        user_v += rate * (error * (total - user_v) - l2_reg_v * user_v)
+        item_v += rate * (error * (total - item_v) - l2_reg_v * item_v)
+        column = x[:, np.newaxis]
+        v += rate * (error * column * (total - column * v) - l2_reg_v * v)
+        self._features.v.rows[active] = v
+
+    def _make_room(self) -> None:
+        missing = self._seen.length - self._features.w.n
+        for _ in range(missing):
+            self._features.add()
+        if missing:
+            self._last_features_w = np.append(self._last_features_w, np.zeros(missing))
+
+    def _adapt(self, user: int, item: int, z: NDArray[np.float64], error: float) -> None:
+        last_user, last_item = self._last
+        user_w = self._last_w[0] if user == last_user else self._users.w.rows[user]
+        item_w = self._last_w[1] if item == last_item else self._items.w.rows[item]
+        last = user_w + item_w + z @ self._last_features_w
+        step = 4.0 * self.config.learn_rate**2 * error
+        self._l2_reg_w0 = max(0.0, self._l2_reg_w0 + step * self._last_w0)
+        self._l2_reg_w = max(0.0, float(self._l2_reg_w + step * last))
+
+    def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
+        """Returns 1 - |1 - y| for each item: 1 is the best there is."""
+        items = self._seen.items.used()
+        nothing = np.zeros((1, items.shape[1]))
+        z = self._seen.whole(user, self._seen.context(context), nothing)[0]
+        w, v = self._features.w.used(), self._features.v.used()
+        norms = np.einsum("ij,ij->i", v, v)
+        own = self._users.v.rows[user]
+        total = own + z @ v
+        base = self._w0 + self._users.w.rows[user] + z @ w
+        base += (total @ total - own @ own - z * z @ norms) / 2.0
+
+        factors = self._items.v.used()
+        scores = factors @ total
+        scores += self._items.w.used()
+        if items.shape[1]:
+            # The pairs within an item and its features, and those with the user's side.
+            part = self._seen.part(ITEM)
+            sums = items @ v[part]
+            scores += items @ (v[part] @ total + w[part])
+            scores += np.einsum("ij,ij->i", sums, factors)
+            scores += (np.einsum("ij,ij->i", sums, sums) - items * items @ norms[part]) / 2.0
+        scores += base - 1.0
+        np.abs(scores, out=scores)
+        return np.asarray(np.subtract(1.0, scores, out=scores))
+
+    def keep_users(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all users but these."""
+        self._users.keep(kept)
+        self._seen.users.keep(kept)
+        self._last[0] = _moved(self._last[0], kept)
+        self.n_user = len(kept)
+
+    def keep_items(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all items but these."""
+        self._items.keep(kept)
+        self._seen.items.keep(kept)
+        self._last[1] = _moved(self._last[1], kept)
+        self.n_item = len(kept)
+
+    def state_dict(self) -> Arrays:
+        """Returns weights, factors and features of all inputs, and the last step's weights."""
+        return {
+            **self._users.to_arrays("users"),
+            **self._items.to_arrays("items"),
+            **self._features.to_arrays("features"),
+            **self._seen.state_dict(),
+            "scalars": np.array([self._w0, self._l2_reg_w0, self._l2_reg_w, self._last_w0]),
+            "last": np.array(self._last),
+            "last.w": np.array(self._last_w, dtype=np.float64),
+            "last.features.w": self._last_features_w,
+        }
+
+    def load_state_dict(self, arrays: Arrays) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: Something is missing or not of this model's k.
+        """
+        self._users.load("users", arrays)
+        self._items.load("items", arrays)
+        self._features.load("features", arrays)
+        self._seen.load_state_dict(arrays)
+        scalars = saved("scalars", arrays, (4,)).tolist()
+        self._w0, self._l2_reg_w0, self._l2_reg_w, self._last_w0 = scalars
+        self._last = saved("last", arrays, (2,)).tolist()
+        self._last_w = saved("last.w", arrays, (2,)).tolist()
+        last = saved("last.features.w", arrays, (self._features.w.n,))
+        self._last_features_w = last.astype(np.float64)
+        self.n_user, self.n_item = self._users.w.n, self._items.w.n
+
+
+def _moved(index: int, kept: NDArray[np.intp]) -> int:
+    place = int(np.searchsorted(kept, index))
+    return place if place < len(kept) and kept[place] == index else _NOBODY

@@ -1,0 +1,75 @@
+"""The most popular items for everybody: FluRS's baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.formats.records import Rating
+from transforms.recommenders.base import Arrays, Model
+from transforms.recommenders.growing import GrowingRows, saved
+
+
+@dataclass(frozen=True)
+class PopularConfig:
+    """`Popular` has no hyperparameters."""
+
+
+class Popular(Model):
+    """Scores an item by the number of its positives, whoever asks.
+
+    FluRS copies all counts for each new item; here they are in rows that double. Of items with
+    the same count the one that came first is listed first, which FluRS leaves to chance.
+
+    References:
+        FluRS: `flurs.baseline.Popular`.
+    """
+
+    def __init__(self, config: PopularConfig, seed: int) -> None:
+        self.config = config
+        self.n_user = 0
+        self.n_item = 0
+        self._positives = GrowingRows()
+
+    def add_user(self) -> None:
+        """Counts the user, of whom nothing is kept."""
+        self.n_user += 1
+
+    def add_item(self) -> None:
+        """Adds the item with index `n_item`."""
+        self._positives.add()
+        self.n_item = self._positives.n
+
+    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
+        """Counts one positive."""
+        self._positives.rows[item] += 1
+
+    def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
+        """Returns how many positives each item has."""
+        return self._positives.used().copy()
+
+    def keep_users(self, kept: NDArray[np.intp]) -> None:
+        """Counts only these users."""
+        self.n_user = len(kept)
+
+    def keep_items(self, kept: NDArray[np.intp]) -> None:
+        """Forgets all items but these."""
+        self._positives.keep(kept)
+        self.n_item = self._positives.n
+
+    def state_dict(self) -> Arrays:
+        """Returns `users`, how many there are, and `positives`, shape (n_item,)."""
+        return {"users": np.array([self.n_user]), "positives": self._positives.used()}
+
+    def load_state_dict(self, arrays: Arrays) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: It is of another model.
+        """
+        self.n_user = int(saved("users", arrays, (1,))[0])
+        self._positives.load("positives", arrays)
+        self.n_item = self._positives.n
