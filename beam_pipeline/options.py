@@ -9,6 +9,7 @@ from typing import Final
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.formats.detection import FILE_FORMATS
+from transforms.kafka.settings import CLIENTS
 from transforms.kafka.source import START_OFFSETS
 from transforms.key_groups import KEY_GROUPS
 from transforms.parse import MAX_RECORD_BYTES
@@ -84,6 +85,12 @@ class KafkaOptions(PipelineOptions):
             help="whose offsets are committed (default: flurs-beam)",
         )
         group.add_argument(
+            "--kafka_client",
+            choices=CLIENTS,
+            default=CLIENTS[0],
+            help=f"the library that talks to the brokers (default: {CLIENTS[0]})",
+        )
+        group.add_argument(
             "--create_topics", action="store_true", help="create output topics that are missing"
         )
 
@@ -123,6 +130,15 @@ class ModelOptions(PipelineOptions):
             action="store_true",
             help="lists may name items that the user already has",
         )
+        for kind in ("users", "items"):
+            group.add_argument(
+                f"--max_{kind}",
+                type=int,
+                default=0,
+                metavar="N",
+                help=f"beyond N {kind} in a model, forget those not seen for longest"
+                " (default: 0, never)",
+            )
         group.add_argument(
             "--export_model", metavar="FOLDER", help="write the model there, now and then"
         )

@@ -245,11 +245,12 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
     if not known.kafka_bootstrap_servers:
         msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
         raise UsageError(msg)
+    servers, client = known.kafka_bootstrap_servers, known.kafka_client
     if not known.kafka_config:
-        return KafkaSettings(known.kafka_bootstrap_servers)
+        return KafkaSettings(servers, client=client)
     try:
         with open(known.kafka_config, encoding="utf-8") as file:
-            return KafkaSettings(known.kafka_bootstrap_servers, read_properties(file.read()))
+            return KafkaSettings(servers, read_properties(file.read(), client), client)
     except (OSError, UnicodeDecodeError) as e:
         msg = f"can not read --kafka_config: {e}"
         raise UsageError(msg) from e
@@ -261,7 +262,14 @@ def _spec(known: argparse.Namespace) -> RecommenderSpec:
     names = [one.name for one in dataclasses.fields(config_class(known.model))]
     given = {name: getattr(known, name) for name in names if getattr(known, name) is not None}
     try:
-        return RecommenderSpec(known.model, given, known.seed, known.allow_repeats)
+        return RecommenderSpec(
+            known.model,
+            given,
+            known.seed,
+            known.allow_repeats,
+            known.max_users,
+            known.max_items,
+        )
     except ValueError as e:
         msg = f"--{e}"
         raise UsageError(msg) from e

@@ -66,9 +66,13 @@ def _counts(metrics: Any) -> dict[str, int]:
 
 
 def notes(metrics: Any) -> list[str]:
-    """Returns a line for each distribution that the run filled, and one if it was asked."""
-    requests = _counts(metrics)[counters.REQUESTS]
+    """Returns a line for each distribution that the run filled, and for requests and tests."""
+    counts = _counts(metrics)
+    requests, tested = counts[counters.REQUESTS], counts[counters.TESTED]
     lines = [f"{requests} requests answered"] if requests else []
+    if tested:
+        recall, popular = (counts[name] / tested for name in (counters.HITS, counters.POPULAR_HITS))
+        lines.append(f"recall {recall:.4f} in {tested} tests, most popular {popular:.4f}")
     for found in metrics.query()["distributions"]:
         name = found.key.metric
         values = found.committed or found.attempted

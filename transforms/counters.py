@@ -21,6 +21,9 @@ USERS: Final = "users"
 ITEMS: Final = "items"
 LISTS: Final = "lists"
 REQUESTS: Final = "requests"
+TESTED: Final = "tested"
+HITS: Final = "hits"
+POPULAR_HITS: Final = "popular_hits"
 REBUILDS: Final = "rebuilds"
 SNAPSHOTS: Final = "snapshots"
 COUNTERS: Final = (
@@ -32,6 +35,9 @@ COUNTERS: Final = (
     ITEMS,
     LISTS,
     REQUESTS,
+    TESTED,
+    HITS,
+    POPULAR_HITS,
     REBUILDS,
     SNAPSHOTS,
 )
@@ -43,6 +49,22 @@ UPDATE_US: Final = "update_us"
 TOP_N_US: Final = "top_n_us"
 """Making one list, in microseconds, averaged over its batch."""
 DISTRIBUTIONS: Final = (LATENCY_MS, UPDATE_US, TOP_N_US)
+
+GAUGES: Final = tuple(
+    f"{ranker}{figure}{span}"
+    for ranker in ("", "popular_")
+    for span in ("", "_window")
+    for figure in (
+        "recall_ppm",
+        "ndcg_ppm",
+        "mrr_ppm",
+        "mpr_ppm",
+        "coverage_ppm",
+        "novelty_millibits",
+    )
+)
+"""How good the lists are, and those of "most popular", over all tests and over the last 5,000, as
+the worker saw it that set the gauge; in millionths (of 100 % for MPR) and thousandths of a bit."""
 
 
 def counter(name: str) -> _Metrics.DelegatingCounter:
@@ -59,3 +81,11 @@ def distribution(name: str) -> _Metrics.DelegatingDistribution:
         msg = f"{name!r} is not a distribution, expected one of {', '.join(DISTRIBUTIONS)}"
         raise ValueError(msg)
     return Metrics.distribution(NAMESPACE, name)
+
+
+def gauge(name: str) -> _Metrics.DelegatingGauge:
+    """Returns the gauge of that name, one of `GAUGES`."""
+    if name not in GAUGES:
+        msg = f"{name!r} is not a gauge, expected one of {', '.join(GAUGES)}"
+        raise ValueError(msg)
+    return Metrics.gauge(NAMESPACE, name)

@@ -18,7 +18,7 @@ import orjson
 from apache_beam.coders import Coder, registry
 from apache_beam.transforms.userstate import BagStateSpec
 
-from transforms import counters
+from transforms import counters, evaluation_metrics
 from transforms.elements import RecommendationBatch
 from transforms.formats.records import Rating, Recommendation, ScoredItem
 from transforms.learn import Learned, Standing, evaluate, merge_lists
@@ -148,11 +148,13 @@ class MergeRow(beam.PTransform):
         columns: How many cells a row has.
         top_n: Length of a list.
         model: The recommender's name, for the evaluations.
+        scope: The job, for the metrics of the evaluations.
     """
 
     columns: int
     top_n: int
     model: str
+    scope: str = ""
 
     def __post_init__(self) -> None:
         """Lets Beam name the transform."""
@@ -160,7 +162,7 @@ class MergeRow(beam.PTransform):
 
     def expand(self, parts: beam.PCollection[KeyedPart]) -> beam.PCollection[RecommendationBatch]:
         """Adds the stateful step."""
-        step = beam.ParDo(_MergeDoFn(self.columns, self.top_n, self.model))
+        step = beam.ParDo(_MergeDoFn(self))
         typed = step.with_input_types(KeyedPart).with_output_types(RecommendationBatch)
         return parts | MERGE >> typed
 
@@ -169,10 +171,11 @@ WAITING = BagStateSpec("waiting", PartCoder())
 
 
 class _MergeDoFn(beam.DoFn):
-    def __init__(self, columns: int, top_n: int, model: str) -> None:
-        self._columns = columns
-        self._top_n = top_n
-        self._model = model
+    def __init__(self, settings: MergeRow) -> None:
+        self._columns = settings.columns
+        self._top_n = settings.top_n
+        self._model = settings.model
+        self._scope = settings.scope
 
     def process(
         self, element: KeyedPart, waiting: Any = beam.DoFn.StateParam(WAITING)
@@ -189,4 +192,5 @@ class _MergeDoFn(beam.DoFn):
                 waiting.add(one)
         merged = merge([*same, part], self._top_n, self._model)
         counters.counter(counters.LISTS).inc(len(merged.recommendations))
+        evaluation_metrics.count(self._scope, merged.evaluations, self._top_n or 10)
         yield merged

@@ -20,7 +20,7 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
-from transforms import counters, model_export
+from transforms import counters, evaluation_metrics, model_export
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
 from transforms.key_groups import salt
 from transforms.learn import Learned, evaluate, learn
@@ -106,11 +106,12 @@ class Recommend(beam.PTransform):
             raise ValueError(msg)
         columns = self.grid[1]
         do_fn = _LearnAndRecommendDoFn if self.export is None else _LearnRecommendAndExportDoFn
-        step = beam.ParDo(do_fn(self, uuid4().hex)).with_input_types(KeyedRatings)
+        scope = uuid4().hex
+        step = beam.ParDo(do_fn(self, scope)).with_input_types(KeyedRatings)
         if columns == 1:
             return ratings | STEP >> step.with_output_types(RecommendationBatch)
         parts = ratings | STEP >> step.with_output_types(KeyedPart)
-        return parts | "Merge" >> MergeRow(columns, self.top_n, self.spec.model)
+        return parts | "Merge" >> MergeRow(columns, self.top_n, self.spec.model, scope)
 
 
 class _Learner:
@@ -212,6 +213,7 @@ class _Learner:
         model, top_n = self._settings.spec.model, self._settings.top_n
         tests = zip(batch.ratings, done.standings, strict=True) if done.standings else ()
         evaluations = [evaluate(rating, [one], model, top_n, done) for rating, one in tests]
+        evaluation_metrics.count(self._scope, evaluations, top_n or 10)
         if done.lists or evaluations:
             counters.counter(counters.LISTS).inc(len(done.lists))
             yield RecommendationBatch(done.lists, evaluations)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flurs.data.entity import Event, Item, User
+from flurs.evaluator import Evaluator
 
 from tests.support import movielens_like
 from transforms.elements import RatingBatch
@@ -9,6 +11,8 @@ from transforms.formats.records import Recommendation, Request, ScoredItem
 from transforms.learn import evaluate, learn, merge_items, merge_lists
 from transforms.recommenders.base import Recommender
 from transforms.recommenders.blocks import Block
+from transforms.recommenders.ids import IdIndex
+from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.registry import RecommenderSpec
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=3)
@@ -76,6 +80,32 @@ def test_a_test_says_where_the_item_stands_in_the_list_of_all(allow_repeats: boo
         assert (found.popular_rank is None) == (rating.item not in by_count)
         plain.update(rating)
         popular.update(rating)
+
+
+def test_ranks_are_those_of_flurs_own_evaluator() -> None:
+    """FluRS adds the right item to the candidates, so what is none here has a rank there."""
+    ratings = movielens_like(800, users=20, items=60)
+    users, items = IdIndex(), IdIndex()
+    events = [
+        Event(
+            User(index if (index := users.get(one.user)) is not None else users.add(one.user)),
+            Item(place if (place := items.get(one.item)) is not None else items.add(one.item)),
+        )
+        for one in ratings
+    ]
+    flurs_ranks = [
+        rank + 1 for _, rank, _, _ in Evaluator(MF(MFConfig(k=4), 3), repeat=False).evaluate(events)
+    ]
+    recommender = SPEC.build()
+    compared = 0
+    for rating, flurs_rank in zip(ratings, flurs_ranks, strict=True):
+        known = recommender.knows(rating.user)
+        done = learn(recommender, RatingBatch([rating]), 6, test=True)
+        found = evaluate(rating, done.standings, "mf", 6, done)
+        if known and found.rank is not None:
+            assert found.rank == flurs_rank
+            compared += 1
+    assert compared > 400
 
 
 def test_a_test_over_several_blocks_is_that_over_their_items_together() -> None:
