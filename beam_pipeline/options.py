@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Final
+from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -95,6 +95,48 @@ class KafkaOptions(PipelineOptions):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class HyperparameterFlag:
+    """One flag for all models that have a hyperparameter of that name.
+
+    Attributes:
+        name: Of the flag and of the configs' field.
+        type: Of its value.
+        choices: What it may be; None for any value of the type.
+        help: What it is and its default, for each model.
+    """
+
+    name: str
+    type: type[int | float | str]
+    choices: tuple[str, ...] | None
+    help: str
+
+
+def hyperparameter_flags() -> list[HyperparameterFlag]:
+    """Returns the flags of all models' hyperparameters, in the order of the models.
+
+    A flag that is not given is None, which stands for the model's own default.
+    """
+    fields: dict[str, list[tuple[str, dataclasses.Field[Any]]]] = {}
+    for model in MODEL_NAMES:
+        for one in dataclasses.fields(config_class(model)):
+            fields.setdefault(one.name, []).append((model, one))
+    return [_flag(name, owners) for name, owners in fields.items()]
+
+
+def _flag(name: str, owners: list[tuple[str, dataclasses.Field[Any]]]) -> HyperparameterFlag:
+    defaults: dict[str, dict[Any, list[str]]] = {}
+    for model, one in owners:
+        defaults.setdefault(one.metadata["help"], {}).setdefault(one.default, []).append(model)
+    texts = []
+    for text, models in defaults.items():
+        each = "; ".join(f"{', '.join(who)}: {value}" for value, who in models.items())
+        texts.append(f"{text} (default for {each})")
+    first = owners[0][1]
+    kind: Any = type(first.default)
+    return HyperparameterFlag(name, kind, first.metadata.get("choices"), "; or ".join(texts))
+
+
 class ModelOptions(PipelineOptions):
     """What learns, and what it recommends."""
 
@@ -104,14 +146,14 @@ class ModelOptions(PipelineOptions):
         group.add_argument(
             "--model", choices=MODEL_NAMES, default="mf", help="the recommender (default: mf)"
         )
-        for name in MODEL_NAMES:
-            for hyperparameter in dataclasses.fields(config_class(name)):
-                group.add_argument(
-                    f"--{hyperparameter.name}",
-                    type=type(hyperparameter.default),
-                    metavar="NUMBER",
-                    help=f"{hyperparameter.metadata['help']} (default: {hyperparameter.default})",
-                )
+        for flag in hyperparameter_flags():
+            group.add_argument(
+                f"--{flag.name}",
+                type=flag.type,
+                choices=flag.choices,
+                metavar=None if flag.choices else "NUMBER",
+                help=flag.help,
+            )
         group.add_argument(
             "--min_rating",
             type=float,

@@ -12,7 +12,13 @@ from typing import Any, Final, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import sample
-from beam_pipeline.options import FLINK_DEFAULTS, OURS, EvaluationOptions, OutputOptions
+from beam_pipeline.options import (
+    FLINK_DEFAULTS,
+    OURS,
+    EvaluationOptions,
+    OutputOptions,
+    hyperparameter_flags,
+)
 from transforms.errors import KafkaSetupError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.kafka.client import KafkaSettings, read_properties
@@ -259,8 +265,14 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
 
 
 def _spec(known: argparse.Namespace) -> RecommenderSpec:
-    names = [one.name for one in dataclasses.fields(config_class(known.model))]
-    given = {name: getattr(known, name) for name in names if getattr(known, name) is not None}
+    own = [one.name for one in dataclasses.fields(config_class(known.model))]
+    values = {flag.name: getattr(known, flag.name) for flag in hyperparameter_flags()}
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in own:
+            has = f"it has {', '.join(f'--{one}' for one in own)}" if own else "it has none"
+            msg = f"--{name} is no hyperparameter of --model {known.model}; {has}"
+            raise UsageError(msg)
     try:
         return RecommenderSpec(
             known.model,

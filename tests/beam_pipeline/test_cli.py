@@ -30,6 +30,16 @@ def fails_with(
         (["--k", "0"], "--k is 0, expected at least 1"),
         (["--k", "many"], "--k: invalid int value: 'many'"),
         (["--learn_rate", "nan"], "--learn_rate is nan"),
+        (
+            ["--model=popular", "--learn_rate=0.1"],
+            "--learn_rate is no hyperparameter of --model popular; it has none",
+        ),
+        (
+            ["--model=userknn", "--l2_reg=0.1"],
+            "--l2_reg is no hyperparameter of --model userknn; it has --k",
+        ),
+        (["--model=sketch", "--proj=Cooked"], "--proj: invalid choice: 'Cooked'"),
+        (["--model=userknn", "--k=0"], "--k is 0, expected at least 1"),
         (["--seed", "-1"], "--seed is -1"),
         (["--top_n", "-1"], "--top_n"),
         (["--user_blocks", "0"], "--user_blocks"),
