@@ -18,6 +18,7 @@ from rich.text import Text
 
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
+from transforms.learn import merge_items
 from transforms.model_export import ExportedCell
 from transforms.recommenders.blocks import block_of
 from transforms.recommenders.registry import RecommenderSpec, config_class
@@ -64,7 +65,7 @@ def _print_cells(folder: str, cells: Sequence[ExportedCell]) -> None:
     for column in ("cell", "model", "learned", "users", "items"):
         table.add_column(column)
     for cell in cells:
-        recommender, learned = model_export.load(folder, cell.cell, spec_of(cell))
+        recommender, learned = model_export.load(folder, cell.cell, spec_of(cell), cell.grid)
         hyperparameters = " ".join(f"{k}={v}" for k, v in cell.model.items() if k != "model")
         table.add_row(
             f"{cell.cell[0]},{cell.cell[1]} of {cell.grid[0]}x{cell.grid[1]}",
@@ -78,14 +79,16 @@ def _print_cells(folder: str, cells: Sequence[ExportedCell]) -> None:
 
 def _print_list(folder: str, cells: Sequence[ExportedCell], user: str, top_n: int) -> None:
     row = block_of(user, cells[0].grid[0])
+    lists = []
     for cell in cells:
         if cell.cell[0] == row:
-            recommender, _ = model_export.load(folder, cell.cell, spec_of(cell))
-            if recommender.users.get(user) is None:
+            recommender, _ = model_export.load(folder, cell.cell, spec_of(cell), cell.grid)
+            if not recommender.knows(user):
                 msg = f"the model does not know user {user!r}"
                 raise ValueError(msg)
-            for item, score in recommender.recommend(user, top_n):
-                Console().print(Text(f"{item}\t{score:.4f}"))
+            lists.append(recommender.recommend(user, top_n))
+    for item, score in merge_items(lists, top_n):
+        Console().print(Text(f"{item}\t{score:.4f}"))
 
 
 if __name__ == "__main__":

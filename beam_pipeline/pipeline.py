@@ -52,11 +52,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         require_fit(model.import_model, settings.grid, settings.spec)
     if model.export_model:
         require_grid(model.export_model, settings.grid)
-    export = (
-        ModelExport(model.export_model, settings.grid, model.export_seconds)
-        if model.export_model
-        else None
-    )
+    export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     recommend = Recommend(
         settings.spec,
         model.top_n,

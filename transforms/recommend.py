@@ -41,13 +41,11 @@ class ModelExport:
 
     Attributes:
         directory: A folder on any of Beam's filesystems.
-        grid: How many blocks of users and of items there are.
         seconds: A cell is written when it learns and was last written so long ago, and when
             the input has ended.
     """
 
     directory: str
-    grid: tuple[int, int] = (1, 1)
     seconds: float = 60.0
 
     def is_due(self, key: CellKey) -> bool:
@@ -150,10 +148,15 @@ class _Learner:
 
     def save(self, key: Cell, cell: OpenCell) -> None:
         """Exports the cell as it is."""
-        export, spec = self._settings.export, self._settings.spec
-        if export and cell.sequence:
+        settings = self._settings
+        if settings.export and cell.sequence:
             model_export.save(
-                export.directory, key[:2], export.grid, spec, cell.sequence, cell.recommender
+                settings.export.directory,
+                key[:2],
+                settings.grid,
+                settings.spec,
+                cell.sequence,
+                cell.recommender,
             )
 
     def _first_model(self, key: Cell) -> FirstModel | None:
@@ -171,10 +174,13 @@ class _Learner:
         key, batch = element
         if not batch.ratings and not batch.requests:
             return
+        columns = self._settings.grid[1]
+        if bool(batch.name) != (columns > 1) or key[1] >= columns:
+            msg = f"cell {key[:2]} does not fit a grid with {columns} item block(s)"
+            raise ValueError(msg)
         cell = self.open(key, state)
         recommender = cell.recommender
         users, items = len(recommender.users), len(recommender.items)
-        single = self._settings.grid[1] == 1
         for number, stretch in enumerate(self._stretches(batch)):
             top_n, test = self._settings.top_n, self._settings.evaluate
             done = learn(recommender, stretch, top_n, test=test)
@@ -184,7 +190,7 @@ class _Learner:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.lists:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
-            if single:
+            if columns == 1:
                 yield from self._whole(stretch, done)
             else:
                 times = (done.update_us, done.top_n_us)

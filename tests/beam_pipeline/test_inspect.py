@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline import cli, inspect
-from tests.support import movielens_like, tab_lines
+from tests.support import Grid, movielens_like, tab_lines
 from transforms.recommenders.registry import RecommenderSpec
 
 
@@ -51,3 +51,22 @@ def test_a_model_that_does_not_fit_is_one_line(
     capsys.readouterr()
     assert cli.main(["--runner=DirectRunner", "--import_model", str(exported)]) == 1
     assert "is k another" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_users_list_of_a_grid_is_of_all_items(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "u.data", tmp_path / "models"
+    path.write_text(tab_lines(movielens_like(300)))
+    grid = ["--user_blocks=2", "--item_blocks=3", "--k=6", "--seed=4"]
+    arguments = ["--input", str(path), "--output", str(tmp_path / "out"), *grid]
+    assert cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)]) == 0
+    cells = Grid(RecommenderSpec("mf", {"k": 6}, seed=4), 2, 3)
+    positives = [rating for rating in movielens_like(300) if rating.rating >= 3]
+    for rating in positives:
+        cells.update(rating)
+    user = positives[0].user
+    capsys.readouterr()
+    assert inspect.main([str(folder), "--user", user, "--top_n", "4"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert listed == [item for item, _ in cells.recommend(user, 4)]

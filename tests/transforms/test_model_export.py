@@ -76,7 +76,7 @@ def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
 def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: str) -> None:
     ratings = movielens_like(600)
     folder = str(tmp_path / "models")
-    export = ModelExport(folder, grid=(2, 1))
+    export = ModelExport(folder)
     for part, source in ((ratings[:350], ""), (ratings[350:], folder)):
         batches = [RatingBatch(part[at : at + 40]) for at in range(0, len(part), 40)]
         options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
@@ -85,7 +85,7 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
                 pipeline
                 | beam.Create(batches, reshuffle=False)
                 | KeyByCell(user_blocks=2)
-                | Recommend(SPEC, 3, export, source)
+                | Recommend(SPEC, 3, export, source, grid=(2, 1))
             )
     expected = cells_of(ratings, 2)
     assert [cell.sequence for cell in cells(folder)] == [

@@ -250,6 +250,15 @@ def test_a_window_is_refused() -> None:
         windowed | Recommend(SPEC)
 
 
+def test_a_grid_other_than_the_keys_is_refused() -> None:
+    for keyed, grid in ((KeyByCell(1, 2), (1, 1)), (KeyByCell(), (1, 2))):
+        pipeline = TestPipeline(runner="FnApiRunner")
+        ratings = pipeline | beam.Create(batches(movielens_like(4), 4))
+        ratings | keyed | Recommend(SPEC, grid=grid)
+        with pytest.raises(Exception, match="does not fit a grid with"):
+            pipeline.run().wait_until_finish()
+
+
 def test_a_negative_length_is_refused() -> None:
     with pytest.raises(ValueError, match="top_n is -1"):
         Recommend(SPEC, top_n=-1)
