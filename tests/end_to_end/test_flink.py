@@ -322,6 +322,19 @@ def test_cells_are_spread_over_the_subtasks(
     assert 0.7 < first / second < 1.4
 
 
+def test_the_jar_can_be_submitted_without_a_job_server(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = movielens_like(2000)
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings)
+    flags = [*arguments(flink, topics, rated, lists), "--stop_at_end", "--flink_submit_uber_jar"]
+    done = run(*flags, timeout=180)
+    assert done.code == 0, done.err
+    positives = [at for at, rating in enumerate(ratings) if rating.rating >= 3]
+    assert origins(topics, lists) == [f"{rated}-0-{at}" for at in positives]
+
+
 def test_a_job_that_fails_is_one_line(flink: FlinkCluster, topics: Topics, tmp_path: Path) -> None:
     rated, lists = topics.create(), topics.create()
     log = tmp_path / "log"
