@@ -7,6 +7,8 @@ import pytest
 
 from beam_pipeline.movielens import fetch
 from tests.support import ROOT, Grid, answer, movielens_like, prism_arguments, run, tab_lines
+from transforms.formats.json_lines import decode_evaluation
+from transforms.prequential import Figures
 from transforms.recommenders.registry import RecommenderSpec
 
 RUNNERS = {
@@ -185,3 +187,30 @@ def test_requests_in_a_file_are_answered_when_all_is_learned(
     by_origin = {one["origin"]: one for one in found}
     assert len(found) == len(by_origin) == len(expected)
     assert by_origin == {one["origin"]: one for one in expected}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_each_positive_is_tested_before_it_is_learned(
+    ratings_file: Path, tmp_path: Path, runner: str
+) -> None:
+    output, tests = tmp_path / "lists.jsonl", tmp_path / "tests.jsonl"
+    done = run(
+        *RUNNERS[runner],
+        *("--input", ratings_file, "--output", output, "--evaluation", tests, "--top_n=4"),
+    )
+    assert done.code == 0, done.err
+    found = [decode_evaluation(line) for line in tests.read_bytes().splitlines()]
+    ratings = [rating for rating in movielens_like(3000) if rating.rating >= 3]
+    recommender = RecommenderSpec().build()
+    figures = Figures(4)
+    for rating, one in zip(ratings, found, strict=True):
+        everything = [item for item, _ in recommender.recommend(rating.user, 10_000)]
+        rank = everything.index(rating.item) + 1 if rating.item in everything else None
+        assert (one.origin, one.user, one.item) == (rating.origin, rating.user, rating.item)
+        assert (one.rank, one.candidates, one.items) == (rank, len(everything), everything[:4])
+        recommender.update(rating)
+        figures.add(one)
+    recall, popular = figures.total.model.recall, figures.total.popular.recall
+    said = f"recall {recall:.4f} in {len(ratings)} tests, most popular {popular:.4f}"
+    assert said in done.err.splitlines()
+    assert len(output.read_bytes().splitlines()) == len(ratings)
