@@ -29,7 +29,7 @@ from transforms.parse import Parsed, ParseRatings
 from transforms.read import ReadRatingsFromFiles
 from transforms.recommend import ModelExport, Recommend
 from transforms.recommenders.registry import RecommenderSpec
-from transforms.single import FromRatings, ToRecommendations
+from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
 from transforms.write import WriteDeadLetters, WriteEvaluations, WriteRecommendations
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Evaluation",
     "Features",
     "FromRatings",
+    "FromRequests",
     "KafkaSettings",
     "KeepPositives",
     "KeyByCell",
@@ -56,6 +57,7 @@ __all__ = [
     "RecommenderSpec",
     "Request",
     "ScoredItem",
+    "ToEvaluations",
     "ToRecommendations",
     "WriteDeadLetters",
     "WriteDeadLettersToKafka",

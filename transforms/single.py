@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from transforms import counters
 from transforms.elements import RatingBatch, RecommendationBatch
-from transforms.formats.records import Rating, Recommendation
+from transforms.formats.records import Evaluation, Rating, Recommendation, Request
 
 
 class FromRatings(beam.PTransform):
@@ -17,6 +17,14 @@ class FromRatings(beam.PTransform):
     def expand(self, ratings: beam.PCollection[Rating]) -> beam.PCollection[RatingBatch]:
         """Adds the step."""
         return ratings | "Wrap" >> beam.Map(_wrapped).with_output_types(RatingBatch)
+
+
+class FromRequests(beam.PTransform):
+    """`Request` to a `RatingBatch` without ratings, to be flattened with those that have some."""
+
+    def expand(self, requests: beam.PCollection[Request]) -> beam.PCollection[RatingBatch]:
+        """Adds the step."""
+        return requests | "Wrap" >> beam.Map(_wrapped_request).with_output_types(RatingBatch)
 
 
 class ToRecommendations(beam.PTransform):
@@ -29,10 +37,27 @@ class ToRecommendations(beam.PTransform):
         return lists | "Unwrap" >> beam.FlatMap(_unwrapped).with_output_types(Recommendation)
 
 
+class ToEvaluations(beam.PTransform):
+    """`RecommendationBatch` to each `Evaluation`."""
+
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[Evaluation]:
+        """Adds the step."""
+        return lists | "Unwrap" >> beam.FlatMap(_unwrapped_tests).with_output_types(Evaluation)
+
+
 def _wrapped(rating: Rating) -> RatingBatch:
     counters.counter(counters.READ).inc()
     return RatingBatch([rating])
 
 
+def _wrapped_request(request: Request) -> RatingBatch:
+    counters.counter(counters.REQUESTS).inc()
+    return RatingBatch([], requests=[request])
+
+
 def _unwrapped(batch: RecommendationBatch) -> Sequence[Recommendation]:
     return batch.recommendations
+
+
+def _unwrapped_tests(batch: RecommendationBatch) -> Sequence[Evaluation]:
+    return batch.evaluations

@@ -7,8 +7,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support import counts
 from transforms.elements import RatingBatch, RecommendationBatch
-from transforms.formats.records import Rating, Recommendation, ScoredItem
-from transforms.single import FromRatings, ToRecommendations
+from transforms.formats.records import Evaluation, Rating, Recommendation, Request, ScoredItem
+from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
 
 RATINGS = [Rating("u", f"i{n}", 3.0, float(n), f"a:{n}") for n in range(3)]
 LISTS = [Recommendation("u", [ScoredItem("i", 0.5)] * n, float(n), f"a:{n}") for n in range(3)]
@@ -49,6 +49,26 @@ def test_batches_of_lists_are_unwrapped() -> None:
         lists = pipeline | beam.Create(batches) | ToRecommendations()
         assert lists.element_type is Recommendation
         assert_that(lists, equal_to(LISTS))
+
+
+def test_tests_are_unwrapped() -> None:
+    tests = [
+        Evaluation("o", "u", f"i{n}", None, 0, "mf", 1.0, [], None, [], 0.0, 0.0) for n in range(3)
+    ]
+    batches = [RecommendationBatch(LISTS, tests[:1]), RecommendationBatch([], tests[1:])]
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        unwrapped = pipeline | beam.Create(batches) | ToEvaluations()
+        assert unwrapped.element_type is Evaluation
+        assert_that(unwrapped, equal_to(tests))
+
+
+def test_each_request_is_a_batch_without_ratings() -> None:
+    requests = [Request("u", 1.0, "r:1"), Request("v")]
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        batches = pipeline | beam.Create(requests) | FromRequests()
+        assert batches.element_type is RatingBatch
+        assert_that(batches, equal_to([RatingBatch([], 0.0, [one]) for one in requests]))
+    assert counts(pipeline.result) == {"requests": 2}
 
 
 def test_unwrapped_lists_cross_a_shuffle() -> None:
