@@ -1,4 +1,7 @@
-"""Gets MovieLens 100K for you: `python -m beam_pipeline.movielens [FOLDER]`.
+"""Gets MovieLens 100K for you: `python -m beam_pipeline.movielens [FOLDER] [--features]`.
+
+With `--features` it also writes `ratings.jsonl`, the same ratings with features of users, items
+and context, and `titles.csv`; `movielens_features` says what is in them.
 
 The data set is for research, may not be redistributed, and asks to be cited: F. M. Harper,
 J. A. Konstan. The MovieLens Datasets: History and Context. ACM TiiS 5 (4), 2015. It comes from
@@ -8,6 +11,7 @@ same rows. Either way the checksum of the result is verified.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import subprocess
@@ -16,21 +20,29 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import requests
 
+from beam_pipeline import movielens_features as features
+from beam_pipeline.movielens_features import About
+
 URL: Final = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 DEFAULT_FOLDER: Final = Path("data/ml-100k")
-_MEMBER: Final = "ml-100k/u.data"
 _MD5: Final = "6e47046882bad158b0efbb84cd5cb987"
 _WHEEL: Final = "recbole==1.2.1"
-_WHEEL_MEMBER: Final = "recbole/dataset_example/ml-100k/ml-100k.inter"
 _SECONDS: Final = 20
 
 
 class DownloadError(RuntimeError):
     """Neither source gave the data set."""
+
+
+class MovieLens(NamedTuple):
+    """The data set: `u.data` as GroupLens has it, and what is told of users and items."""
+
+    ratings: bytes
+    about: About
 
 
 def fetch(folder: Path = DEFAULT_FOLDER) -> Path:
@@ -40,20 +52,48 @@ def fetch(folder: Path = DEFAULT_FOLDER) -> Path:
         DownloadError: It can not be had, or is not what it should be.
     """
     path = folder / "u.data"
-    if path.exists() and _is_it(path.read_bytes()):
-        return path
+    if not (path.exists() and _is_it(path.read_bytes())):
+        _write(path, download(path).ratings)
+    return path
+
+
+def fetch_features(folder: Path = DEFAULT_FOLDER) -> Path:
+    """Writes `u.data`, `titles.csv` and `ratings.jsonl`; returns the path of the last.
+
+    Raises:
+        DownloadError: As `fetch`; what lies in the folder is no substitute, as `u.data` alone
+            tells nothing of users and items.
+    """
+    data = download(folder / "u.data")
+    _write(folder / "u.data", data.ratings)
+    _write(folder / "titles.csv", features.titles(data.about.movies.items()))
+    path = folder / "ratings.jsonl"
+    _write(path, b"".join(features.json_lines(data.ratings, data.about)))
+    return path
+
+
+def download(path: Path) -> MovieLens:
+    """Returns the data set from the first source that has it.
+
+    Args:
+        path: Where a user could put `u.data` by hand, for the message.
+
+    Raises:
+        DownloadError: No source has it.
+    """
     failures = []
     for source in (_from_grouplens, _from_wheel):
+        name = source.__name__.removeprefix("_from_")
         try:
-            content = source()
-        except (requests.RequestException, subprocess.SubprocessError, OSError, KeyError) as e:
-            failures.append(f"{source.__name__.removeprefix('_from_')}: {type(e).__name__}")
-            continue
-        if _is_it(content):
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            return path
-        failures.append(f"{source.__name__.removeprefix('_from_')}: the checksum differs")
+            data = source()
+        except (requests.RequestException, subprocess.SubprocessError, OSError) as e:
+            failures.append(f"{name}: {type(e).__name__}")
+        except (zipfile.BadZipFile, KeyError, ValueError) as e:
+            failures.append(f"{name}: not as expected, {e}")
+        else:
+            if _is_it(data.ratings):
+                return data
+            failures.append(f"{name}: the checksum differs")
     msg = f"can not get MovieLens 100K ({'; '.join(failures)}); put its u.data at {path}"
     raise DownloadError(msg)
 
@@ -62,21 +102,51 @@ def _is_it(content: bytes) -> bool:
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == _MD5
 
 
-def _from_grouplens() -> bytes:
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _from_grouplens() -> MovieLens:
     response = requests.get(URL, timeout=_SECONDS)
     response.raise_for_status()
-    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
-        return archive.read(_MEMBER)
+    return read_grouplens(response.content)
 
 
-def _from_wheel() -> bytes:
+def read_grouplens(archive: bytes) -> MovieLens:
+    """Returns what is in `ml-100k.zip`.
+
+    Raises:
+        KeyError: A file is missing.
+        ValueError: A line is not as expected.
+    """
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        users, items = (files.read(f"ml-100k/{name}") for name in ("u.user", "u.item"))
+        return MovieLens(files.read("ml-100k/u.data"), features.of_grouplens(users, items))
+
+
+def _from_wheel() -> MovieLens:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", _WHEEL]
         subprocess.run([*command, "--dest", folder], check=True, capture_output=True)
-        wheel = next(Path(folder).glob("*.whl"))
-        with zipfile.ZipFile(wheel) as archive:
-            lines = archive.read(_WHEEL_MEMBER).decode("utf-8").splitlines()[1:]
-    return "".join(_original(line) for line in lines).encode()
+        return read_wheel(next(Path(folder).glob("*.whl")).read_bytes())
+
+
+def read_wheel(wheel: bytes) -> MovieLens:
+    """Returns what is in the wheel of `recbole`.
+
+    Raises:
+        KeyError: A file is missing.
+        ValueError: A line is not as expected.
+    """
+    with zipfile.ZipFile(io.BytesIO(wheel)) as files:
+        stem = "recbole/dataset_example/ml-100k/ml-100k"
+        ratings, users, items = (files.read(f"{stem}.{end}") for end in ("inter", "user", "item"))
+    lines = ratings.decode("utf-8").splitlines()[1:]
+    original = "".join(_original(line) for line in lines).encode()
+    return MovieLens(original, features.of_wheel(users, items))
 
 
 def _original(line: str) -> str:
@@ -86,9 +156,20 @@ def _original(line: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Fetches into the folder given, and prints where the ratings are."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beam_pipeline.movielens", description="Gets MovieLens 100K."
+    )
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=DEFAULT_FOLDER)
+    parser.add_argument(
+        "--features",
+        action="store_true",
+        help="write ratings.jsonl, with features of users, items and context, and titles.csv, too",
+    )
+    arguments = parser.parse_args(argv)
+    get = fetch_features if arguments.features else fetch
     try:
-        print(fetch(Path(argv[0]) if argv else DEFAULT_FOLDER))
-    except DownloadError as e:
+        print(get(arguments.folder))
+    except (DownloadError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0

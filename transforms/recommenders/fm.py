@@ -92,7 +92,8 @@ class FM(Model):
     rows of their own that double. The numbers are FluRS's to rounding, where FluRS grows at
     all: it puts a new item's parameters before those of the user's features and the context, so
     with these it is right only if all items are registered beforehand. Here they may come as
-    they come. Scoring takes two products of shape (n_item, k), and one with the items' features.
+    they come. Scoring takes O(n_item k), and with d features of
+    items O(n_item d (k + d)).
 
     References:
         T. Kitazawa. Incremental Factorization Machines for Persistently Cold-Starting Online
@@ -180,22 +181,25 @@ class FM(Model):
         nothing = np.zeros((1, items.shape[1]))
         z = self._seen.whole(user, self._seen.context(context), nothing)[0]
         w, v = self._features.w.used(), self._features.v.used()
-        norms = np.einsum("ij,ij->i", v, v)
         own = self._users.v.rows[user]
         total = own + z @ v
         base = self._w0 + self._users.w.rows[user] + z @ w
-        base += (total @ total - own @ own - z * z @ norms) / 2.0
+        base += (total @ total - own @ own - z * z @ np.einsum("ij,ij->i", v, v)) / 2.0
 
         factors = self._items.v.used()
         scores = factors @ total
         scores += self._items.w.used()
         if items.shape[1]:
-            # The pairs within an item and its features, and those with the user's side.
+            # Of each feature: its weight, its pair with the user's side, with the item itself,
+            # and with the item's other features.
             part = self._seen.part(ITEM)
-            sums = items @ v[part]
-            scores += items @ (v[part] @ total + w[part])
-            scores += np.einsum("ij,ij->i", sums, factors)
-            scores += (np.einsum("ij,ij->i", sums, sums) - items * items @ norms[part]) / 2.0
+            of_items = v[part]
+            pairs = of_items @ of_items.T / 2.0
+            np.fill_diagonal(pairs, 0.0)
+            slopes = factors @ of_items.T
+            slopes += items @ pairs
+            slopes += of_items @ total + w[part]
+            scores += np.einsum("ij,ij->i", slopes, items)
         scores += base - 1.0
         np.abs(scores, out=scores)
         return np.asarray(np.subtract(1.0, scores, out=scores))
