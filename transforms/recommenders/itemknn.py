@@ -191,8 +191,7 @@ class ItemKNN(Model):
             raise IncompatibleModelError(msg)
         starts = [0, *ends]
         self._histories = [
-            array("i", items[start:end].tobytes())
-            for start, end in zip(starts, ends, strict=False)
+            array("i", items[start:end].tobytes()) for start, end in zip(starts, ends, strict=False)
         ]
         self.n_user = len(ends)
         self._load(chosen, rows)
