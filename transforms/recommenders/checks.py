@@ -12,6 +12,13 @@ def at_least(name: str, value: float, least: float) -> None:
         raise ValueError(msg)
 
 
+def above(name: str, value: float, bound: float) -> None:
+    """Refuses what is not above `bound`, infinite or not a number."""
+    if not bound < value < math.inf:
+        msg = f"{name} is {value}, expected above {bound}"
+        raise ValueError(msg)
+
+
 def step_size(name: str, value: float) -> None:
     """Refuses what is no step size: it has to lie between 0 and 1."""
     if not 0 < value < 1:

@@ -12,6 +12,7 @@ from flurs.recommender import MFRecommender
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
+from transforms.recommenders import compiled
 from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
 
@@ -53,7 +54,8 @@ class MF(MFRecommender, Model):
     Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
 
     FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
-    here both are a `FactorMatrix`. The numbers are FluRS's own, to the bit.
+    here both are a `FactorMatrix`. The numbers are FluRS's own, to the bit, with numba
+    and without.
 
     References:
         J. Vinagre, A. Jorge, J. Gama. Fast Incremental Matrix Factorization for Recommendation
@@ -101,6 +103,9 @@ class MF(MFRecommender, Model):
         q = self._q.rows[ia]
         error = value - p.dot(q)
         rate = 2.0 * self.learn_rate
+        if compiled.AVAILABLE:
+            compiled.step(p, q, error, rate, self.l2_reg_u)
+            return
         # Multiplying by a power of two is exact, so this rounds as FluRS's expression does.
         next_p = p + rate * (error * q - self.l2_reg_u * p)
         q += rate * (error * p - self.l2_reg_i * q)

@@ -10,8 +10,10 @@ from transforms.recommenders.base import Model, Recommender
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.bprmf import BPRMF, BPRMFConfig
 from transforms.recommenders.fm import FM, FMConfig
+from transforms.recommenders.itemknn import ItemKNN, ItemKNNConfig
 from transforms.recommenders.mf import MF, MFConfig
 from transforms.recommenders.popular import Popular, PopularConfig
+from transforms.recommenders.raisgd import RAISGD, RAISGDConfig
 from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
 from transforms.recommenders.sketch import Sketch, SketchConfig
 from transforms.recommenders.userknn import UserKNN, UserKNNConfig
@@ -24,6 +26,8 @@ class _Entry(NamedTuple):
 
 _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
+    "itemknn": _Entry(ItemKNNConfig, ItemKNN),
+    "raisgd": _Entry(RAISGDConfig, RAISGD),
     "bprmf": _Entry(BPRMFConfig, BPRMF),
     "fm": _Entry(FMConfig, FM),
     "userknn": _Entry(UserKNNConfig, UserKNN),

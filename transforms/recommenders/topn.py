@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
+
+from transforms.recommenders import compiled
+
+_SHORT: Final = 100
 
 
 def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
@@ -18,6 +24,13 @@ def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     """
     if not n:
         return np.empty(0, dtype=np.intp)
+    if n <= _SHORT and compiled.AVAILABLE:
+        return compiled.best_indices(scores, n)
+    return partitioned(scores, n)
+
+
+def partitioned(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
+    """Does what `top_n` does for an `n` above 0, with numpy alone."""
     if n < len(scores):
         threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
         candidates = np.flatnonzero(scores >= threshold)

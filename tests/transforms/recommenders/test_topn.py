@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.recommenders.topn import top_n
+from transforms.recommenders.topn import partitioned, top_n
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_the_best_come_first_and_of_equals_the_first(
     scores: list[float], n: int, expected: list[int]
 ) -> None:
     assert top_n(np.array(scores, dtype=np.float64), n).tolist() == expected
+    assert partitioned(np.array(scores, dtype=np.float64), n).tolist() == expected
 
 
 def test_the_scores_are_left_as_they_were() -> None:
@@ -51,3 +52,4 @@ def test_it_equals_a_full_stable_sort(scores: list[float], n: int) -> None:
     everyone = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     expected = [index for index in everyone if scores[index] != -math.inf][:n]
     assert top_n(np.array(scores, dtype=np.float64), n).tolist() == expected
+    assert partitioned(np.array(scores, dtype=np.float64), n).tolist() == expected

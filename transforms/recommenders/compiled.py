@@ -1,0 +1,191 @@
+"""The inner loops as machine code, where numba is installed (the extra `compiled`).
+
+Without numba nothing here is called, and numpy does the same work in the same order. What a
+kernel promises next to numpy is said at its name: the same bits, or the same but for rounding.
+The first call of each compiles it, a second or so; the result is cached on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import numba
+except ImportError:
+    numba = None
+
+AVAILABLE: bool = numba is not None and not numba.config.DISABLE_JIT
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _compile(function: _F) -> _F:
+    if numba is None:
+        return function
+    # No fastmath: a sum keeps its order, and with it its bits.
+    compiled: _F = numba.njit(cache=True, nogil=True)(function)
+    return compiled
+
+
+@_compile
+def best_indices(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
+    """Does what `top_n` does, in one pass; meant for a small `n`. Same bits."""
+    best = np.empty(n, dtype=np.intp)
+    values = np.empty(n, dtype=np.float64)
+    count = 0
+    for index in range(len(scores)):
+        score = scores[index]
+        if not score > (-np.inf if count < n else values[n - 1]):
+            continue
+        place = min(count, n - 1)
+        while place > 0 and values[place - 1] < score:
+            values[place] = values[place - 1]
+            best[place] = best[place - 1]
+            place -= 1
+        values[place] = score
+        best[place] = index
+        count = min(count + 1, n)
+    return best[:count]
+
+
+@_compile
+def add_dense(
+    counts: NDArray[np.float32],
+    history: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    item: int,
+) -> None:
+    """Adds an item's weight with each of a history to a square matrix. Same bits."""
+    newest = len(history) - 1
+    for gap in range(len(history)):
+        other = history[newest - gap]
+        counts[other, item] += weights[gap]
+        counts[item, other] += weights[gap]
+
+
+@_compile
+def sum_dense(
+    counts: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    factors: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Adds rows of a matrix, each times its factor, to the scores. Same bits."""
+    for number in range(len(rows)):
+        row = counts[rows[number]]
+        factor = factors[number]
+        for item in range(len(scores)):
+            scores[item] += factor * row[item]
+
+
+@_compile
+def sum_sparse(
+    ids: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    factors: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Does what `sum_dense` does with rows that hold some of their entries. Same bits."""
+    for number in range(len(rows)):
+        start = starts[rows[number]]
+        factor = factors[number]
+        for place in range(start, start + sizes[rows[number]]):
+            scores[ids[place]] += factor * weights[place]
+
+
+@_compile
+def find(ids: NDArray[np.int32], start: int, size: int, item: int) -> int:
+    """Returns where an item stands in a row, -1 if it does not."""
+    for place in range(start, start + size):
+        if ids[place] == item:
+            return place
+    return -1
+
+
+@_compile
+def add_sparse(
+    ids: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    room: NDArray[np.int32],
+    history: NDArray[np.int32],
+    gap_weights: NDArray[np.float32],
+    item: int,
+    first: int,
+) -> int:
+    """Does what `add_dense` does where both rows have room, as far as it comes. Same bits.
+
+    Args:
+        ids: Items of all rows, end to end with gaps between.
+        weights: Theirs.
+        starts: Where each row starts.
+        sizes: How many entries each row has.
+        room: How many it can have.
+        history: Whom the item is added to, the newest last.
+        gap_weights: By how long ago each of them was, from the newest.
+        item: The item.
+        first: The gap to go on with, times two, plus one if its first half is done.
+
+    Returns:
+        Where it came to, in the form of `first`: a row is full there, or all is done.
+    """
+    newest = len(history) - 1
+    for step in range(first, 2 * len(history)):
+        gap = step // 2
+        row, entry = history[newest - gap], item
+        if step % 2:
+            row, entry = entry, row
+        place = find(ids, starts[row], sizes[row], entry)
+        if place < 0:
+            if sizes[row] == room[row]:
+                return step
+            place = starts[row] + sizes[row]
+            ids[place] = entry
+            weights[place] = 0.0
+            sizes[row] += 1
+        weights[place] += gap_weights[gap]
+    return 2 * len(history)
+
+
+@_compile
+def step(
+    p: NDArray[np.float64], q: NDArray[np.float64], error: float, rate: float, l2_reg: float
+) -> None:
+    """Moves a user's and an item's factors by one step of `MF`. Same bits."""
+    for at in range(len(p)):
+        before = p[at]
+        p[at] = before + rate * (error * q[at] - l2_reg * before)
+        q[at] += rate * (error * before - l2_reg * q[at])
+
+
+@_compile
+def step_from_zeros(
+    p: NDArray[np.float64],
+    items: NDArray[np.float64],
+    zeros: NDArray[np.int32],
+    rate: float,
+    l2_reg: float,
+) -> None:
+    """Moves a user's factors away from those of items, one after the other. Same bits."""
+    whole = len(p) // 4 * 4
+    for zero in zeros:
+        q = items[zero]
+        a = b = c = d = 0.0
+        for at in range(0, whole, 4):
+            a += p[at] * q[at]
+            b += p[at + 1] * q[at + 1]
+            c += p[at + 2] * q[at + 2]
+            d += p[at + 3] * q[at + 3]
+        for at in range(whole, len(p)):
+            a += p[at] * q[at]
+        error = 0.0 - ((a + b) + (c + d))
+        for at in range(len(p)):
+            p[at] += rate * (error * q[at] - l2_reg * p[at])
