@@ -43,4 +43,4 @@ def number(value: float, digits: int = 0) -> str:
 
 def percent(value: float) -> str:
     """Writes a share of 1 as a percentage; a dash where there is none."""
-    return _NONE if math.isnan(value) else f"{100 * value:.1f} %"
+    return _NONE if math.isnan(value) else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"

@@ -80,7 +80,7 @@ const charts = (() => {
             stroke: colour(one.colour),
             width: 2,
             dash: one.dashed ? [6, 4] : undefined,
-            points: { show: spec.x.length === 1 },
+            points: { show: () => spec.x.length === 1 },
             value: (u, v) => written(spec.format, v, one.values),
           })),
         ],
@@ -92,16 +92,22 @@ const charts = (() => {
       plot = new uPlot(options(), data(), element);
     };
     draw();
-    new ResizeObserver(() => {
+    const resized = new ResizeObserver(() => {
       if (plot.width !== element.clientWidth && element.clientWidth) draw();
-    }).observe(element);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    });
+    resized.observe(element);
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", draw);
     return {
       update(x, values) {
-        const same = values.length === spec.series.length && (spec.x.length > 1) === (x.length > 1);
         spec.x = x;
         spec.series.forEach((one, i) => { one.values = values[i]; });
-        if (same) plot.setData(data()); else draw();
+        plot.setData(data());
+      },
+      remove() {
+        resized.disconnect();
+        scheme.removeEventListener("change", draw);
+        plot.destroy();
       },
     };
   };
