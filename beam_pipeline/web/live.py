@@ -38,6 +38,7 @@ class Throughput:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._bins: dict[int, int] = {}
+        self._first = int(clock() // _BIN_SECONDS)
         self.total = 0
 
     def add(self, at: float) -> None:
@@ -45,20 +46,27 @@ class Throughput:
         self.total += 1
         now = int(self._clock() // _BIN_SECONDS)
         number = min(int(at // _BIN_SECONDS), now)
+        self._first = min(self._first, number)
         if number <= now - _SPAN_SECONDS // _BIN_SECONDS:
             return
         self._bins[number] = self._bins.get(number, 0) + 1
         if len(self._bins) > _SPAN_SECONDS // _BIN_SECONDS + 1:
             del self._bins[min(self._bins)]
 
-    def rates(self) -> tuple[list[int], list[float]]:
-        """Returns times, in seconds since the epoch, and lists a second from each on."""
+    def rates(self) -> tuple[list[int], list[float | None]]:
+        """Returns times, in seconds since the epoch, and lists a second from each on.
+
+        None stands for times before the first that is known of.
+        """
         # The current bin is not over yet.
         end = int(self._clock() // _BIN_SECONDS)
         numbers = range(end - _SPAN_SECONDS // _BIN_SECONDS, end)
         return (
             [number * _BIN_SECONDS for number in numbers],
-            [self._bins.get(number, 0) / _BIN_SECONDS for number in numbers],
+            [
+                self._bins.get(number, 0) / _BIN_SECONDS if number >= self._first else None
+                for number in numbers
+            ],
         )
 
 

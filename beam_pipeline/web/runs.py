@@ -176,7 +176,8 @@ def _names(files: Sequence[_File]) -> list[str]:
     for file in files:
         stem = Path(file.path).stem
         where = stem if stems[file.model, stem] == 1 else file.path
-        names.append(file.model if models[file.model] == 1 else f"{file.model} ({where})")
+        alone = models[file.model] == 1 and file.model != POPULAR
+        names.append(file.model if alone else f"{file.model} ({where})")
     return names
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,14 +31,14 @@ def read_titles(path: str) -> Mapping[str, str]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    # Not splitlines(), which also breaks at what Latin-1 has between 0x1c and 0x85.
-    lines = text.replace("\r\n", "\n").split("\n")
-    separator = _separator(lines[0])
-    rows = (
-        csv.reader(lines)
-        if separator == ","
-        else (line.split(separator) if line else [] for line in lines)
-    )
+    separator = _separator(text.split("\n", 1)[0])
+    rows: Iterable[list[str]]
+    if separator == ",":
+        rows = csv.reader(io.StringIO(text, newline=""))
+    else:
+        # Not splitlines(), which also breaks at what Latin-1 has between 0x1c and 0x85.
+        lines = text.replace("\r\n", "\n").split("\n")
+        rows = (line.split(separator) if line else [] for line in lines)
     titles: dict[str, str] = {}
     try:
         for number, row in enumerate(rows, start=1):

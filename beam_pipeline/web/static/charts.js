@@ -14,7 +14,7 @@ const charts = (() => {
 
   // Ticks have the digits that tell them apart, not more.
   const ticks = (format) => (u, splits) => {
-    if (format === "clock") return splits.map((v) => formats.clock(v));
+    if (format === "clock") return splits.map((v) => formats.clock(v).replace(/:\d\d( |$)/, "$1"));
     const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
     const scaled = format === "percent" ? step * 100 : step;
     const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(scaled) + 1e-9)));
@@ -70,7 +70,7 @@ const charts = (() => {
         legend: { markers: { width: 3 } },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         axes: [
-          { ...axis, grid: { show: false }, values: ticks(spec.x_format || "count"), label: spec.x_label, labelSize: 20, size: 28, space: 90 },
+          { ...axis, grid: { show: false }, values: ticks(spec.x_format || "count"), label: spec.x_label, labelSize: 20, size: 28, space: 90, ...(spec.x_format === "clock" && { incrs: [60, 120, 300] }) },
           { ...axis, values: ticks(spec.format), size: 64, space: 36 },
         ],
         series: [

@@ -93,11 +93,13 @@ function showUsers(users) {
 function showList(found) {
   const notes = [];
   if (found.fallback) {
-    notes.push(make("p", { className: "notice" }, "The model does not know user " + found.user + ": " + (found.fallback === "popular" ? "these are the most popular items" : "this is the list " + found.fallback) + "."));
+    const instead = found.fallback === "popular" ? "the most popular items" : found.fallback;
+    notes.push(make("p", { className: "notice mild" }, "The model does not know user " + found.user + ". Shown instead: " + instead + "."));
   }
   const how = found.seconds == null ? "last seen" : "answered in " + found.seconds.toFixed(2) + " s";
   const items = found.items.map(({ item, title, score }) =>
-    make("li", {}, title || item, " ", make("span", { className: "soft small" }, (title ? item + ", " : "") + score.toFixed(3))));
+    make("li", {}, make("span", { className: "score" }, score.toFixed(3)), title || item,
+      ...(title ? [" ", make("span", { className: "soft small" }, item)] : [])));
   const list = items.length ? make("ol", {}, ...items) : make("p", {}, "The list is empty.");
   get("answer").replaceChildren(make("div", { className: "list" },
     make("h3", {}, "User " + found.user),
