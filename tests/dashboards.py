@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -56,13 +56,17 @@ def serving(topics: Topics, *arguments: object) -> Iterator[str]:
 def browsing(width: int = 1200, height: int = 1000) -> Iterator[webdriver.Chrome]:
     """Debian's chromium, new and without any network of its own."""
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = str(shutil.which("chromium"))
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with tempfile.TemporaryDirectory() as profile:
         for flag in (*_FLAGS, f"user-data-dir={profile}", f"window-size={width},{height}"):
             options.add_argument(f"--{flag}")
-        browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        service = Service(shutil.which("chromedriver"))
+        browser = webdriver.Chrome(options=options, service=service)
         try:
+            # What the browser's own first page asks for is no page's.
+            browser.get("about:blank")
+            browser.get_log("performance")
             yield browser
         finally:
             browser.quit()
@@ -78,9 +82,10 @@ def requested(browser: webdriver.Chrome) -> set[str]:
     }
 
 
-def complaints(browser: webdriver.Chrome) -> list[Any]:
-    """What the browser's console has, errors and refusals of the content policy among it."""
-    return list(browser.get_log("browser"))
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """The console's errors, refusals of the content policy among them."""
+    entries = browser.get_log("browser")
+    return [str(entry["message"]) for entry in entries if entry["level"] == "SEVERE"]
 
 
 def inked(browser: webdriver.Chrome) -> list[int]:
