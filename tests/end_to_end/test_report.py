@@ -11,6 +11,7 @@ from selenium.webdriver.common.by import By
 from beam_pipeline import report
 from tests.dashboards import browsing, complaints, inked, requested
 from tests.evaluations import evaluations, write_evaluations
+from tests.support import wait_until
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -68,16 +69,24 @@ def test_a_phone_need_not_scroll_sideways(page: str) -> None:
 
 
 def test_the_dark_has_colours_of_its_own(browser: webdriver.Chrome) -> None:
-    colours = []
-    for scheme in ("light", "dark"):
+    # Of the paper, and of a line as its legend has it; at once, as charts are drawn anew.
+    script = """
+        const line = document.querySelectorAll("[data-chart=recall] .u-marker")[1];
+        return [document.body, line].map((one) => {
+          const style = getComputedStyle(one);
+          return one === line ? style.borderTopColor : style.backgroundColor;
+        });
+    """
+
+    def colours() -> list[str]:
+        found: list[str] = browser.execute_script(script)
+        return found
+
+    def turn(scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        paper = browser.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
-        # What the canvas has of the line of the first model.
-        line = browser.execute_script(
-            "return getComputedStyle(document.querySelector("
-            "'[data-chart=recall] .u-series:nth-child(2) .u-marker')).borderTopColor"
-        )
-        colours.append((paper, line))
-    assert colours[0][0] != colours[1][0]
-    assert colours[0][1] != colours[1][1]
+
+    turn("light")
+    wait_until(lambda: colours() == ["rgb(255, 255, 255)", "rgb(11, 98, 176)"])
+    turn("dark")
+    wait_until(lambda: colours() == ["rgb(20, 23, 26)", "rgb(98, 174, 251)"])
