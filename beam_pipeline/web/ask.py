@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 import orjson
 from kafka.errors import KafkaError
 
-from beam_pipeline.web.lists import ListRecord, decode_list
+from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import MalformedRecordError
+from transforms.formats.records import Recommendation
 from transforms.kafka.client import KafkaSettings, producer, require_topics
 
 ANSWER_SECONDS: Final = 10.0
@@ -29,7 +30,7 @@ class Answer(NamedTuple):
         seconds: From request to answer; None where nobody was asked.
     """
 
-    found: ListRecord
+    found: Recommendation
     seconds: float | None
 
 

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import fastavro
 import orjson
 
 from transforms.errors import MalformedRecordError
 from transforms.formats import avro
+from transforms.formats.records import Recommendation, ScoredItem
 
 _HEADER: Final = avro.single_object_header(avro.RECOMMENDATION_SCHEMA)
 _SCHEMA: Final = fastavro.parse_schema(avro.RECOMMENDATION_SCHEMA)
 
 
-class ListRecord(NamedTuple):
-    """A user's list as another process wrote it.
-
-    Attributes:
-        user: Whose it is.
-        items: Items and scores, best first.
-        timestamp: Event time of what caused it, in seconds.
-        origin: Where that was read.
-        fallback: What stood in for the model, such as `popular`; empty if it was the model's.
-    """
-
-    user: str
-    items: list[tuple[str, float]]
-    timestamp: float
-    origin: str
-    fallback: str
-
-
-def decode_list(value: bytes) -> ListRecord:
+def decode_list(value: bytes) -> Recommendation:
     """Reads a list, JSON or Avro in single-object encoding.
 
     Raises:
@@ -41,9 +24,9 @@ def decode_list(value: bytes) -> ListRecord:
     """
     fields = _avro(value) if value.startswith(avro.SINGLE_OBJECT_MARKER) else _json(value)
     try:
-        return ListRecord(
+        return Recommendation(
             user=str(fields["user"]),
-            items=[(str(one["item"]), float(one["score"])) for one in fields["items"]],
+            items=[ScoredItem(str(one["item"]), float(one["score"])) for one in fields["items"]],
             timestamp=float(fields["timestamp"]),
             origin=str(fields["origin"]),
             fallback=str(fields.get("fallback") or ""),

@@ -99,8 +99,8 @@ def test_the_page_asks_through_the_request_topic(topics: Topics) -> None:
         [request] = topics.read(asks)
         assert json.loads(request.value) == {"user": "196"}
         origin = f"{asks}-0-{request.offset}"
-        fields = json.loads(list_of("196", "i1", origin))
-        topics.send(output, [json.dumps({**fields, "fallback": "popular"}).encode()])
+        answer = Recommendation("196", [ScoredItem("i1", 0.5)], 1.0, origin, "popular")
+        topics.send(output, [encode_recommendation(answer)])
         eventually(browser, "answer", lambda shown: f"origin {origin}" in shown)
         assert "does not know user 196. Shown instead: the most popular" in text(browser, "answer")
 

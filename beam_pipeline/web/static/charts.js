@@ -67,7 +67,7 @@ const charts = (() => {
             return [bottom < 0 ? bottom * 1.1 : 0, top * 1.1];
           } },
         },
-        legend: { markers: { width: 3 } },
+        legend: { markers: { width: 3, dash: (u, i) => (spec.series[i - 1].dashed ? "dashed" : "solid") } },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         axes: [
           { ...axis, grid: { show: false }, values: ticks(spec.x_format || "count"), label: spec.x_label, labelSize: 20, size: 28, space: 90, ...(spec.x_format === "clock" && { incrs: [60, 120, 300] }) },
