@@ -13,7 +13,9 @@ from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import MalformedRecordError
 from transforms.formats.records import Recommendation
-from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.client import require_topics
+from transforms.kafka.kafka_python import KafkaPythonProducer
+from transforms.kafka.settings import KafkaSettings
 
 ANSWER_SECONDS: Final = 10.0
 
@@ -56,7 +58,8 @@ class Asker:
             # A person waits here, so nothing waits for minutes.
             patience = ("max_block_ms", int(seconds * 1000))
             impatient = dataclasses.replace(settings, properties=(*settings.properties, patience))
-            self._producer = producer(impatient)
+            # Not a `protocols.Sender`, which does not tell the offset that a record got.
+            self._producer = KafkaPythonProducer(impatient)
 
     def list_of(self, user: str) -> Answer:
         """Returns a user's list; may take as long as an answer may.
@@ -79,11 +82,12 @@ class Asker:
     def close(self) -> None:
         """Leaves the brokers."""
         if self.topic:
-            self._producer.close(timeout=5)
+            self._producer.close()
 
     def _asked(self, user: str) -> bytes:
         try:
-            future = self._producer.send(self.topic, orjson.dumps({"user": user}), user.encode())
+            request = orjson.dumps({"user": user})
+            future = self._producer.client.send(self.topic, request, user.encode())
             sent = future.get(timeout=self._seconds)
         except KafkaError as e:
             msg = f"topic {self.topic} does not take the request: {e}"

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError
 
 from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
-from transforms.errors import MalformedRecordError
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of
-from transforms.kafka.sink import ORIGIN_HEADER
+from transforms.errors import KafkaSetupError, MalformedRecordError
+from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.protocols import Record
+from transforms.kafka.settings import KafkaSettings
 
-_POLL_RECORDS: Final = 5000
-_POLL_MS: Final = 200
+_POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 2.0
-_LOOK_MS: Final = 3000
 _EARLIER_LISTS: Final = 10_000
 _EARLIER_LETTERS: Final = 5
+# How long the broker may be silent before that is said.
+_PATIENCE: Final = ("request_timeout_ms", 5000)
 
 
 class Topics(NamedTuple):
@@ -61,14 +63,15 @@ class Follower:
         self, settings: KafkaSettings, topics: Topics, live: Live, window: int = 5000
     ) -> None:
         self._topics, self._live = topics, live
-        self._client = consumer(settings, None, _POLL_RECORDS)
+        impatient = dataclasses.replace(settings, properties=(*settings.properties, _PATIENCE))
+        self._client = consumer(impatient, None)
         earlier = {topics.output: _EARLIER_LISTS}
         if topics.evaluation:
             earlier[topics.evaluation] = 3 * window
         if topics.dead_letters:
             earlier[topics.dead_letters] = _EARLIER_LETTERS
         try:
-            self._assign(settings, earlier)
+            self._partitions = self._stand_at_ends(settings, earlier)
         except BaseException:
             self._client.close()
             raise
@@ -85,78 +88,62 @@ class Follower:
         self._thread.join(timeout=10)
         self._client.close()
 
-    def _assign(self, settings: KafkaSettings, earlier: Mapping[str, int]) -> None:
-        partitions = {topic: partitions_of(self._client, topic, settings) for topic in earlier}
-        every = [one for those in partitions.values() for one in those]
-        self._client.assign(every)
-        first = self._client.beginning_offsets(every)
-        end = self._client.end_offsets(every)
-        for topic, those in partitions.items():
-            share = -(-earlier[topic] // len(those))
-            for partition in those:
+    def _stand_at_ends(
+        self, settings: KafkaSettings, earlier: Mapping[str, int]
+    ) -> list[TopicPartition]:
+        every = []
+        for topic, count in earlier.items():
+            partitions = partitions_of(self._client, topic, settings)
+            first = self._client.beginning_offsets(partitions)
+            end = self._client.end_offsets(partitions)
+            share = -(-count // len(partitions))
+            for partition in partitions:
                 start = max(first[partition], end[partition] - share)
-                self._client.seek(partition, start)
+                self._client.stand_at(partition, start)
                 if topic == self._topics.dead_letters:
                     self._live.add_earlier_dead(start - first[partition])
+            every += partitions
+        return every
 
     def _run(self) -> None:
         looked = 0.0
         while not self._stopping.is_set():
             try:
-                for records in self._client.poll(_POLL_MS).values():
+                polled = self._client.poll(_POLL_SECONDS)
+                for partition, records in polled.records.items():
                     for record in records:
-                        self._take(record)
+                        self._take(partition, record)
+                if polled.out_of_range:
+                    self._step_over_lost(polled.out_of_range)
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     self._live.set_condition(self._behind(), "")
                     looked = time.monotonic()
-            except OffsetOutOfRangeError:
-                self._step_over_lost()
-            except KafkaError as e:
+            except (KafkaError, KafkaSetupError) as e:
                 self._live.set_condition(0, f"Kafka does not answer: {e}")
                 self._stopping.wait(1.0)
 
-    def _take(self, record: Any) -> None:
+    def _take(self, partition: TopicPartition, record: Record) -> None:
+        value = record.value
+        if value is None:
+            # A compacted topic's tombstone: it says nothing new.
+            return
         try:
-            if record.value is None:
-                # A compacted topic's tombstone: it says nothing new.
-                return
-            if record.topic == self._topics.output:
-                user, origin = _named(record)
-                self._live.add_list(user, origin, record.value, record.timestamp / 1000)
-            elif record.topic == self._topics.evaluation:
-                self._live.add_evaluation(record.value)
+            if partition.topic == self._topics.output:
+                found = decode_list(value)
+                self._live.add_list(found.user, found.origin, value, record.timestamp / 1000)
+            elif partition.topic == self._topics.evaluation:
+                self._live.add_evaluation(value)
             else:
-                self._live.add_dead_letter(record.value)
+                self._live.add_dead_letter(value)
         except MalformedRecordError as e:
-            where = f"{record.topic}-{record.partition}-{record.offset}"
+            where = f"{partition.topic}-{partition.partition}-{record.offset}"
             self._live.add_unreadable(f"{where}: {e}")
 
     def _behind(self) -> int:
-        partitions = list(self._client.assignment())
-        ends = self._client.end_offsets(partitions, timeout_ms=_LOOK_MS)
-        positions = (self._client.position(one, timeout_ms=_LOOK_MS) for one in partitions)
-        behind = zip((ends[one] for one in partitions), positions, strict=True)
-        return sum(max(0, end - (position or 0)) for end, position in behind)
+        ends = self._client.end_offsets(self._partitions)
+        return sum(max(0, ends[one] - self._client.progress(one)[0]) for one in self._partitions)
 
-    def _step_over_lost(self) -> None:
-        partitions: list[TopicPartition] = list(self._client.assignment())
-        first = self._client.beginning_offsets(partitions)
-        end = self._client.end_offsets(partitions)
-        for one in partitions:
-            position = self._client.position(one) or 0
-            # Behind the end it is where a topic was made anew.
-            if not first[one] <= position <= end[one]:
-                self._client.seek(one, first[one])
-
-
-def _named(record: Any) -> tuple[str, str]:
-    """Returns user and origin; from key and header, as decoding each list would cost more."""
-    origin = dict(record.headers).get(ORIGIN_HEADER)
-    if record.key is None or origin is None:
-        found = decode_list(record.value)
-        return found.user, found.origin
-    try:
-        return record.key.decode(), origin.decode()
-    except UnicodeDecodeError as e:
-        msg = "its key or its origin is not UTF-8"
-        raise MalformedRecordError(msg) from e
+    def _step_over_lost(self, partitions: Collection[TopicPartition]) -> None:
+        # Also where a topic was made anew, and ends before where this stands.
+        for partition, first in self._client.beginning_offsets(partitions).items():
+            self._client.stand_at(partition, first)

@@ -19,20 +19,19 @@ from transforms.formats.json_lines import (
     encode_recommendation,
 )
 from transforms.formats.records import DeadLetter, Recommendation, ScoredItem
-from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.client import KafkaSettings, require_topics
 
 LETTER = encode_dead_letter(DeadLetter("ratings-0-1", "parse", "empty record", b""))
 
 
 def send_lists(topics: support.Topics, topic: str, users: list[str]) -> None:
-    """As the sink does: the key is the user, a header the origin."""
-    client = producer(topics.settings)
-    for number, user in enumerate(users):
-        origin = f"u.data:{number + 1}"
-        value = encode_recommendation(Recommendation(user, [ScoredItem("i", 0.5)], 1.0, origin))
-        client.send(topic, value, user.encode(), [("origin", origin.encode())])
-    client.flush()
-    client.close()
+    topics.send(
+        topic,
+        [
+            encode_recommendation(Recommendation(user, [ScoredItem("i", 0.5)], 1.0, "o"))
+            for user in users
+        ],
+    )
 
 
 @pytest.fixture
@@ -75,8 +74,7 @@ def test_records_that_can_not_be_read_are_said(
     followed.append(follower)
     follower.start()
     topics.send(evals, [b"{", None, encode_evaluation(evaluations(1)[0])])
-    # Without the header the origin has to be in the value.
-    topics.send(output, [b"what is this"])
+    topics.send(output, [b"what is this", None])
     wait_until(lambda: live.snapshot()["unreadable"] == 2)
     wait_until(lambda: live.snapshot()["recall"]["tests"] == 1)
     value = encode_recommendation(Recommendation("z", [], 1.0, "o"))
@@ -90,7 +88,7 @@ def test_what_was_deleted_is_stepped_over(topics: support.Topics, followed: list
     live = Live()
     follower = Follower(topics.settings, Topics(output), live)
     followed.append(follower)
-    partition = next(iter(follower._client.assignment()))
+    partition = follower._partitions[0]
     admin = KafkaAdminClient(bootstrap_servers=topics.settings.bootstrap_servers)
     admin.delete_records({partition: 40})
     admin.close()
