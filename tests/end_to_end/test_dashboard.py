@@ -116,13 +116,16 @@ def test_the_page_beside_the_job(topics: Topics, tmp_path: Path) -> None:
     shared = ("--output_topic", output, "--evaluation_topic", evals, "--request_topic", asks)
     shared += ("--dead_letter_topic", dead)
     job = ("--runner=DirectRunner", "--kafka_bootstrap_servers", topics.settings.bootstrap_servers)
-    job += ("--input_topic", ratings, "--evaluate", *shared)
+    job += ("--input_topic", ratings, *shared)
+    log = tmp_path / "job.log"
     with (
-        running(tmp_path / "job.log", *job),
+        running(log, *job) as process,
         serving(topics, *shared, "--window", 200) as address,
         browsing() as browser,
     ):
         browser.get(address)
+        wait_until(lambda: topics.count(evals) > 0 or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         eventually(browser, "recall", lambda shown: shown.startswith("Recall@10: mf 0."))
         eventually(browser, "dead", lambda shown: shown == "1 dead letter")
         positives = topics.count(evals)
