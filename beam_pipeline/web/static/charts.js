@@ -23,9 +23,9 @@ const charts = (() => {
       : format === "micros" ? plain(v) + " \u00b5s" : plain(v));
   };
 
-  // The value under the cursor; the last one while there is no cursor.
-  const written = (format, value, values) => {
-    const shown = value ?? values[values.length - 1];
+  // The value under the cursor; the last one while there is no cursor, and so no index.
+  const written = (format, values) => (u, value, series, index) => {
+    const shown = index == null ? values()[values().length - 1] : value;
     return shown == null ? "\u2013" : formats[format](shown);
   };
 
@@ -74,14 +74,14 @@ const charts = (() => {
           { ...axis, values: ticks(spec.format), size: 64, space: 36 },
         ],
         series: [
-          { label: spec.x_label, value: (u, v) => written(spec.x_format || "count", v, spec.x) },
+          { label: spec.x_label, value: written(spec.x_format || "count", () => spec.x) },
           ...spec.series.map((one) => ({
             label: one.name,
             stroke: colour(one.colour),
             width: 2,
             dash: one.dashed ? [6, 4] : undefined,
             points: { show: () => spec.x.length === 1 },
-            value: (u, v) => written(spec.format, v, one.values),
+            value: written(spec.format, () => one.values),
           })),
         ],
         hooks: { drawAxes: [(u) => levels(u, spec.levels || [])] },
