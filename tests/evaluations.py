@@ -14,13 +14,16 @@ from transforms.formats.records import Evaluation
 def evaluations(
     count: int, model: str = "mf", skill: float = 0.5, seed: int = 1
 ) -> list[Evaluation]:
-    """Tests of a model that hits the top 10 with probability `skill`; "most popular" with 0.2."""
+    """Tests of a model that hits the top 10 with probability `skill`; "most popular" with 0.2.
+
+    Users and items are the same whatever the model.
+    """
     random = np.random.default_rng(seed)
-    popular_random = np.random.default_rng(0)
+    popular_random, chosen_random = np.random.default_rng(0), np.random.default_rng(0)
     items = [f"item {number}" for number in range(100)]
     made = []
     for number in range(count):
-        chosen = int(random.integers(100))
+        chosen = int(chosen_random.integers(100))
         ranks = [
             int(source.integers(1, 11) if source.random() < chance else source.integers(11, 101))
             for source, chance in ((random, skill), (popular_random, 0.2))

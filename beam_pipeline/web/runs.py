@@ -100,11 +100,14 @@ def compare(paths: Sequence[str], *, warm_up: float, window: int, top_n: int) ->
     Raises:
         OSError: A file can not be read.
         MalformedRecordError: A line is no evaluation record, or of another model than the
-            file's first, or the files have no test in common; the text says where.
+            file's first, or the files have no test in common, or another one under the same
+            origin; the text says where.
     """
     files = [_scan(path) for path in paths]
     first, others = files[0].origins, [file.origins for file in files[1:]]
     shared = [origin for origin in first if all(origin in other for other in others)]
+    for file in files[1:]:
+        _require_the_same(files[0], file, shared)
     if not shared:
         msg = f"{' and '.join(paths)} have no test in common: expected runs on the same stream"
         raise MalformedRecordError(msg)
@@ -130,12 +133,29 @@ def compare(paths: Sequence[str], *, warm_up: float, window: int, top_n: int) ->
 
 
 class _File(NamedTuple):
-    """A file's path, its model, its origins in order, and how many records repeat one."""
+    """A run's file before its tests are counted.
+
+    Attributes:
+        path: Where it is.
+        model: Of its records.
+        origins: In order, each with a hash of user and item.
+        repeats: How many records repeat an origin.
+    """
 
     path: str
     model: str
-    origins: dict[str, None]
+    origins: dict[str, int]
     repeats: int
+
+
+def _require_the_same(first: _File, second: _File, shared: Sequence[str]) -> None:
+    for origin in shared:
+        if first.origins[origin] != second.origins[origin]:
+            msg = (
+                f"{first.path} and {second.path} have tests of different users or items at"
+                f" {origin}: expected runs on the same stream"
+            )
+            raise MalformedRecordError(msg)
 
 
 def _records(path: str) -> Iterator[Evaluation]:
@@ -157,10 +177,10 @@ def _records(path: str) -> Iterator[Evaluation]:
 
 def _scan(path: str) -> _File:
     model, count = "", 0
-    origins: dict[str, None] = {}
+    origins: dict[str, int] = {}
     for record in _records(path):
         model = record.model
-        origins[record.origin] = None
+        origins.setdefault(record.origin, hash((record.user, record.item)))
         count += 1
     if not count:
         msg = f"{path} is empty: expected what --evaluation writes"

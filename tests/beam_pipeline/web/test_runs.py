@@ -86,6 +86,13 @@ def test_every_pair_and_each_beside_most_popular(tmp_path: Path) -> None:
     ]
 
 
+def test_runs_on_different_streams_are_refused(tmp_path: Path) -> None:
+    first, second = evaluations(9, "a"), evaluations(9, "b")
+    second[4] = second[4]._replace(user="somebody else")
+    with pytest.raises(MalformedRecordError, match=r"different users or items at u\.data:5: "):
+        compared(tmp_path, first, second)
+
+
 def test_examples_are_the_same_tests_of_each_run(tmp_path: Path) -> None:
     first, second = compared(tmp_path, evaluations(90, "a"), evaluations(90, "b")[::-1]).runs
     assert [one.origin for one in first.examples] == [f"u.data:{n}" for n in (87, 88, 89, 90)]
