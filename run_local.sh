@@ -43,11 +43,24 @@ build_prism() {
   fi
 }
 
+# The tests of the pages look at them in a real browser.
+install_chromium() {
+  if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then return; fi
+  if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+    fail "chromium or chromedriver is missing: install Debian's chromium and chromium-driver"
+  fi
+  say "installing chromium"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    chromium chromium-driver fonts-dejavu-core >/dev/null
+}
+
 case "${1:-}" in
   test)
     shift
     need java "install a JDK, 17 or later, for the Kafka broker of the tests"
     need mvn "install Maven, for the Kafka broker's jars"
+    install_chromium
     install test '.[test]'
     build_prism
     python -m ruff check .

@@ -1,7 +1,8 @@
 """Gets MovieLens 100K for you: `python -m beam_pipeline.movielens [FOLDER] [--features]`.
 
-With `--features` it also writes `ratings.jsonl`, the same ratings with features of users, items
-and context, and `titles.csv`; `movielens_features` says what is in them.
+It writes `u.data` and, for the report and the dashboard, `titles.csv`; with `--features` also
+`ratings.jsonl`, the same ratings with features of users, items and context.
+`movielens_features` says what is in them.
 
 The data set is for research, may not be redistributed, and asks to be cited: F. M. Harper,
 J. A. Konstan. The MovieLens Datasets: History and Context. ACM TiiS 5 (4), 2015. It comes from
@@ -46,14 +47,14 @@ class MovieLens(NamedTuple):
 
 
 def fetch(folder: Path = DEFAULT_FOLDER) -> Path:
-    """Returns the path of `u.data` in `folder`, downloaded if it is not there.
+    """Returns the path of `u.data` in `folder`, downloaded with the titles if it is not there.
 
     Raises:
         DownloadError: It can not be had, or is not what it should be.
     """
     path = folder / "u.data"
     if not (path.exists() and _is_it(path.read_bytes())):
-        _write(path, download(path).ratings)
+        _write_all(folder, download(path))
     return path
 
 
@@ -65,11 +66,15 @@ def fetch_features(folder: Path = DEFAULT_FOLDER) -> Path:
             tells nothing of users and items.
     """
     data = download(folder / "u.data")
-    _write(folder / "u.data", data.ratings)
-    _write(folder / "titles.csv", features.titles(data.about.movies.items()))
+    _write_all(folder, data)
     path = folder / "ratings.jsonl"
     _write(path, b"".join(features.json_lines(data.ratings, data.about)))
     return path
+
+
+def _write_all(folder: Path, data: MovieLens) -> None:
+    _write(folder / "titles.csv", features.titles(data.about.movies.items()))
+    _write(folder / "u.data", data.ratings)
 
 
 def download(path: Path) -> MovieLens:
@@ -163,7 +168,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--features",
         action="store_true",
-        help="write ratings.jsonl, with features of users, items and context, and titles.csv, too",
+        help="write ratings.jsonl, with features of users, items and context, too",
     )
     arguments = parser.parse_args(argv)
     get = fetch_features if arguments.features else fetch

@@ -1,0 +1,1 @@
+"""Pages that show how the recommender does; they need nothing from outside."""

@@ -1,0 +1,103 @@
+"""Asks the job for a user's list through its request topic."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Final, NamedTuple
+
+import orjson
+from kafka.errors import KafkaError
+
+from beam_pipeline.web.lists import decode_list
+from beam_pipeline.web.live import Live
+from transforms.errors import MalformedRecordError
+from transforms.formats.records import Recommendation
+from transforms.kafka.client import require_topics
+from transforms.kafka.kafka_python import KafkaPythonProducer
+from transforms.kafka.settings import KafkaSettings
+
+ANSWER_SECONDS: Final = 10.0
+
+
+class NoListError(Exception):
+    """There is no list to show; the text says why, for a person."""
+
+
+class Answer(NamedTuple):
+    """A list and how it was got.
+
+    Attributes:
+        found: The list.
+        seconds: From request to answer; None where nobody was asked.
+    """
+
+    found: Recommendation
+    seconds: float | None
+
+
+class Asker:
+    """Gets a user's current list: asked for, or the last one seen if there is no request topic.
+
+    Args:
+        settings: Of the brokers.
+        topic: The job's `--request_topic`; empty if it has none.
+        live: Where answers come in.
+        seconds: How long an answer may take.
+
+    Raises:
+        KafkaSetupError: The broker can not be reached, or the topic is missing.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topic: str, live: Live, seconds: float = ANSWER_SECONDS
+    ) -> None:
+        self.topic, self._live, self._seconds = topic, live, seconds
+        if topic:
+            require_topics(settings, {topic: 1})
+            # A person waits here, so nothing waits for minutes.
+            patience = ("max_block_ms", int(seconds * 1000))
+            impatient = dataclasses.replace(settings, properties=(*settings.properties, patience))
+            # Not a `protocols.Sender`, which does not tell the offset that a record got.
+            self._producer = KafkaPythonProducer(impatient)
+
+    def list_of(self, user: str) -> Answer:
+        """Returns a user's list; may take as long as an answer may.
+
+        Raises:
+            NoListError: There is none, nobody answered, or it can not be read.
+        """
+        start = time.monotonic()
+        value = self._asked(user) if self.topic else self._live.last_list(user)
+        if value is None:
+            msg = f"no list for user {user} has come by so far; there is no request topic to ask"
+            raise NoListError(msg)
+        try:
+            found = decode_list(value)
+        except MalformedRecordError as e:
+            msg = f"the list of user {user} can not be read: {e}"
+            raise NoListError(msg) from e
+        return Answer(found, time.monotonic() - start if self.topic else None)
+
+    def close(self) -> None:
+        """Leaves the brokers."""
+        if self.topic:
+            self._producer.close()
+
+    def _asked(self, user: str) -> bytes:
+        try:
+            request = orjson.dumps({"user": user})
+            future = self._producer.client.send(self.topic, request, user.encode())
+            sent = future.get(timeout=self._seconds)
+        except KafkaError as e:
+            msg = f"topic {self.topic} does not take the request: {e}"
+            raise NoListError(msg) from e
+        origin = f"{sent.topic}-{sent.partition}-{sent.offset}"
+        value = self._live.answer(origin, self._seconds)
+        if value is None:
+            msg = (
+                f"no answer in {self._seconds:.0f} s: is the job running, with"
+                f" --request_topic {self.topic} and the output topic that is followed here?"
+            )
+            raise NoListError(msg)
+        return value

@@ -1,0 +1,149 @@
+"""A thread that follows topics and tells what it sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from beam_pipeline.web.lists import decode_list
+from beam_pipeline.web.live import Live
+from transforms.errors import KafkaSetupError, MalformedRecordError
+from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.protocols import Record
+from transforms.kafka.settings import KafkaSettings
+
+_POLL_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 2.0
+_EARLIER_LISTS: Final = 10_000
+_EARLIER_LETTERS: Final = 5
+# How long the broker may be silent before that is said.
+_PATIENCE: Final = ("request_timeout_ms", 5000)
+
+
+class Topics(NamedTuple):
+    """What is followed; empty names are not.
+
+    Attributes:
+        output: Lists.
+        evaluation: Evaluation records.
+        dead_letters: Dead letters.
+    """
+
+    output: str
+    evaluation: str = ""
+    dead_letters: str = ""
+
+
+class Follower:
+    """Reads the ends of the topics, then what comes, into a `Live`.
+
+    Parallelism: one thread, one consumer without a group: it is seen by nobody.
+    Delivery: of what came before it started, the last 10,000 lists, three windows of
+        evaluations and a few dead letters.
+    On failure: a broker that is away is said and waited for; what was deleted from a topic
+        before it was read is stepped over.
+
+    Args:
+        settings: Of the brokers.
+        topics: What to follow.
+        live: What is told.
+        window: Tests of the recall window.
+
+    Raises:
+        KafkaSetupError: The broker can not be reached, or a topic is missing.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topics: Topics, live: Live, window: int = 5000
+    ) -> None:
+        self._topics, self._live = topics, live
+        impatient = dataclasses.replace(settings, properties=(*settings.properties, _PATIENCE))
+        self._client = consumer(impatient, None)
+        earlier = {topics.output: _EARLIER_LISTS}
+        if topics.evaluation:
+            earlier[topics.evaluation] = 3 * window
+        if topics.dead_letters:
+            earlier[topics.dead_letters] = _EARLIER_LETTERS
+        try:
+            self._partitions = self._stand_at_ends(settings, earlier)
+        except BaseException:
+            self._client.close()
+            raise
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Starts to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and leaves the broker."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+        self._client.close()
+
+    def _stand_at_ends(
+        self, settings: KafkaSettings, earlier: Mapping[str, int]
+    ) -> list[TopicPartition]:
+        every = []
+        for topic, count in earlier.items():
+            partitions = partitions_of(self._client, topic, settings)
+            first = self._client.beginning_offsets(partitions)
+            end = self._client.end_offsets(partitions)
+            share = -(-count // len(partitions))
+            for partition in partitions:
+                start = max(first[partition], end[partition] - share)
+                self._client.stand_at(partition, start)
+                if topic == self._topics.dead_letters:
+                    self._live.add_earlier_dead(start - first[partition])
+            every += partitions
+        return every
+
+    def _run(self) -> None:
+        looked = 0.0
+        while not self._stopping.is_set():
+            try:
+                polled = self._client.poll(_POLL_SECONDS)
+                for partition, records in polled.records.items():
+                    for record in records:
+                        self._take(partition, record)
+                if polled.out_of_range:
+                    self._step_over_lost(polled.out_of_range)
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    self._live.set_condition(self._behind(), "")
+                    looked = time.monotonic()
+            except (KafkaError, KafkaSetupError) as e:
+                self._live.set_condition(0, f"Kafka does not answer: {e}")
+                self._stopping.wait(1.0)
+
+    def _take(self, partition: TopicPartition, record: Record) -> None:
+        value = record.value
+        if value is None:
+            # A compacted topic's tombstone: it says nothing new.
+            return
+        try:
+            if partition.topic == self._topics.output:
+                found = decode_list(value)
+                self._live.add_list(found.user, found.origin, value, record.timestamp / 1000)
+            elif partition.topic == self._topics.evaluation:
+                self._live.add_evaluation(value)
+            else:
+                self._live.add_dead_letter(value)
+        except MalformedRecordError as e:
+            where = f"{partition.topic}-{partition.partition}-{record.offset}"
+            self._live.add_unreadable(f"{where}: {e}")
+
+    def _behind(self) -> int:
+        ends = self._client.end_offsets(self._partitions)
+        return sum(max(0, ends[one] - self._client.progress(one)[0]) for one in self._partitions)
+
+    def _step_over_lost(self, partitions: Collection[TopicPartition]) -> None:
+        # Also where a topic was made anew, and ends before where this stands.
+        for partition, first in self._client.beginning_offsets(partitions).items():
+            self._client.stand_at(partition, first)
