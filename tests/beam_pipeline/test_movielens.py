@@ -92,7 +92,7 @@ def test_both_sources_give_the_ratings(folder: Path, capsys: pytest.CaptureFixtu
     assert movielens.main([str(folder)]) == 0
     assert capsys.readouterr().out == f"{folder / 'u.data'}\n"
     assert (folder / "u.data").read_text() == RATINGS
-    assert [path.name for path in folder.iterdir()] == ["u.data"]
+    assert {path.name for path in folder.iterdir()} == {"u.data", "titles.csv"}
 
 
 def test_both_sources_give_the_same_features(

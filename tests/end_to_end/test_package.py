@@ -31,7 +31,7 @@ def test_a_wheel_has_every_module_the_sample_and_what_pages_are_made_of(wheel: P
         path.relative_to(ROOT).as_posix()
         for package in ("beam_pipeline", "transforms")
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.parent.name != "__pycache__"
     }
     assert inside == expected
 
