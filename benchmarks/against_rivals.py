@@ -56,7 +56,8 @@ def movielens_like(count: int) -> list[Row]:
     return list(zip(users.tolist(), items.tolist(), values.tolist(), times.tolist(), strict=True))
 
 
-def _fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+def fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+    """Sends ratings to a new topic as the blog post does."""
     require_topics(settings, {topic: 1}, create=True)
     client = producer(settings)
     sender = client.sender(topic)
@@ -80,7 +81,7 @@ def _inputs(broker: str, folder: Path, count: int, learn_count: int) -> dict[str
     settings = KafkaSettings(broker)
     rows = movielens_like(max(count, learn_count))
     for name, number in (("long", count), ("longer", learn_count), ("short", _SHORT)):
-        _fill(settings, name, rows[:number])
+        fill(settings, name, rows[:number])
     lines = _movielens() or rows[:count]
     _write(folder / "long", lines)
     _write(folder / "short", lines[:_SHORT])
