@@ -162,7 +162,7 @@ class KafkaPythonConsumer:
         end = self._client.highwater(partition)
         return offset, end is not None and offset >= end
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
         try:
             self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
         except KafkaError as e:

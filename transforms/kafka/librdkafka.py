@@ -118,6 +118,7 @@ class LibrdkafkaConsumer:
                 "isolation.level": "read_committed",
                 "allow.auto.create.topics": False,
                 "enable.partition.eof": True,
+                "on_commit": _log_commit,
             },
         )
         # Where the next record can be, and whether the broker has said that it has none.
@@ -236,16 +237,23 @@ class LibrdkafkaConsumer:
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         return self._progress[partition]
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
+        # While the brokers are away, one that is waited for takes a minute.
+        offsets = [rd.TopicPartition(*partition, offset)]
         try:
-            self._client.commit(offsets=[rd.TopicPartition(*partition, offset)], asynchronous=False)
+            self._client.commit(offsets=offsets, asynchronous=not wait)
         except rd.KafkaException as e:
-            _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, _text(e))
+            _log_commit(e.args[0], offsets)
             return False
         return True
 
     def close(self) -> None:
         self._client.close()
+
+
+def _log_commit(error: rd.KafkaError | None, offsets: list[Any]) -> None:
+    if error:
+        _LOGGER.warning("Can not commit %s: %s", offsets, error.str())
 
 
 class LibrdkafkaProducer:

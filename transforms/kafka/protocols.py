@@ -110,8 +110,11 @@ class Consumer(Protocol):
         """
         ...
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
-        """Sets the group's offset; returns whether that was done, and logs why not."""
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
+        """Sets the group's offset; returns False if it is known to have failed.
+
+        A failure is logged. With `wait` it is known; without, it may come later.
+        """
         ...
 
     def close(self) -> None:

@@ -111,7 +111,7 @@ class SharedConsumer:
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
-            if self._client.commit(partition, offset):
+            if self._client.commit(partition, offset, wait=final):
                 self._committed[partition] = (offset, now)
 
     def release(self, partition: TopicPartition) -> None:
