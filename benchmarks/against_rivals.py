@@ -16,15 +16,15 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
 
-from benchmarks.measure import Input, rate
-from benchmarks.programs import PROGRAMS, environment_of, versions_of
+from benchmarks.measure import MARK, File, Topic, rate_from_file, rate_from_topic
+from benchmarks.programs import LEARN, LIST, PROGRAMS, environment_of, versions_of
 from benchmarks.report import plot, table
 from cluster.broker import Broker
 from transforms.kafka.client import KafkaSettings, producer, require_topics
@@ -35,11 +35,11 @@ _ITEMS: Final = 1682
 _SHARES: Final = (0.061, 0.114, 0.271, 0.342, 0.212)
 _SHORT: Final = 2_000
 _MOVIELENS: Final = Path("data/ml-100k/u.data")
+_WARM: Final = 0.2
 _QUESTIONS: Final = {
     "topic-list": "topic to topic, a list for each learned rating",
     "topic-learn": "from a topic, learning only",
     "file-list": "file to file, a list for each learned rating",
-    "file-learn": "from a file, learning only",
 }
 
 Row = Sequence[int]
@@ -56,63 +56,67 @@ def movielens_like(count: int) -> list[Row]:
     return list(zip(users.tolist(), items.tolist(), values.tolist(), times.tolist(), strict=True))
 
 
-def _fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+def fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+    """Sends ratings to a new topic as the blog post does."""
+    _send(settings, topic, map(_message, rows))
+
+
+def _message(row: Row) -> Message:
+    user, item, value, time = row
+    rating = {"user": user, "item": item, "rating": float(value), "timestamp": time}
+    return Message(b"%d" % user, orjson.dumps(rating))
+
+
+def _send(settings: KafkaSettings, topic: str, messages: Iterable[Message]) -> None:
     require_topics(settings, {topic: 1}, create=True)
     client = producer(settings)
     sender = client.sender(topic)
-    sender.send(
-        Message(
-            b"%d" % user,
-            orjson.dumps({"user": user, "item": item, "rating": float(value), "timestamp": time}),
-        )
-        for user, item, value, time in rows
-    )
+    sender.send(messages)
     sender.flush()
     client.close()
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+def _topic_with_lists(broker: str, count: int) -> Topic:
+    rows = movielens_like(count)
+    fill(KafkaSettings(broker), "list", rows)
+    lists = sum(row[2] >= 3 for row in rows)
+    warm = int(lists * _WARM)
+    return Topic(broker, "list", lists, warm, round((lists - 1 - warm) / lists * count))
 
 
-def _inputs(broker: str, folder: Path, count: int, learn_count: int) -> dict[str, Input]:
-    """By question; for files MovieLens 100K itself, where it is."""
-    settings = KafkaSettings(broker)
-    rows = movielens_like(max(count, learn_count))
-    for name, number in (("long", count), ("longer", learn_count), ("short", _SHORT)):
-        _fill(settings, name, rows[:number])
-    lines = _movielens() or rows[:count]
-    _write(folder / "long", lines)
-    _write(folder / "short", lines[:_SHORT])
-    lists = sum(row[2] >= 3 for row in rows[:count])
-    listed = Input(broker, ("long", count), ("short", _SHORT), lists, folder)
-    learned = listed._replace(long=("longer", learn_count))
-    file = listed._replace(long=("long", len(lines)))
-    return dict(zip(_QUESTIONS, (listed, learned, file, file), strict=True))
+def _topic_with_marks(broker: str, count: int) -> Topic:
+    messages = [_message(row) for row in movielens_like(count)]
+    mark = Message(b"", MARK)
+    warm = int(count * _WARM)
+    _send(KafkaSettings(broker), "learn", [*messages[:warm], mark, *messages[warm:], mark])
+    return Topic(broker, "learn", 2, 0, count - warm)
 
 
-def _movielens() -> list[Row]:
-    if not _MOVIELENS.exists():
-        return []
-    lines = _MOVIELENS.read_text(encoding="utf-8").splitlines()
-    return [[int(field) for field in line.split("\t")] for line in lines]
+def _file(folder: Path, count: int) -> File:
+    """MovieLens 100K itself, where it is."""
+    if _MOVIELENS.exists():
+        lines = _MOVIELENS.read_text(encoding="utf-8").splitlines(keepends=True)
+    else:
+        lines = ["\t".join(map(str, row)) + "\n" for row in movielens_like(count)]
+    (folder / "whole").write_text("".join(lines), encoding="utf-8")
+    (folder / "start").write_text("".join(lines[:_SHORT]), encoding="utf-8")
+    return File(folder / "whole", len(lines), folder / "start", _SHORT)
 
 
 class _Turn(NamedTuple):
     number: int
     question: str
-    mode: str
     name: str
 
 
 def _turns(questions: Sequence[str], names: Sequence[str], rounds: int) -> Iterator[_Turn]:
-    """Every program answers each question once a round, in the order of the table."""
+    """Every program that can answers each question once a round, in turn."""
     for number in range(1, rounds + 1):
         for question in questions:
-            kind, mode = question.split("-")
+            of_topic = question.startswith("topic")
             for name in names:
-                if PROGRAMS[name].kind == kind or (PROGRAMS[name].kind, kind) == ("memory", "file"):
-                    yield _Turn(number, question, mode, name)
+                if (PROGRAMS[name].kind == "topic") == of_topic:
+                    yield _Turn(number, question, name)
 
 
 def _machine() -> str:
@@ -142,11 +146,19 @@ def main(argv: Sequence[str]) -> int:
         broker = Broker(Path(folder) / "kafka")
         broker.start()
         try:
-            inputs = _inputs(broker.address, Path(folder), given.ratings, given.learn_ratings)
+            topics = {
+                LIST: _topic_with_lists(broker.address, given.ratings),
+                LEARN: _topic_with_marks(broker.address, given.learn_ratings),
+            }
+            file = _file(Path(folder), given.ratings)
             for turn in _turns(given.questions, given.only, given.rounds):
                 program, python = PROGRAMS[turn.name], pythons[turn.name]
+                kind, mode = turn.question.split("-")
                 try:
-                    found = rate(turn.name, program, python, turn.mode, inputs[turn.question])
+                    if kind == "topic":
+                        found = rate_from_topic(program, python, mode, topics[mode])
+                    else:
+                        found = rate_from_file(program, python, file)
                 except RuntimeError as e:
                     failed += 1
                     print(f"{turn.question}: {turn.name} failed: {e}", file=sys.stderr)

@@ -1,11 +1,13 @@
 """How fast a program is: what counts as its rate, and what does not.
 
-Lists: by the times at which the broker appended them, from the one at a fifth of the way to the
-last. So neither its start counts, nor how it is reached, nor the first batch, which some
-programs have read and learned before their first list goes out.
+From a topic: by the times at which the broker appended two records that the program sent, one
+at a fifth of the way and one at the end. So neither its start counts, nor how it is reached.
+With lists, these are lists. Where it only learns, they are marks: the input has two records
+that are no ratings, which every program is to send on, ours as dead letters. Ours reads a
+bundle before it learns it, so both of its marks come early, by a bundle.
 
-Learning only, and files: the time that a long input takes beyond a short one, from the start of
-the process to its end. What a program pays once, it pays in both.
+From a file: the time that the whole input takes beyond its first lines, from the start of the
+process to its end; so what a program pays once does not count.
 """
 
 from __future__ import annotations
@@ -22,96 +24,86 @@ from typing import Any, Final, NamedTuple
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from benchmarks.programs import Program
+from benchmarks.programs import LIST, Program
 from cluster.flink_cluster import FlinkCluster
 
 _SECONDS: Final = 300
-_WARM: Final = 0.2
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _CORE: Final = {1}
 
 
-class Input(NamedTuple):
-    """A long and a short topic of ratings, and the same as files.
+MARK: Final = b"a mark, and no rating"
+
+
+class Topic(NamedTuple):
+    """What a program reads.
 
     Attributes:
-        broker: Where the topics are.
-        long: Topic and file name of the long one, and how many ratings it has.
-        short: The same of the short one.
-        lists: How many lists the long one gives.
-        folder: Where the files are.
+        broker: Where it is.
+        name: The topic's name.
+        answers: How many records a program sends in answer to all of it.
+        warm: Which of the answers is the one at a fifth of the way, from 0 on.
+        measured: How many ratings there are from there to the end.
     """
 
     broker: str
-    long: tuple[str, int]
-    short: tuple[str, int]
-    lists: int
-    folder: Path
+    name: str
+    answers: int
+    warm: int
+    measured: int
 
 
-def rate(name: str, program: Program, python: str, mode: str, given: Input) -> float:
+class File(NamedTuple):
+    """A file of ratings, another of its first lines, and how many lines each has."""
+
+    path: Path
+    lines: int
+    start: Path
+    start_lines: int
+
+
+def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> float:
+    """Returns ratings a second.
+
+    Raises:
+        RuntimeError: The program fails, or takes too long.
+    """
+    target = _new_topic(given.broker)
+    with _surroundings(program) as (more, folder), (folder / "log").open("w+b") as log:
+        filled = {"broker": given.broker, "source": given.name, "target": target}
+        process = subprocess.Popen(
+            [*_command(program, python, mode, **filled), *more],
+            cwd=_ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+        )
+        try:
+            _wait_for(given, target, process, log)
+        finally:
+            process.kill()
+            process.wait()
+    times = _append_times(given.broker, target, (given.warm, given.answers - 1))
+    return given.measured / (times[1] - times[0])
+
+
+def rate_from_file(program: Program, python: str, given: File) -> float:
     """Returns ratings a second.
 
     Raises:
         RuntimeError: The program fails, or takes too long.
     """
     if program.kind == "memory":
-        count = min(given.long[1], program.at_most) if mode == "list" else given.long[1]
-        path = given.folder / given.long[0]
-        return float(_run(program, python, mode, path=path, count=count))
-    if program.kind == "topic" and mode == "list":
-        return _rate_of_lists(name, program, python, given)
-    seconds = [_whole_run(program, python, mode, given, which) for which in given[1:3]]
-    return (given.long[1] - given.short[1]) / (seconds[0] - seconds[1])
-
-
-def _whole_run(
-    program: Program, python: str, mode: str, given: Input, which: tuple[str, int]
-) -> float:
-    source, count = which
-    with _surroundings(program) as (more, folder):
-        target = str(folder / "lists.jsonl") if program.kind == "file" else _new_topic(given.broker)
-        start = time.monotonic()
-        _run(
-            program,
-            python,
-            mode,
-            *more,
-            broker=given.broker,
-            source=source,
-            target=target,
-            path=given.folder / source,
-            count=count,
-        )
-        return time.monotonic() - start
-
-
-def _rate_of_lists(name: str, program: Program, python: str, given: Input) -> float:
-    target = _new_topic(given.broker)
-    source, count = given.long
-    with _surroundings(program) as (more, folder):
-        command = _command(
-            program,
-            python,
-            "list",
-            *more,
-            broker=given.broker,
-            source=source,
-            target=target,
-            count=count,
-        )
-        with (folder / "log").open("w+b") as log:
-            process = subprocess.Popen(
-                command, cwd=_ROOT, stdout=log, stderr=subprocess.STDOUT, env=_environment()
-            )
-            try:
-                _wait_for(given.broker, target, given.lists, name, process, log)
-            finally:
-                process.kill()
-                process.wait()
-    first = int(given.lists * _WARM)
-    times = _append_times(given.broker, target, (first, given.lists - 1))
-    return (given.lists - 1 - first) / given.lists * count / (times[1] - times[0])
+        count = min(given.lines, program.at_most)
+        return float(_run(program, python, path=given.path, count=count))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "lists.jsonl"
+        seconds = []
+        for path in (given.start, given.path):
+            start = time.monotonic()
+            _run(program, python, path=path, target=target)
+            seconds.append(time.monotonic() - start)
+    return (given.lines - given.start_lines) / (seconds[1] - seconds[0])
 
 
 @contextlib.contextmanager
@@ -135,10 +127,10 @@ def _surroundings(program: Program) -> Iterator[tuple[list[str], Path]]:
             cluster.stop()
 
 
-def _command(program: Program, python: str, mode: str, *more: str, **filled: object) -> list[str]:
+def _command(program: Program, python: str, mode: str, **filled: object) -> list[str]:
     arguments = [argument.format(**filled) for argument in program.arguments[mode]]
     core = ",".join(map(str, _CORE))
-    return ["taskset", "-c", core, python, "-m", program.module, *arguments, *more]
+    return ["taskset", "-c", core, python, "-m", program.module, *arguments]
 
 
 def _environment() -> dict[str, str]:
@@ -146,22 +138,16 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **one_thread, "PYTHONPATH": str(_ROOT)}
 
 
-def _run(program: Program, python: str, mode: str, *more: str, **filled: object) -> str:
-    try:
-        done = subprocess.run(
-            _command(program, python, mode, *more, **filled),
-            cwd=_ROOT,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as e:
-        msg = f"{program.module} did not end in {_SECONDS} s"
-        raise RuntimeError(msg) from e
-    # Faust ends by a signal that it sends itself.
-    if done.returncode > 0:
+def _run(program: Program, python: str, **filled: object) -> str:
+    done = subprocess.run(
+        _command(program, python, LIST, **filled),
+        cwd=_ROOT,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
         msg = f"{program.module} failed: {done.stderr[-2000:]}"
         raise RuntimeError(msg)
     return done.stdout
@@ -176,22 +162,20 @@ def _new_topic(broker: str) -> str:
     return target
 
 
-def _wait_for(
-    broker: str, topic: str, count: int, name: str, process: subprocess.Popen[bytes], log: Any
-) -> None:
-    client = KafkaConsumer(bootstrap_servers=broker)
-    partition = TopicPartition(topic, 0)
+def _wait_for(given: Topic, target: str, process: subprocess.Popen[bytes], log: Any) -> None:
+    client = KafkaConsumer(bootstrap_servers=given.broker)
+    partition = TopicPartition(target, 0)
     deadline = time.monotonic() + _SECONDS
     got = 0
-    while got < count:
+    while got < given.answers:
+        time.sleep(0.5)
+        ended = process.poll() is not None
         got = client.end_offsets([partition])[partition]
-        ended = process.poll() is not None and got < count
-        if ended or time.monotonic() > deadline:
+        if got < given.answers and (ended or time.monotonic() > deadline):
             log.seek(0)
             tail = log.read()[-2000:].decode(errors="replace")
-            msg = f"{name} gave {got} of {count} lists: {tail}"
+            msg = f"it gave {got} of {given.answers} answers: {tail}"
             raise RuntimeError(msg)
-        time.sleep(0.5)
     client.close()
 
 

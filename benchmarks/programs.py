@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from cluster.maven import CACHE
 
-_MODES: Final = ("learn", "list")
+LEARN: Final = "learn"
+LIST: Final = "list"
 
 
 class Program(NamedTuple):
@@ -19,12 +20,12 @@ class Program(NamedTuple):
     Attributes:
         module: Run as `python -m MODULE`.
         requirements: Of its own environment; empty for this one.
-        arguments: By mode, a template with `{broker}`, `{source}`, `{target}` and `{count}`, or
-            with `{path}`, `{target}` and `{count}`.
+        arguments: By mode, a template with `{broker}`, `{source}` and `{target}`, or with
+            `{path}`, `{target}` and `{count}`.
         kind: `topic`, from topic to topic; `file`, from file to file; or `memory`, which has
             no output and prints its own rate.
         flink: Whether it needs a Flink cluster of one slot.
-        at_most: More ratings than these would take it too long, in the mode `list`.
+        at_most: With more ratings it would take too long.
     """
 
     module: str
@@ -39,26 +40,25 @@ _OURS: Final = ("apache-beam", "kafka-python", "confluent-kafka", "numpy", "orjs
 _FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6", "orjson==3.13.0")
 
 
-def _ours(*more: str, runner: str = "--runner=FnApiRunner", flink: bool = False) -> Program:
-    topics = (
+def _ours(*more: str, flink: bool = False) -> Program:
+    flags = (
+        *(() if flink else ("--runner=FnApiRunner",)),
         "--kafka_bootstrap_servers={broker}",
         "--kafka_group=bench-{target}",
         "--input_topic={source}",
         "--output_topic={target}",
+        *more,
     )
-    flags = ((runner,) if runner else ()) + topics + more
-    learn = (*flags, "--top_n=0", "--stop_at_end")
-    return Program("beam_pipeline", (), {"list": flags, "learn": learn}, flink=flink)
+    learn = (*flags, "--top_n=0", "--dead_letter_topic={target}")
+    return Program("beam_pipeline", (), {LIST: flags, LEARN: learn}, flink=flink)
 
 
 def _rival(module: str, *requirements: str) -> Program:
+    topics = ("{broker}", "{source}", "{target}")
     return Program(
         f"benchmarks.rivals.{module}",
         (*_FLURS, *requirements),
-        {
-            "list": ("{broker}", "{source}", "{target}", "{count}"),
-            "learn": ("{broker}", "{source}", "-", "{count}"),
-        },
+        {mode: (*topics, mode) for mode in (LIST, LEARN)},
     )
 
 
@@ -66,7 +66,7 @@ def _in_memory(module: str, *requirements: str, at_most: int = sys.maxsize) -> P
     return Program(
         f"benchmarks.rivals.{module}",
         (*_FLURS, *requirements),
-        {mode: ("{path}", mode, "{count}") for mode in _MODES},
+        {LIST: ("{path}", "{count}")},
         kind="memory",
         at_most=at_most,
     )
@@ -76,8 +76,8 @@ _LIBRDKAFKA: Final = "--kafka_client=librdkafka"
 PROGRAMS: Final[dict[str, Program]] = {
     "ours, kafka-python": _ours(),
     "ours, librdkafka": _ours(_LIBRDKAFKA),
-    "ours, Flink, kafka-python": _ours(runner="", flink=True),
-    "ours, Flink, librdkafka": _ours(_LIBRDKAFKA, runner="", flink=True),
+    "ours, Flink, kafka-python": _ours(flink=True),
+    "ours, Flink, librdkafka": _ours(_LIBRDKAFKA, flink=True),
     "Faust": _rival("faust_app", "faust-streaming==0.15.3", "setuptools<81", "uvloop==0.22.1"),
     "QuixStreams": _rival("quix_app", "quixstreams==3.28.1"),
     "Bytewax": _rival("bytewax_flow", "bytewax[kafka]==0.21.1"),
@@ -86,10 +86,7 @@ PROGRAMS: Final[dict[str, Program]] = {
     "ours, file": Program(
         "beam_pipeline",
         (),
-        {
-            "list": ("--runner=FnApiRunner", "--input={path}", "--output={target}"),
-            "learn": ("--runner=FnApiRunner", "--input={path}", "--output={target}", "--top_n=0"),
-        },
+        {LIST: ("--runner=FnApiRunner", "--input={path}", "--output={target}")},
         kind="file",
     ),
     "bare FluRS": _in_memory("bare_flurs"),

@@ -124,7 +124,7 @@ def _lists(settings: KafkaSettings) -> Iterator[str]:
                 if time.monotonic() - shown < _SECONDS_BETWEEN_LISTS:
                     continue
                 shown = time.monotonic()
-                answer = decode_recommendation(records[-1].value or b"")
+                answer = decode_recommendation(records.values[-1] or b"")
                 names = "  ".join(item for item, _ in answer.items)
                 yield f"{answer.origin:14} {answer.user}: {names}"
     finally:

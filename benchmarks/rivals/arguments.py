@@ -7,20 +7,19 @@ from typing import NamedTuple
 
 
 class Arguments(NamedTuple):
-    """`BROKER IN OUT RATINGS`; with `-` for OUT it only learns."""
+    """`BROKER IN OUT learn|list`."""
 
     broker: str
     source: str
     target: str
-    ratings: int
+    mode: str
 
     @classmethod
     def of(cls, argv: Sequence[str]) -> Arguments:
         """Reads a command line."""
-        broker, source, target, ratings = argv[1:5]
-        return cls(broker, source, target, int(ratings))
+        return cls(*argv[1:5])
 
     @property
     def lists(self) -> bool:
-        """Whether lists are to be sent."""
-        return self.target != "-"
+        """Whether each learned rating is answered by a list."""
+        return self.mode == "list"

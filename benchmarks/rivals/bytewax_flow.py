@@ -1,4 +1,4 @@
-"""Bytewax: `python -m benchmarks.rivals.bytewax_flow BROKER IN OUT RATINGS`.
+"""Bytewax: `python -m benchmarks.rivals.bytewax_flow BROKER IN OUT MODE`.
 
 It ends at the end of the topic, which RATINGS is. The model is a plain object: without recovery,
 as the other rivals are, and without the cost of it.
@@ -7,14 +7,12 @@ as the other rivals are, and without the cost of it.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSourceMessage
 from bytewax.connectors.kafka import operators as kop
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
-from bytewax.testing import TestingSink
 
 from benchmarks.rivals.arguments import Arguments
 from benchmarks.rivals.flurs_loop import FlursLoop
@@ -29,14 +27,10 @@ def flow_of(given: Arguments) -> Dataflow:
         return KafkaSinkMessage(*answer) if answer else None
 
     flow = Dataflow("flurs")
-    ratings = kop.input("ratings", flow, brokers=[given.broker], topics=[given.source], tail=False)
-    lists = op.filter_map("learn", ratings.oks, learn)
-    if given.lists:
-        config = {"linger.ms": "5"}
-        kop.output("lists", lists, brokers=[given.broker], topic=given.target, add_config=config)
-    else:
-        nothing: list[Any] = []
-        op.output("nothing", lists, TestingSink(nothing))
+    ratings = kop.input("ratings", flow, brokers=[given.broker], topics=[given.source])
+    answers = op.filter_map("learn", ratings.oks, learn)
+    config = {"linger.ms": "5"}
+    kop.output("answers", answers, brokers=[given.broker], topic=given.target, add_config=config)
     return flow
 
 

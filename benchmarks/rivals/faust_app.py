@@ -1,12 +1,10 @@
-"""The blog post's program, with lists.
+"""The blog post's program, with answers.
 
-python -m benchmarks.rivals.faust_app BROKER IN OUT RATINGS
+python -m benchmarks.rivals.faust_app BROKER IN OUT MODE
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 
 import faust
@@ -19,7 +17,7 @@ mode.loop.use("uvloop")
 given = Arguments.of(sys.argv)
 app = faust.App(
     # A group of its own for each run, so that each starts at the beginning.
-    f"flurs-recommender-{os.getpid()}",
+    f"flurs-recommender-{given.target}",
     broker=f"kafka://{given.broker}",
     value_serializer="raw",
     store="memory://",
@@ -34,15 +32,11 @@ loop = FlursLoop(given.lists)
 
 @app.agent(ratings)
 async def learn(stream: faust.Stream) -> None:
-    """Learns each rating and sends its user's list."""
-    number = 0
+    """Learns each rating and sends its answer."""
     async for event in stream.events():
         answer = loop.handle(event.value, event.message.offset)
         if answer:
             await lists.send(key=answer[0], value=answer[1])
-        number += 1
-        if number == given.ratings and not given.lists:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

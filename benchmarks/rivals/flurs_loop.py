@@ -44,8 +44,14 @@ class FlursLoop:
         return found
 
     def handle(self, value: bytes, offset: int | None) -> tuple[bytes, bytes] | None:
-        """Learns a rating; returns the key and value of its list, if there is to be one."""
-        rating = orjson.loads(value)
+        """Learns a rating; returns the key and value of the answer, if there is to be one.
+
+        That is the user's list, or the record itself if it can not be read.
+        """
+        try:
+            rating = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return b"", value
         if rating["rating"] < MIN_RATING:
             return None
         user, item = int(rating["user"]) - 1, int(rating["item"]) - 1

@@ -1,6 +1,6 @@
 """A loop over confluent-kafka.
 
-python -m benchmarks.rivals.librdkafka_loop BROKER IN OUT RATINGS
+python -m benchmarks.rivals.librdkafka_loop BROKER IN OUT MODE
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.rivals.flurs_loop import FlursLoop
 
 
 def main(given: Arguments) -> None:
-    """Learns so many ratings."""
+    """Learns for ever."""
     consumer = Consumer(
         {
             "bootstrap.servers": given.broker,
@@ -26,15 +26,12 @@ def main(given: Arguments) -> None:
     consumer.subscribe([given.source])
     producer = Producer({"bootstrap.servers": given.broker, "linger.ms": 5})
     loop = FlursLoop(given.lists)
-    number = 0
-    while number < given.ratings:
+    while True:
         for message in consumer.consume(500, 0.1):
-            number += 1
             answer = loop.handle(message.value(), message.offset())
             if answer:
                 producer.produce(given.target, key=answer[0], value=answer[1])
         producer.poll(0)
-    producer.flush()
 
 
 if __name__ == "__main__":

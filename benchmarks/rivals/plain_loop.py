@@ -1,4 +1,4 @@
-"""A loop over kafka-python: `python -m benchmarks.rivals.plain_loop BROKER IN OUT RATINGS`."""
+"""A loop over kafka-python: `python -m benchmarks.rivals.plain_loop BROKER IN OUT MODE`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ from benchmarks.rivals.flurs_loop import FlursLoop
 
 
 def main(given: Arguments) -> None:
-    """Learns so many ratings."""
+    """Learns for ever."""
     consumer = KafkaConsumer(
         given.source, bootstrap_servers=given.broker, auto_offset_reset="earliest"
     )
     producer = KafkaProducer(bootstrap_servers=given.broker, linger_ms=5, batch_size=1 << 18)
     loop = FlursLoop(given.lists)
-    for number, record in enumerate(consumer, start=1):
+    for record in consumer:
         answer = loop.handle(record.value, record.offset)
         if answer:
             producer.send(given.target, key=answer[0], value=answer[1])
-        if number == given.ratings:
-            break
-    producer.flush()
 
 
 if __name__ == "__main__":

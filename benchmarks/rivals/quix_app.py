@@ -1,8 +1,7 @@
-"""QuixStreams: `python -m benchmarks.rivals.quix_app BROKER IN OUT RATINGS`."""
+"""QuixStreams: `python -m benchmarks.rivals.quix_app BROKER IN OUT MODE`."""
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -20,10 +19,10 @@ class _ValueOfPair(Serializer):
 
 
 def main(given: Arguments) -> None:
-    """Learns so many ratings."""
+    """Learns for ever."""
     app = Application(
         given.broker,
-        consumer_group=f"quix-{os.getpid()}",
+        consumer_group=f"quix-{given.target}",
         auto_offset_reset="earliest",
         auto_create_topics=False,
         loglevel="ERROR",
@@ -31,14 +30,13 @@ def main(given: Arguments) -> None:
     )
     source = app.topic(given.source, key_deserializer="bytes", value_deserializer="bytes")
     loop = FlursLoop(given.lists)
+    target = app.topic(given.target, key_serializer="bytes", value_serializer=_ValueOfPair())
     answers = app.dataframe(source).apply(
         lambda value: loop.handle(value, message_context().offset)
     )
-    if given.lists:
-        target = app.topic(given.target, key_serializer="bytes", value_serializer=_ValueOfPair())
-        answers = answers.filter(lambda answer: answer is not None)
-        answers.to_topic(target, key=lambda answer: answer[0])
-    app.run(count=given.ratings)
+    answers = answers.filter(lambda answer: answer is not None)
+    answers.to_topic(target, key=lambda answer: answer[0])
+    app.run()
 
 
 if __name__ == "__main__":

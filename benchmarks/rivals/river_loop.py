@@ -1,4 +1,4 @@
-"""River without any input or output: `python -m benchmarks.rivals.river_loop FILE MODE COUNT`.
+"""River without any input or output: `python -m benchmarks.rivals.river_loop FILE COUNT`.
 
 Prints ratings a second. Of River's recommenders, BiasedMF is the nearest to FluRS's MF. It
 learns a number rather than that an item is liked, so it gets the number; `rank` wants the
@@ -17,7 +17,7 @@ from benchmarks.rivals.flurs_loop import FACTORS, ITEMS, MIN_RATING, TOP_N, USER
 from benchmarks.rivals.ratings_file import read_ratings
 
 
-def main(path: str, mode: str, count: int) -> float:
+def main(path: str, count: int) -> float:
     """Returns ratings a second."""
     ratings = read_ratings(path, count)
     model = reco.BiasedMF(
@@ -33,10 +33,9 @@ def main(path: str, mode: str, count: int) -> float:
         if value >= MIN_RATING:
             model.learn_one(user, item, value)
             free[user].discard(item)
-            if mode == "list":
-                list(itertools.islice(model.rank(user, free[user]), TOP_N))
+            list(itertools.islice(model.rank(user, free[user]), TOP_N))
     return len(ratings) / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":
-    print(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    print(main(sys.argv[1], int(sys.argv[2])))

@@ -14,7 +14,7 @@ from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
 
 from transforms.errors import DeliveryError, KafkaSetupError
-from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Sender
+from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Records, Sender
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BACKOFF_MS,
@@ -152,16 +152,17 @@ class KafkaPythonConsumer:
 
     def poll(self, seconds: float) -> Polled:
         try:
-            return Polled(self._client.poll(int(seconds * 1000), _POLL_RECORDS))
+            polled = self._client.poll(int(seconds * 1000), _POLL_RECORDS)
         except OffsetOutOfRangeError as e:
             return Polled({}, set(e.args[0]))
+        return Polled({partition: _columns(polled[partition]) for partition in polled})
 
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         offset = self._client.position(partition, timeout_ms=1000) or 0
         end = self._client.highwater(partition)
         return offset, end is not None and offset >= end
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
         try:
             self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
         except KafkaError as e:
@@ -171,6 +172,14 @@ class KafkaPythonConsumer:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _columns(records: list[Any]) -> Records:
+    return Records(
+        [record.offset for record in records],
+        [record.value for record in records],
+        [record.timestamp for record in records],
+    )
 
 
 class KafkaPythonProducer:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import confluent_kafka as rd
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import TopicPartition
 
 from transforms.errors import DeliveryError, KafkaSetupError
-from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Sender
+from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Records, Sender
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BACKOFF_MS,
@@ -31,20 +31,12 @@ from transforms.kafka.settings import (
     unreachable,
 )
 
-_POLL_RECORDS: Final = 10_000
+_POLL_RECORDS: Final = 1000
 _ANSWER_SECONDS: Final = 30.0
 _NO_GROUP: Final = "flurs-beam-commits-nothing"
 _UNKNOWN: Final = "No such configuration property"
 # Below the logger that the program turns down for kafka-python.
 _LOGGER: Final = logging.getLogger("kafka.librdkafka")
-
-
-class FetchedRecord(NamedTuple):
-    """A `protocols.Record`."""
-
-    offset: int
-    value: bytes | None
-    timestamp: int
 
 
 def accepted(properties: Mapping[str, str]) -> dict[str, Any]:
@@ -126,6 +118,7 @@ class LibrdkafkaConsumer:
                 "isolation.level": "read_committed",
                 "allow.auto.create.topics": False,
                 "enable.partition.eof": True,
+                "on_commit": _log_commit,
             },
         )
         # Where the next record can be, and whether the broker has said that it has none.
@@ -212,7 +205,11 @@ class LibrdkafkaConsumer:
                 out_of_range.append(TopicPartition(*partition))
             else:
                 self._complain(error)
-        records = {TopicPartition(*one): self._records(one, found[one]) for one in found}
+        records = {
+            TopicPartition(*partition): self._records(partition, of_one)
+            for partition, of_one in found.items()
+            if partition in self._progress
+        }
         for partition, end in ends.items():
             if partition in self._progress:
                 # Behind it there may be a record that came meanwhile.
@@ -220,12 +217,14 @@ class LibrdkafkaConsumer:
                 self._progress[partition] = (max(offset, end), offset <= end)
         return Polled(records, out_of_range)
 
-    def _records(self, partition: tuple[str, int], messages: list[Any]) -> list[FetchedRecord]:
-        if partition not in self._progress:
-            return []
-        records = [FetchedRecord(m.offset(), m.value(), m.timestamp()[1]) for m in messages]
-        self._progress[partition] = (records[-1].offset + 1, False)
-        return records
+    def _records(self, partition: tuple[str, int], messages: list[Any]) -> Records:
+        offsets = [message.offset() for message in messages]
+        self._progress[partition] = (offsets[-1] + 1, False)
+        return Records(
+            offsets,
+            [message.value() for message in messages],
+            [message.timestamp()[1] for message in messages],
+        )
 
     def _complain(self, error: rd.KafkaError) -> None:
         denied = error.code() == rd.KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -238,16 +237,23 @@ class LibrdkafkaConsumer:
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         return self._progress[partition]
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
+        # While the brokers are away, one that is waited for takes a minute.
+        offsets = [rd.TopicPartition(*partition, offset)]
         try:
-            self._client.commit(offsets=[rd.TopicPartition(*partition, offset)], asynchronous=False)
+            self._client.commit(offsets=offsets, asynchronous=not wait)
         except rd.KafkaException as e:
-            _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, _text(e))
+            _log_commit(e.args[0], offsets)
             return False
         return True
 
     def close(self) -> None:
         self._client.close()
+
+
+def _log_commit(error: rd.KafkaError | None, offsets: list[Any]) -> None:
+    if error:
+        _LOGGER.warning("Can not commit %s: %s", offsets, error.str())
 
 
 class LibrdkafkaProducer:

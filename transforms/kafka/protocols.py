@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple, Protocol
 
 from kafka import TopicPartition
 
 
-class Record(Protocol):
-    """A record as it was read; `timestamp` is in milliseconds since the epoch."""
+class Records(NamedTuple):
+    """Records of one partition, in the order of their offsets, as columns.
 
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
+    An object for each would have the garbage collector look at it again and again.
+
+    Attributes:
+        offsets: Gaps are normal.
+        values: None for a tombstone.
+        timestamps: In milliseconds since the epoch, as their producers or the broker say.
+    """
+
+    offsets: list[int]
+    values: list[bytes | None]
+    timestamps: list[int]
+
+    def part(self, start: int, stop: int | None = None) -> Records:
+        """Returns the records from the `start`-th up to the `stop`-th."""
+        return Records(
+            self.offsets[start:stop], self.values[start:stop], self.timestamps[start:stop]
+        )
+
+    def extend(self, more: Records) -> None:
+        """Adds records that follow."""
+        self.offsets.extend(more.offsets)
+        self.values.extend(more.values)
+        self.timestamps.extend(more.timestamps)
+
+
+NO_RECORDS: Final = Records([], [], [])
 
 
 class Polled(NamedTuple):
     """What one poll gave.
 
     Attributes:
-        records: Of each partition that had any, in the order of their offsets.
+        records: Of each partition that had any.
         out_of_range: Partitions that have no record at the offset at which they stand; they
             give nothing until `stand_at` is called for them.
     """
 
-    records: Mapping[TopicPartition, Sequence[Record]]
+    records: Mapping[TopicPartition, Records]
     out_of_range: Collection[TopicPartition] = ()
 
 
@@ -90,8 +110,11 @@ class Consumer(Protocol):
         """
         ...
 
-    def commit(self, partition: TopicPartition, offset: int) -> bool:
-        """Sets the group's offset; returns whether that was done, and logs why not."""
+    def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
+        """Sets the group's offset; returns False if it is known to have failed.
+
+        A failure is logged. With `wait` it is known; without, it may come later.
+        """
         ...
 
     def close(self) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
 from transforms.kafka.client import consumer
-from transforms.kafka.protocols import Record
+from transforms.kafka.protocols import NO_RECORDS, Records
 from transforms.kafka.settings import KafkaSettings
 
 _FETCHED_LIMIT: Final = 50_000
@@ -31,13 +31,13 @@ class Fetched(NamedTuple):
     """What one read gave.
 
     Attributes:
-        records: In the order of their offsets; gaps are normal.
+        records: None if none came in time.
         next_offset: Where to go on; past the records, and past what has none to deliver.
         lost: How many offsets were deleted from the topic before they could be read.
         at_end: Whether the broker has nothing more, as far as is known.
     """
 
-    records: Sequence[Record]
+    records: Records
     next_offset: int
     lost: int = 0
     at_end: bool = False
@@ -55,7 +55,7 @@ class SharedConsumer:
         self._client = consumer(settings, group)
         self._condition = threading.Condition()
         self._polling = False
-        self._fetched: dict[TopicPartition, deque[Record]] = {}
+        self._fetched: dict[TopicPartition, deque[Records]] = {}
         self._out_of_range: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, tuple[int, float]] = {}
@@ -96,8 +96,8 @@ class SharedConsumer:
                     wait = 0.0 if self._others_wait(partition) else max(0.0, left)
                     self._poll(min(wait, _POLL_SECONDS))
                     asked = True
-            records = [fetched.popleft() for _ in range(min(limit, len(fetched)))]
-            self._next[partition] = records[-1].offset + 1
+            records = _taken(fetched, limit)
+            self._next[partition] = records.offsets[-1] + 1
             return Fetched(records, self._next[partition])
 
     def commit(self, partition: TopicPartition, offset: int, *, final: bool) -> None:
@@ -111,7 +111,7 @@ class SharedConsumer:
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
-            if self._client.commit(partition, offset):
+            if self._client.commit(partition, offset, wait=final):
                 self._committed[partition] = (offset, now)
 
     def release(self, partition: TopicPartition) -> None:
@@ -147,13 +147,13 @@ class SharedConsumer:
     def _nothing(self, partition: TopicPartition) -> Fetched:
         """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
         if self._polling or self._fetched[partition]:
-            return Fetched([], self._next[partition])
+            return Fetched(NO_RECORDS, self._next[partition])
         position, at_end = self._client.progress(partition)
         self._next[partition] = max(self._next[partition], position)
-        return Fetched([], self._next[partition], at_end=at_end)
+        return Fetched(NO_RECORDS, self._next[partition], at_end=at_end)
 
     def _poll(self, seconds: float) -> None:
-        full = {p for p, queue in self._fetched.items() if len(queue) > _FETCHED_LIMIT}
+        full = {p for p, queue in self._fetched.items() if _count(queue) > _FETCHED_LIMIT}
         self._client.hold(full | self._out_of_range)
         self._polling = True
         self._condition.release()
@@ -166,7 +166,7 @@ class SharedConsumer:
         self._out_of_range.update(polled.out_of_range)
         for partition, records in polled.records.items():
             if partition in self._fetched:
-                self._fetched[partition].extend(records)
+                self._fetched[partition].append(records)
 
     def _step_over_lost(self, partition: TopicPartition) -> Fetched | None:
         """Goes on at the first record that there still is; None if the offset is none of those."""
@@ -180,7 +180,22 @@ class SharedConsumer:
             )
             raise KafkaSetupError(msg)
         self._move(partition, max(offset, first))
-        return Fetched([], first, lost=first - offset) if first > offset else None
+        return Fetched(NO_RECORDS, first, lost=first - offset) if first > offset else None
+
+
+def _count(queue: Iterable[Records]) -> int:
+    return sum(len(records.offsets) for records in queue)
+
+
+def _taken(queue: deque[Records], limit: int) -> Records:
+    """Takes up to `limit` records from the front of a queue that has some."""
+    first = queue.popleft()
+    while queue and len(first.offsets) < limit:
+        first.extend(queue.popleft())
+    if len(first.offsets) > limit:
+        queue.appendleft(first.part(limit))
+        first = first.part(0, limit)
+    return first
 
 
 _CONSUMERS: Final[dict[tuple[KafkaSettings, str | None], SharedConsumer]] = {}

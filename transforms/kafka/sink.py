@@ -49,7 +49,7 @@ class WriteRecommendationsToKafka(beam.PTransform):
 
     def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
         """Adds the sink."""
-        encode = _json_messages if self.output_format == "json" else _avro_messages
+        encode = json_messages if self.output_format == "json" else _avro_messages
         return lists | "Send" >> beam.ParDo(_SendDoFn(self.settings, self.topic, encode))
 
 
@@ -113,7 +113,8 @@ def _evaluation_messages(batch: RecommendationBatch) -> Iterable[Message]:
     return [Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations]
 
 
-def _json_messages(batch: RecommendationBatch) -> Iterable[Message]:
+def json_messages(batch: RecommendationBatch) -> Iterable[Message]:
+    """Returns a message for each list."""
     encode = json_lines.encode_recommendation
     return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
 

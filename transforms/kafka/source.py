@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -195,24 +196,18 @@ class PartitionReader:
         return self._chunk(source, fetched, next_position, stop)
 
     def _chunk(self, source: str, fetched: Fetched, next_position: int, stop: int) -> Chunk:
-        records = fetched.records
-        if records and records[-1].offset >= stop:
-            records = [record for record in records if record.offset < stop]
-        record_format = self._record_format
-        if not records:
+        offsets, values, timestamps = fetched.records
+        if offsets and offsets[-1] >= stop:
+            count = bisect_left(offsets, stop)
+            offsets, values, timestamps = fetched.records.part(0, count)
+        if not offsets:
             # Only at the end is it known that nothing older is on its way.
             now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
-            return Chunk(RawBatch(source, [], [], record_format), next_position, time=now)
-        oldest, newest = records[0].timestamp, records[-1].timestamp
+            return Chunk(RawBatch(source, [], [], self._record_format), next_position, time=now)
         # A producer may claim any time, but none that has not come yet may move the watermark.
-        newest_seconds = min(max(newest, 0) / 1000, time.time())
-        batch = RawBatch(
-            source,
-            [record.offset for record in records],
-            [record.value for record in records],
-            record_format,
-            published=max(oldest, 0) / 1000,
-        )
+        newest_seconds = min(max(timestamps[-1], 0) / 1000, time.time())
+        published = max(timestamps[0], 0) / 1000
+        batch = RawBatch(source, offsets, values, self._record_format, published)
         return Chunk(batch, next_position, time=newest_seconds)
 
     def commit(self, start: int, range_end: int) -> None:

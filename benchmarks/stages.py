@@ -1,0 +1,142 @@
+"""Where a rating's time goes, from topic to topic: microseconds for each rating that is read.
+
+    python -m benchmarks.stages --ratings 100000
+
+runs the functions that the stages are made of one after the other on one core, without Beam, in
+the batches that the source makes; then the same through Beam's coders, which a runner uses
+between stages that it does not fuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.against_rivals import fill, movielens_like
+from cluster.broker import Broker
+from transforms.elements import (
+    RatingBatch,
+    RatingBatchCoder,
+    RawBatch,
+    RawBatchCoder,
+    RecommendationBatch,
+    RecommendationBatchCoder,
+)
+from transforms.filter import positives
+from transforms.formats.records import Rating, Recommendation
+from transforms.kafka.client import CLIENTS, KafkaSettings, producer, require_topics
+from transforms.kafka.sink import json_messages
+from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
+from transforms.parse import parse
+from transforms.recommenders.registry import RecommenderSpec
+
+T = TypeVar("T")
+
+
+class _Clock:
+    """CPU time of all threads, and wall time, a rating."""
+
+    def __init__(self, ratings: int) -> None:
+        self._ratings = ratings
+
+    def of(self, name: str, work: Callable[[], T]) -> T:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(
+            f"{name:42} {wall / self._ratings * 1e6:7.2f} us  (cpu {cpu / self._ratings * 1e6:.2f})"
+        )
+        return result
+
+
+def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
+    source = ReadRatingsFromKafka(settings, "ratings", stop_at_end=True)
+    (partition,) = source.partitions()
+    reader = PartitionReader(source, partition, 0)
+    batches = []
+    position = 0
+    while position < count:
+        chunk = reader.read(position, count, 1.0)
+        position = chunk.next_position
+        if len(chunk.batch):
+            batches.append(chunk.batch)
+    return batches
+
+
+def _learn(kept: Sequence[Sequence[Rating]]) -> None:
+    recommender = RecommenderSpec().build()
+    for ratings in kept:
+        for rating in ratings:
+            recommender.update(rating)
+
+
+def _recommend(kept: Sequence[Sequence[Rating]]) -> list[RecommendationBatch]:
+    recommender = RecommenderSpec().build()
+    return [RecommendationBatch([_list(recommender, one) for one in ratings]) for ratings in kept]
+
+
+def _list(recommender: Any, rating: Rating) -> Recommendation:
+    recommender.update(rating)
+    best = recommender.recommend(rating.user, 10)
+    return Recommendation(rating.user, best, rating.timestamp, rating.origin)
+
+
+def _send(settings: KafkaSettings, lists: Sequence[Any]) -> None:
+    client = producer(settings)
+    sender = client.sender("lists")
+    for messages in lists:
+        sender.send(messages)
+    sender.flush()
+    client.close()
+
+
+def _through(coder: Any, elements: Sequence[Any]) -> None:
+    for element in elements:
+        coder.decode(coder.encode(element))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints a line for each stage."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ratings", type=int, default=100_000)
+    count = parser.parse_args(argv).ratings
+    clock = _Clock(count)
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        broker.start()
+        # The broker has the other core.
+        os.sched_setaffinity(0, {1})
+        # Here everything is kept, so collections would cost what they do not in a stream.
+        gc.disable()
+        try:
+            fill(KafkaSettings(broker.address), "ratings", movielens_like(count))
+            require_topics(KafkaSettings(broker.address), {"lists": 1}, create=True)
+            every = {client: KafkaSettings(broker.address, client=client) for client in CLIENTS}
+            for client, settings in every.items():
+                raw = clock.of(f"read, {client}", partial(_read, settings, count))
+            ratings = clock.of("parse", lambda: [parse(batch)[0] for batch in raw])
+            kept = clock.of("keep positives", lambda: [positives(one, 3.0) for one in ratings])
+            clock.of("learn", lambda: _learn(kept))
+            lists = clock.of("learn and list", lambda: _recommend(kept))
+            messages = clock.of("encode lists", lambda: [list(json_messages(b)) for b in lists])
+            for client, settings in every.items():
+                clock.of(f"send, {client}", partial(_send, settings, messages))
+            clock.of("coder of raw batches", lambda: _through(RawBatchCoder(), raw))
+            batches = [RatingBatch(one) for one in kept]
+            clock.of("coder of rating batches", lambda: _through(RatingBatchCoder(), batches))
+            clock.of("coder of lists", lambda: _through(RecommendationBatchCoder(), lists))
+        finally:
+            broker.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
