@@ -42,6 +42,7 @@ setup(
     ],
     extras_require={
         "benchmarks": ["confluent-kafka>=2.16,<3", "matplotlib>=3.9"],
+        "compiled": ["numba>=0.61"],
         "librdkafka": ["confluent-kafka>=2.16,<3"],
         "test": [
             "build>=1.2",
@@ -49,6 +50,7 @@ setup(
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.11",
+            "numba>=0.61",
             "pytest>=8.2",
             "pytest-timeout>=2.3",
             "ruff>=0.14",

@@ -107,6 +107,7 @@ class SparseCounts:
         room = np.minimum(2 * neighbours, np.maximum(_FIRST_ROOM, 2 * sizes))
         self._sizes = sizes.astype(np.int32)
         self._room = room.astype(np.int32)
+        self._starts: NDArray[np.int64]
         self._lay_out(rows.ids, rows.weights, rows.ends - sizes)
 
     def add_item(self) -> None:

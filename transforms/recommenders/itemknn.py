@@ -20,6 +20,8 @@ from transforms.recommenders.forgetting import renumbered
 _PRIOR: Final = 0.01
 """Weight of an item's share of all positives, beside its likeness to what the user had."""
 
+_LEAST_RECENCY: Final = 0.01
+
 
 @dataclass(frozen=True)
 class ItemKNNConfig:
@@ -62,10 +64,12 @@ class ItemKNN(Model):
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
         score(j) = sum_g 2^(-g / half_life) s(h_g, j) + 0.01 n(j) / sum n
 
-    The last term puts what has no likeness in the order of popularity. An item that is chosen
-    again becomes the newest of its user. Cost: an update touches 2 x history entries, a list
-    adds up history rows of at most 2 x neighbours entries. While there are no more items than
-    `neighbours` nothing is dropped; beyond, each row keeps its heaviest entries.
+    where a g whose factor is below 0.01 is left out. The last term puts what has no likeness in
+    the order of popularity. An item that is chosen again becomes the newest of its user.
+
+    Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
+    is long. While there are no more items than `neighbours` c is a square matrix; beyond, a row
+    has at most 2 x `neighbours` entries, the heaviest, of 8 bytes each.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -82,7 +86,8 @@ class ItemKNN(Model):
         self.n_user = self.n_item = 0
         ages = np.arange(config.history, dtype=np.float64)
         self._gap_weights = ((1.0 + ages) ** -config.gap_power).astype(np.float32)
-        self._recency = 0.5 ** (ages / config.half_life)
+        recency = 0.5 ** (ages / config.half_life)
+        self._recency = recency[recency >= _LEAST_RECENCY]
         self._counts: DenseCounts | SparseCounts = DenseCounts()
         # A user's last items, the newest last.
         self._histories: list[array[int]] = []
@@ -127,7 +132,8 @@ class ItemKNN(Model):
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's likeness to what the user had last, and a little popularity."""
         scores = np.zeros(self.n_item)
-        history = np.frombuffer(self._histories[user], dtype=np.int32)[::-1]
+        history = np.frombuffer(self._histories[user], dtype=np.int32)
+        history = history[: -len(self._recency) - 1 : -1]
         factors = self._recency[: len(history)] * self._norms[history]
         self._counts.sum(history, factors, scores)
         scores *= self._norms[: self.n_item]

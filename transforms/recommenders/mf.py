@@ -15,6 +15,8 @@ from transforms.formats.records import Rating
 from transforms.recommenders import compiled
 from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
+from transforms.recommenders.screen import MANY, Screen
+from transforms.recommenders.topn import top_n
 
 _USERS: Final = 0
 _ITEMS: Final = 1
@@ -69,6 +71,7 @@ class MF(MFRecommender, Model):
         self._p = FactorMatrix(config.k, seed, _USERS)
         self._q = FactorMatrix(config.k, seed, _ITEMS)
         self.Q = self._q.rows
+        self._screen = Screen()
 
     def register_user(self, user: User) -> None:
         """FluRS's way to add a user; its index must be `n_user`."""
@@ -105,11 +108,12 @@ class MF(MFRecommender, Model):
         rate = 2.0 * self.learn_rate
         if compiled.AVAILABLE:
             compiled.step(p, q, error, rate, self.l2_reg_u)
-            return
-        # Multiplying by a power of two is exact, so this rounds as FluRS's expression does.
-        next_p = p + rate * (error * q - self.l2_reg_u * p)
-        q += rate * (error * p - self.l2_reg_i * q)
-        p[:] = next_p
+        else:
+            # Multiplying by a power of two is exact, so this rounds as FluRS's expression does.
+            next_p = p + rate * (error * q - self.l2_reg_u * p)
+            q += rate * (error * p - self.l2_reg_i * q)
+            p[:] = next_p
+        self._screen.changed(ia, q)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
@@ -118,6 +122,23 @@ class MF(MFRecommender, Model):
         np.abs(scores, out=scores)
         np.subtract(1.0, scores, out=scores)
         return scores
+
+    def best_items(
+        self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
+    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+        """Returns the `n` best items and their scores, see `Screen` for many items.
+
+        The product of two vectors may round otherwise in a matrix of other height, so scores
+        can differ from `item_scores` in their last bits, and items in order that are as close.
+        """
+        p = self._p.rows[user]
+        if n and self.n_item >= MANY:
+            near = self._screen.near_one(self._q.used(), p, left_out, n)
+            if near is not None:
+                scores = 1.0 - np.abs(1.0 - self._q.rows[near] @ p)
+                best = top_n(scores, n)
+                return near[best], scores[best]
+        return super().best_items(user, left_out, n, context)
 
     def score(self, user: User, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
         """FluRS's score, |1 - p_u . q_i| of each candidate: the smaller the better."""
@@ -131,6 +152,7 @@ class MF(MFRecommender, Model):
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Forgets all items but these."""
         self._q.keep(kept)
+        self._screen = Screen()
         self.n_item = self._q.n
         self.Q = self._q.rows
 
@@ -146,6 +168,7 @@ class MF(MFRecommender, Model):
         """
         self._p.from_arrays("p", arrays)
         self._q.from_arrays("q", arrays)
+        self._screen = Screen()
         self.n_user, self.n_item = self._p.n, self._q.n
         self.Q = self._q.rows
 

@@ -24,7 +24,8 @@ def rank(scores: Sequence[NDArray[np.floating]], part: int, item: int) -> int | 
     if item < 0:
         return None
     score = scores[part][item]
-    if score == -np.inf:
+    # A model that diverged has no number for it, which compares with nothing.
+    if not score > -np.inf:
         return None
     better = sum(int(np.count_nonzero(one > score)) for one in scores)
     equal = sum(int(np.count_nonzero(one == score)) for one in scores[:part])
