@@ -20,7 +20,7 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
-from transforms import counters, evaluation_metrics, model_export
+from transforms import collector, counters, evaluation_metrics, model_export
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
 from transforms.key_groups import salt
 from transforms.learn import Learned, evaluate, learn
@@ -67,6 +67,8 @@ class Recommend(beam.PTransform):
     Parallelism: a cell is learned by one worker at a time; there are as many as the key has.
     Delivery: learning is exactly once where the runner checkpoints; lists are at least once.
     On failure: the bundle is repeated from the model as it was before, see `model_state`.
+
+    Its workers' garbage collector is made to look seldom, see `collector`.
 
     Attributes:
         spec: What a cell's recommender is made from.
@@ -119,6 +121,9 @@ class _Learner:
         self._settings = settings
         self._scope = scope
         self._open: dict[Cell, OpenCell] = {}
+
+    def setup(self) -> None:
+        collector.calm()
 
     def start_bundle(self) -> None:
         self._open = {}

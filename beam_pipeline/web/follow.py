@@ -15,7 +15,6 @@ from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import KafkaSetupError, MalformedRecordError
 from transforms.kafka.client import consumer, partitions_of
-from transforms.kafka.protocols import Record
 from transforms.kafka.settings import KafkaSettings
 
 _POLL_SECONDS: Final = 0.2
@@ -111,8 +110,8 @@ class Follower:
             try:
                 polled = self._client.poll(_POLL_SECONDS)
                 for partition, records in polled.records.items():
-                    for record in records:
-                        self._take(partition, record)
+                    for offset, value, milliseconds in zip(*records, strict=True):
+                        self._take(partition, offset, value, milliseconds / 1000)
                 if polled.out_of_range:
                     self._step_over_lost(polled.out_of_range)
                 if time.monotonic() - looked > _LOOK_SECONDS:
@@ -122,21 +121,22 @@ class Follower:
                 self._live.set_condition(0, f"Kafka does not answer: {e}")
                 self._stopping.wait(1.0)
 
-    def _take(self, partition: TopicPartition, record: Record) -> None:
-        value = record.value
+    def _take(
+        self, partition: TopicPartition, offset: int, value: bytes | None, seconds: float
+    ) -> None:
         if value is None:
             # A compacted topic's tombstone: it says nothing new.
             return
         try:
             if partition.topic == self._topics.output:
                 found = decode_list(value)
-                self._live.add_list(found.user, found.origin, value, record.timestamp / 1000)
+                self._live.add_list(found.user, found.origin, value, seconds)
             elif partition.topic == self._topics.evaluation:
                 self._live.add_evaluation(value)
             else:
                 self._live.add_dead_letter(value)
         except MalformedRecordError as e:
-            where = f"{partition.topic}-{partition.partition}-{record.offset}"
+            where = f"{partition.topic}-{partition.partition}-{offset}"
             self._live.add_unreadable(f"{where}: {e}")
 
     def _behind(self) -> int:
