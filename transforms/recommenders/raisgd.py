@@ -26,7 +26,7 @@ class RAISGDConfig:
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
     l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.05, metadata={"help": "step size, eta"})
+    learn_rate: float = field(default=0.1, metadata={"help": "step size, eta"})
     negatives: int = field(
         default=10, metadata={"help": "items held against each positive, as not chosen for long"}
     )

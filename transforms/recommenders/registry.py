@@ -26,12 +26,12 @@ class _Entry(NamedTuple):
 
 _MODELS: Final[dict[str, _Entry]] = {
     "mf": _Entry(MFConfig, MF),
-    "itemknn": _Entry(ItemKNNConfig, ItemKNN),
-    "raisgd": _Entry(RAISGDConfig, RAISGD),
     "bprmf": _Entry(BPRMFConfig, BPRMF),
     "fm": _Entry(FMConfig, FM),
     "userknn": _Entry(UserKNNConfig, UserKNN),
     "sketch": _Entry(SketchConfig, Sketch),
+    "itemknn": _Entry(ItemKNNConfig, ItemKNN),
+    "raisgd": _Entry(RAISGDConfig, RAISGD),
     "popular": _Entry(PopularConfig, Popular),
     "random": _Entry(RandomOrderConfig, RandomOrder),
 }

@@ -18,7 +18,7 @@ class TestRAISGD(RecommenderContract):
 
 
 def _model(users: int, items: int, negatives: int) -> RAISGD:
-    model = RAISGD(RAISGDConfig(k=4, negatives=negatives), seed=1)
+    model = RAISGD(RAISGDConfig(k=4, learn_rate=0.05, negatives=negatives), seed=1)
     for _ in range(users):
         model.add_user()
     for _ in range(items):
@@ -27,7 +27,7 @@ def _model(users: int, items: int, negatives: int) -> RAISGD:
 
 
 def test_without_negatives_it_is_mf() -> None:
-    raisgd = RecommenderSpec("raisgd", {"negatives": 0}, seed=3).build()
+    raisgd = RecommenderSpec("raisgd", {"negatives": 0, "learn_rate": 0.05}, seed=3).build()
     mf = RecommenderSpec("mf", {}, seed=3).build()
     for rating in movielens_like(500):
         raisgd.update(rating)
