@@ -27,7 +27,11 @@ def _compile(function: _F) -> _F:
     if numba is None:
         return function
     # No fastmath: a sum keeps its order, and with it its bits.
-    compiled: _F = numba.njit(cache=True, nogil=True)(function)
+    try:
+        compiled: _F = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        # No folder for the cache can be written, as in some containers.
+        compiled = numba.njit(nogil=True)(function)
     return compiled
 
 

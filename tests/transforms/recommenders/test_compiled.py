@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,21 @@ from transforms.recommenders.registry import RecommenderSpec
 
 def test_numba_is_what_the_tests_run_with() -> None:
     assert compiled.AVAILABLE
+
+
+def test_it_compiles_where_no_cache_can_be_written() -> None:
+    # numba looks for a place for its cache among these, and says so if none of them will do.
+    program = (
+        "from numba.core import caching; caching.CacheImpl._locator_classes = []\n"
+        "from transforms.recommenders import compiled, topn\n"
+        "import numpy\n"
+        "assert compiled.AVAILABLE\n"
+        "print(topn.top_n(numpy.array([1.0, 3.0, 2.0]), 2).tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[1, 2]\n", done.stderr
 
 
 def _learned(spec: RecommenderSpec) -> tuple[Arrays, list[list[ScoredItem]]]:
