@@ -13,7 +13,7 @@ from transforms.kafka.settings import CLIENTS
 from transforms.kafka.source import START_OFFSETS
 from transforms.key_groups import KEY_GROUPS
 from transforms.parse import MAX_RECORD_BYTES
-from transforms.recommenders.registry import MODEL_NAMES, config_class
+from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
 from transforms.write import OUTPUT_FORMATS
 
 
@@ -144,7 +144,10 @@ class ModelOptions(PipelineOptions):
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("model")
         group.add_argument(
-            "--model", choices=MODEL_NAMES, default="mf", help="the recommender (default: mf)"
+            "--model",
+            choices=MODEL_NAMES,
+            default=DEFAULT_MODEL,
+            help=f"the recommender (default: {DEFAULT_MODEL})",
         )
         for flag in hyperparameter_flags():
             group.add_argument(

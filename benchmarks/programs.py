@@ -43,6 +43,7 @@ _FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6", "orjson==3.13.0")
 def _ours(*more: str, flink: bool = False) -> Program:
     flags = (
         *(() if flink else ("--runner=FnApiRunner",)),
+        "--model=mf",
         "--kafka_bootstrap_servers={broker}",
         "--kafka_group=bench-{target}",
         "--input_topic={source}",
@@ -86,7 +87,7 @@ PROGRAMS: Final[dict[str, Program]] = {
     "ours, file": Program(
         "beam_pipeline",
         (),
-        {LIST: ("--runner=FnApiRunner", "--input={path}", "--output={target}")},
+        {LIST: ("--runner=FnApiRunner", "--model=mf", "--input={path}", "--output={target}")},
         kind="file",
     ),
     "bare FluRS": _in_memory("bare_flurs"),

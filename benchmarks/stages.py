@@ -72,14 +72,14 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
 
 
 def _learn(kept: Sequence[Sequence[Rating]]) -> None:
-    recommender = RecommenderSpec().build()
+    recommender = RecommenderSpec("mf").build()
     for ratings in kept:
         for rating in ratings:
             recommender.update(rating)
 
 
 def _recommend(kept: Sequence[Sequence[Rating]]) -> list[RecommendationBatch]:
-    recommender = RecommenderSpec().build()
+    recommender = RecommenderSpec("mf").build()
     return [RecommendationBatch([_list(recommender, one) for one in ratings]) for ratings in kept]
 
 

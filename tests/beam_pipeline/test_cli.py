@@ -27,9 +27,10 @@ def fails_with(
     [
         (["--inptu", "x"], "unknown flag --inptu; did you mean --input?"),
         (["--qwertyuiop=1"], "unknown flag --qwertyuiop; see --help"),
-        (["--k", "0"], "--k is 0, expected at least 1"),
+        (["--model=mf", "--k=0"], "--k is 0, expected at least 1"),
+        (["--k", "40"], "--k is no hyperparameter of --model itemknn; it has --history"),
         (["--k", "many"], "--k: invalid int value: 'many'"),
-        (["--learn_rate", "nan"], "--learn_rate is nan"),
+        (["--model=mf", "--learn_rate=nan"], "--learn_rate is nan"),
         (
             ["--model=popular", "--learn_rate=0.1"],
             "--learn_rate is no hyperparameter of --model popular; it has none",

@@ -9,11 +9,14 @@ from tests.support import Grid, movielens_like, tab_lines
 from transforms.recommenders.registry import RecommenderSpec
 
 
+MODEL = ("--model=mf", "--k=6", "--seed=4")
+
+
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     path, folder = tmp_path / "u.data", tmp_path / "models"
     path.write_text(tab_lines(movielens_like(300)))
-    arguments = ["--input", str(path), "--output", str(tmp_path / "out"), "--k=6", "--seed=4"]
+    arguments = ["--input", str(path), "--output", str(tmp_path / "out"), *MODEL]
     code = cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)])
     assert code == 0
     return folder
@@ -49,8 +52,10 @@ def test_a_model_that_does_not_fit_is_one_line(
     exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert cli.main(["--runner=DirectRunner", "--import_model", str(exported)]) == 1
-    assert "is k another" in capsys.readouterr().err.splitlines()[-1]
+    for flags, reason in (([], "expected 'itemknn'"), (["--model=mf"], "is k another")):
+        arguments = ["--runner=DirectRunner", "--import_model", str(exported), *flags]
+        assert cli.main(arguments) == 1
+        assert reason in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_users_list_of_a_grid_is_of_all_items(
@@ -58,7 +63,7 @@ def test_a_users_list_of_a_grid_is_of_all_items(
 ) -> None:
     path, folder = tmp_path / "u.data", tmp_path / "models"
     path.write_text(tab_lines(movielens_like(300)))
-    grid = ["--user_blocks=2", "--item_blocks=3", "--k=6", "--seed=4"]
+    grid = ["--user_blocks=2", "--item_blocks=3", *MODEL]
     arguments = ["--input", str(path), "--output", str(tmp_path / "out"), *grid]
     assert cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)]) == 0
     cells = Grid(RecommenderSpec("mf", {"k": 6}, seed=4), 2, 3)

@@ -44,7 +44,8 @@ def arguments(flink: FlinkCluster, topics: Topics, rated: str, lists: str) -> li
     return [
         *flink.flags(),
         *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
-        *("--input_topic", rated, "--output_topic", lists, "--k=10", "--seed=3"),
+        *("--input_topic", rated, "--output_topic", lists, "--model=mf", "--k=10"),
+        "--seed=3",
         *CHECKPOINTS,
     ]
 

@@ -36,6 +36,8 @@ _MODELS: Final[dict[str, _Entry]] = {
     "random": _Entry(RandomOrderConfig, RandomOrder),
 }
 MODEL_NAMES: Final = tuple(_MODELS)
+DEFAULT_MODEL: Final = "itemknn"
+"""The best of them on what was measured, see docs/models.md."""
 
 
 def config_class(model: str) -> type[Any]:
@@ -65,7 +67,7 @@ class RecommenderSpec:
         max_items: The same for items.
     """
 
-    model: str = "mf"
+    model: str = DEFAULT_MODEL
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     allow_repeats: bool = False
