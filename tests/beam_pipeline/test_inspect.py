@@ -8,7 +8,6 @@ from beam_pipeline import cli, inspect
 from tests.support import Grid, movielens_like, tab_lines
 from transforms.recommenders.registry import RecommenderSpec
 
-
 MODEL = ("--model=mf", "--k=6", "--seed=4")
 
 

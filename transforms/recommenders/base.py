@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,12 +22,15 @@ from transforms.formats.records import Rating, ScoredItem
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.forgetting import LastSeen, renumbered
 from transforms.recommenders.ids import IdIndex
-from transforms.recommenders.topn import top_n
+from transforms.recommenders.topn import best_of_rest, top_n
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items as its user is unknown."""
 
 _NOTHING: Final = array("i")
+
+# Makes the same as `ScoredItem`, at half the cost.
+_NEW_SCORED: Final = partial(tuple.__new__, ScoredItem)
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -85,10 +89,7 @@ class Model(ABC):
             n: How many; fewer come if there are not so many.
             context: As in `item_scores`.
         """
-        scores = self.item_scores(user, context)
-        scores[left_out] = -np.inf
-        best = top_n(scores, n)
-        return best, scores[best]
+        return best_of_rest(self.item_scores(user, context), left_out, n)
 
     @abstractmethod
     def keep_users(self, kept: NDArray[np.intp]) -> None:
@@ -257,7 +258,7 @@ class Recommender:
 
     def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> list[ScoredItem]:
         names = map(self.items.ids.__getitem__, best.tolist())
-        return list(map(ScoredItem, names, scores.tolist()))
+        return list(map(_NEW_SCORED, zip(names, scores.tolist(), strict=True)))
 
     def known_items(self, user: str) -> set[str]:
         """Returns the items that the user already has."""

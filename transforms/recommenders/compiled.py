@@ -57,6 +57,24 @@ def best_indices(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
 
 
 @_compile
+def best_of_rest(
+    scores: NDArray[np.floating], left_out: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Does what `topn.best_of_rest` does; meant for a small `n`. Same bits."""
+    for item in left_out:
+        scores[item] = -np.inf
+    best = best_indices(scores, n)
+    return best, scores[best]
+
+
+@_compile
+def nearness_to_one(scores: NDArray[np.floating]) -> None:
+    """Makes each score s to 1 - |1 - s|, in place. Same bits."""
+    for index in range(len(scores)):
+        scores[index] = 1.0 - abs(1.0 - scores[index])
+
+
+@_compile
 def add_dense(
     counts: NDArray[np.float32],
     history: NDArray[np.int32],

@@ -118,9 +118,12 @@ class MF(MFRecommender, Model):
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
         scores: NDArray[np.float64] = self._q.used() @ self._p.rows[user]
-        np.subtract(1.0, scores, out=scores)
-        np.abs(scores, out=scores)
-        np.subtract(1.0, scores, out=scores)
+        if compiled.AVAILABLE:
+            compiled.nearness_to_one(scores)
+        else:
+            np.subtract(1.0, scores, out=scores)
+            np.abs(scores, out=scores)
+            np.subtract(1.0, scores, out=scores)
         return scores
 
     def best_items(

@@ -29,6 +29,23 @@ def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     return partitioned(scores, n)
 
 
+def best_of_rest(
+    scores: NDArray[np.floating], left_out: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Returns what `top_n` does of all but some, and their scores.
+
+    Args:
+        scores: Shape (n_item,); of those that are left out it is minus infinity afterwards.
+        left_out: Indices.
+        n: How many.
+    """
+    if 0 < n <= _SHORT and compiled.AVAILABLE:
+        return compiled.best_of_rest(scores, left_out, n)
+    scores[left_out] = -np.inf
+    best = top_n(scores, n)
+    return best, scores[best]
+
+
 def partitioned(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     """Does what `top_n` does for an `n` above 0, with numpy alone."""
     if n < len(scores):

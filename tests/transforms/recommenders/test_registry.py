@@ -18,6 +18,10 @@ def test_every_model_has_a_config_that_works_as_it_is() -> None:
         assert RecommenderSpec(name).config == config
 
 
+def test_the_default_is_the_one_that_the_docs_advise() -> None:
+    assert RecommenderSpec().model == "itemknn"
+
+
 def test_an_unknown_model_is_named_beside_those_that_there_are() -> None:
     with pytest.raises(ValueError, match="'als' is not a model, expected one of mf"):
         config_class("als")
@@ -26,19 +30,22 @@ def test_an_unknown_model_is_named_beside_those_that_there_are() -> None:
 
 
 def test_hyperparameters_replace_the_defaults() -> None:
-    spec = RecommenderSpec(hyperparameters={"k": 3, "l2_reg": 0.5})
+    spec = RecommenderSpec("mf", {"k": 3, "l2_reg": 0.5})
     assert spec.config == MFConfig(k=3, l2_reg=0.5, learn_rate=MFConfig().learn_rate)
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"hyperparameters": {"factors": 3}}, r"hyperparameters \['factors'\] do not fit mf"),
-        ({"hyperparameters": {"k": 0}}, "k is 0, expected at least 1"),
-        ({"hyperparameters": {"l2_reg": -0.1}}, "l2_reg is -0.1"),
-        ({"hyperparameters": {"l2_reg": 1.0}}, "l2_reg is 1.0"),
-        ({"hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),
-        ({"hyperparameters": {"learn_rate": float("nan")}}, "learn_rate is nan"),
+        (
+            {"model": "mf", "hyperparameters": {"factors": 3}},
+            r"hyperparameters \['factors'\] do not fit mf",
+        ),
+        ({"model": "mf", "hyperparameters": {"k": 0}}, "k is 0, expected at least 1"),
+        ({"model": "mf", "hyperparameters": {"l2_reg": -0.1}}, "l2_reg is -0.1"),
+        ({"model": "mf", "hyperparameters": {"l2_reg": 1.0}}, "l2_reg is 1.0"),
+        ({"model": "mf", "hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),
+        ({"model": "mf", "hyperparameters": {"learn_rate": float("nan")}}, "learn_rate is nan"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
         ({"max_users": -1}, "max_users is -1, expected at least 1, or 0"),
         ({"max_items": -5}, "max_items is -5, expected at least 1, or 0"),
@@ -50,14 +57,14 @@ def test_what_can_not_work_is_refused_at_once(settings: dict[str, Any], reason: 
 
 
 def test_a_new_recommender_has_learned_nothing() -> None:
-    recommender = RecommenderSpec(hyperparameters={"k": 3}).build()
+    recommender = RecommenderSpec("mf", {"k": 3}).build()
     assert len(recommender.users) == len(recommender.items) == 0
     assert recommender.recommend("196", 10) == []
     assert recommender.allow_repeats is False
 
 
 def test_it_builds_a_new_recommender_each_time() -> None:
-    spec = RecommenderSpec(hyperparameters={"k": 3})
+    spec = RecommenderSpec("mf", {"k": 3})
     first = spec.build()
     first.update(Rating("u", "i", 3.0, 1.0))
     assert len(spec.build().users) == 0
@@ -73,7 +80,7 @@ def test_repeats_are_allowed_only_when_asked() -> None:
 
 def test_the_seed_decides_the_initial_factors() -> None:
     def factors(seed: int) -> Any:
-        recommender = RecommenderSpec(seed=seed).build()
+        recommender = RecommenderSpec("mf", seed=seed).build()
         recommender.update(Rating("u", "i", 3.0, 1.0))
         return recommender.state_dict()["model.p"]
 
@@ -87,7 +94,7 @@ def test_a_spec_travels_to_the_workers() -> None:
 
 
 def test_the_description_names_the_model_and_every_hyperparameter() -> None:
-    assert RecommenderSpec(hyperparameters={"k": 3}).describe() == {
+    assert RecommenderSpec("mf", {"k": 3}).describe() == {
         "model": "mf",
         "k": "3",
         "l2_reg": "0.01",
