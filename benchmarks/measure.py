@@ -28,6 +28,7 @@ from benchmarks.programs import LIST, Program
 from cluster.flink_cluster import FlinkCluster
 
 _SECONDS: Final = 300
+_LEAVE_SECONDS: Final = 60
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _CORE: Final = {1}
 
@@ -81,8 +82,7 @@ def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> f
         try:
             _wait_for(given, target, process, log)
         finally:
-            process.kill()
-            process.wait()
+            _end(process, program)
     times = _append_times(given.broker, target, (given.warm, given.answers - 1))
     return given.measured / (times[1] - times[0])
 
@@ -160,6 +160,16 @@ def _new_topic(broker: str) -> str:
     admin.create_topics({target: {"num_partitions": 1, "configs": configs}}, wait_for_metadata=True)
     admin.close()
     return target
+
+
+def _end(process: subprocess.Popen[bytes], program: Program) -> None:
+    if program.flink:
+        # Killed, it would leave its job server behind.
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_LEAVE_SECONDS)
+    process.kill()
+    process.wait()
 
 
 def _wait_for(given: Topic, target: str, process: subprocess.Popen[bytes], log: Any) -> None:
