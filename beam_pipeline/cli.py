@@ -76,9 +76,12 @@ def _run(settings: Settings, folder: Path) -> int:
     if settings.sample:
         _say("no --input and no --input_topic: running on a bundled, synthetic sample")
     _avoid_prism_splits(settings)
-    if settings.kafka and settings.output_topics:
+    if settings.kafka:
         create = settings.beam.view_as(KafkaOptions).create_topics
-        require_topics(settings.kafka, dict.fromkeys(settings.output_topics, 1), create=create)
+        asked = settings.beam.view_as(InputOptions).request_topic
+        topics = [*settings.output_topics, *([asked] if asked and create else [])]
+        if topics:
+            require_topics(settings.kafka, dict.fromkeys(topics, 1), create=create)
     try:
         pipeline = beam.Pipeline(options=settings.beam)
         build(pipeline, settings)

@@ -91,7 +91,9 @@ class KafkaOptions(PipelineOptions):
             help=f"the library that talks to the brokers (default: {CLIENTS[0]})",
         )
         group.add_argument(
-            "--create_topics", action="store_true", help="create output topics that are missing"
+            "--create_topics",
+            action="store_true",
+            help="create output and request topics that are missing",
         )
 
 

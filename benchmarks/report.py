@@ -1,4 +1,4 @@
-"""A table and a plot of what `against_rivals` measured."""
+"""Tables and plots of what `against_rivals` and `stages` measured."""
 
 from __future__ import annotations
 
@@ -50,6 +50,23 @@ def plot(rates: Rates, titles: Mapping[str, str], note: str, path: Path) -> None
         axis.spines[["top", "right"]].set_visible(False)
     figure.text(0.01, 0.01, note, fontsize=7)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.savefig(path)
+
+
+def stacked(bars: Mapping[str, Mapping[str, float]], path: Path) -> None:
+    """Draws a bar for each client, of the microseconds that each stage takes for a rating."""
+    figure = Figure(figsize=(9, 2.6))
+    axis = figure.subplots()
+    left = dict.fromkeys(bars, 0.0)
+    for stage in next(iter(bars.values())):
+        widths = [parts[stage] for parts in bars.values()]
+        drawn = axis.barh(list(bars), widths, left=list(left.values()), label=stage)
+        axis.bar_label(drawn, [f"{width:.1f}" for width in widths], label_type="center")
+        left = {name: left[name] + parts[stage] for name, parts in bars.items()}
+    axis.set_xlabel("microseconds of CPU for each rating that is read")
+    axis.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.25), frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
     figure.savefig(path)
 
 

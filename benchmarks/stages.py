@@ -1,6 +1,6 @@
 """Where a rating's time goes, from topic to topic: microseconds for each rating that is read.
 
-    python -m benchmarks.stages --ratings 100000
+    python -m benchmarks.stages --ratings 100000 --plot docs/stages.svg
 
 runs the functions that the stages are made of one after the other on one core, without Beam, in
 the batches that the source makes; then the same through Beam's coders, which a runner uses
@@ -15,12 +15,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.against_rivals import fill, movielens_like
+from benchmarks.report import stacked
 from cluster.broker import Broker
 from transforms.elements import (
     RatingBatch,
@@ -46,11 +47,13 @@ class _Clock:
 
     def __init__(self, ratings: int) -> None:
         self._ratings = ratings
+        self.cpu: dict[str, float] = {}
 
     def of(self, name: str, work: Callable[[], T]) -> T:
         wall, cpu = time.perf_counter(), time.process_time()
         result = work()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        self.cpu[name] = cpu / self._ratings * 1e6
         print(
             f"{name:42} {wall / self._ratings * 1e6:7.2f} us  (cpu {cpu / self._ratings * 1e6:.2f})"
         )
@@ -107,7 +110,9 @@ def main(argv: Sequence[str]) -> int:
     """Prints a line for each stage."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ratings", type=int, default=100_000)
-    count = parser.parse_args(argv).ratings
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a stacked bar, as SVG")
+    given = parser.parse_args(argv)
+    count = given.ratings
     clock = _Clock(count)
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
@@ -135,7 +140,20 @@ def main(argv: Sequence[str]) -> int:
             clock.of("coder of lists", lambda: _through(RecommendationBatchCoder(), lists))
         finally:
             broker.stop()
+    if given.plot:
+        stacked({client: _parts(clock.cpu, client) for client in CLIENTS}, given.plot)
     return 0
+
+
+def _parts(cpu: Mapping[str, float], client: str) -> dict[str, float]:
+    return {
+        "read": cpu[f"read, {client}"],
+        "parse and keep": cpu["parse"] + cpu["keep positives"],
+        "learn": cpu["learn"],
+        "list": cpu["learn and list"] - cpu["learn"],
+        "encode": cpu["encode lists"],
+        "send": cpu[f"send, {client}"],
+    }
 
 
 if __name__ == "__main__":
