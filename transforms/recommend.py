@@ -218,7 +218,9 @@ class _Learner:
             RatingBatch(batch.ratings[at : at + _TESTED_AT_ONCE], batch.published)
             for at in range(0, len(batch.ratings), _TESTED_AT_ONCE)
         ]
-        return [*stretches, RatingBatch([], batch.published, batch.requests)]
+        if batch.requests:
+            stretches.append(RatingBatch([], batch.published, batch.requests))
+        return stretches
 
     def _whole(self, batch: RatingBatch, done: Learned) -> Iterator[RecommendationBatch]:
         model, top_n = self._settings.spec.model, self._settings.top_n
