@@ -36,7 +36,14 @@ class Program(NamedTuple):
     at_most: int = sys.maxsize
 
 
-_OURS: Final = ("apache-beam", "kafka-python", "confluent-kafka", "numpy", "orjson")
+_OURS: Final = (
+    "apache-beam",
+    "kafka-python",
+    "confluent-kafka",
+    "numba",
+    "numpy",
+    "orjson",
+)
 _FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6", "orjson==3.13.0")
 
 

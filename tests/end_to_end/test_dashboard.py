@@ -126,7 +126,7 @@ def test_the_page_beside_the_job(topics: Topics, tmp_path: Path) -> None:
         browser.get(address)
         wait_until(lambda: topics.count(evals) > 0 or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        eventually(browser, "recall", lambda shown: shown.startswith("Recall@10: mf 0."))
+        eventually(browser, "recall", lambda shown: shown.startswith("Recall@10: itemknn 0."))
         eventually(browser, "dead", lambda shown: shown == "1 dead letter")
         positives = topics.count(evals)
         eventually(browser, "lists", lambda shown: shown == f"{positives:,}")
