@@ -89,7 +89,8 @@ def _soak(
     settings = KafkaSettings(broker.address)
     require_topics(settings, {"ratings": 1, "lists": 1}, create=True)
     where = [f"--kafka_bootstrap_servers={broker.address}"]
-    topics = ["--input_topic=ratings", "--output_topic=lists", "--checkpointing_interval=5000"]
+    topics = ["--input_topic=ratings", "--output_topic=lists", "--model=mf"]
+    topics.append("--checkpointing_interval=5000")
     process = subprocess.Popen(
         [sys.executable, "-m", "beam_pipeline", *cluster.flags(), *where, *topics],
         stdout=subprocess.DEVNULL,
