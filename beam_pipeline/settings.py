@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from beam_pipeline import sample
 from beam_pipeline.options import (
     FLINK_DEFAULTS,
+    FLINK_FLUSH,
     OURS,
     EvaluationOptions,
     OutputOptions,
@@ -159,7 +160,10 @@ def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str
         # Flink would keep a job whose sources have ended.
         wanted["shutdown_sources_after_idle_ms"] = "=0"
     given = {argument.split("=")[0] for argument in argv}
-    return tuple(f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given)
+    flags = [f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given]
+    if not any(FLINK_FLUSH in argument for argument in argv):
+        flags.append(f"--experiments={FLINK_FLUSH}=10")
+    return tuple(flags)
 
 
 def _unknown(flag: str) -> str:

@@ -69,9 +69,20 @@ def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> f
     Raises:
         RuntimeError: The program fails, or takes too long.
     """
-    target = _new_topic(given.broker)
+    with running(program, python, mode, given.broker, given.name) as (target, process, log):
+        _wait_for(given, target, process, log)
+    times = _append_times(given.broker, target, (given.warm, given.answers - 1))
+    return given.measured / (times[1] - times[0])
+
+
+@contextlib.contextmanager
+def running(
+    program: Program, python: str, mode: str, broker: str, source: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes], Any]]:
+    """Runs a program on its core; gives the new topic that it writes, its process and its log."""
+    target = _new_topic(broker)
     with _surroundings(program) as (more, folder), (folder / "log").open("w+b") as log:
-        filled = {"broker": given.broker, "source": given.name, "target": target}
+        filled = {"broker": broker, "source": source, "target": target}
         process = subprocess.Popen(
             [*_command(program, python, mode, **filled), *more],
             cwd=_ROOT,
@@ -80,11 +91,9 @@ def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> f
             env=_environment(),
         )
         try:
-            _wait_for(given, target, process, log)
+            yield target, process, log
         finally:
             _end(process, program)
-    times = _append_times(given.broker, target, (given.warm, given.answers - 1))
-    return given.measured / (times[1] - times[0])
 
 
 def rate_from_file(program: Program, python: str, given: File) -> float:

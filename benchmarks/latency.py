@@ -1,0 +1,126 @@
+"""From a rating's arrival at the broker to its list's, at a given rate.
+
+    python -m benchmarks.latency --rate 10000 --seconds 30
+
+sends ratings at that rate and prints percentiles of the time between the broker's timestamps of
+each rating and of its list, the first five seconds left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import orjson
+
+from benchmarks.against_rivals import movielens_like
+from benchmarks.measure import running
+from benchmarks.programs import LIST, PROGRAMS, environment_of
+from cluster.broker import Broker
+from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
+from transforms.kafka.protocols import Message, Records, Sender
+
+_SOURCE: Final = "ratings"
+_WARM_SECONDS: Final = 5
+_SLICE: Final = 0.01
+_PATIENCE: Final = 120
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints a line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ours = [name for name in PROGRAMS if name.startswith("ours") and "file" not in name]
+    parser.add_argument("--program", choices=ours, default="ours, Flink, librdkafka")
+    parser.add_argument("--rate", type=int, default=10_000, help="ratings a second")
+    parser.add_argument("--seconds", type=int, default=30)
+    given = parser.parse_args(argv)
+    program = PROGRAMS[given.program]
+    python = environment_of(given.program, program)
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder) / "kafka")
+        broker.start()
+        try:
+            settings = KafkaSettings(broker.address, client="librdkafka")
+            require_topics(settings, {_SOURCE: 1}, create=True)
+            with running(program, python, LIST, broker.address, _SOURCE) as (target, _, _):
+                waits = _waits(settings, target, given.rate, given.seconds)
+        finally:
+            broker.stop()
+    middle, late, worst = np.percentile(waits, [50, 99, 100])
+    print(
+        f"{given.program}, {given.rate:,} ratings/s: p50 {middle:.0f} ms, p99 {late:.0f} ms,"
+        f" at most {worst:.0f} ms, {len(waits):,} lists"
+    )
+    return 0
+
+
+def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> list[int]:
+    """Returns the milliseconds from each rating to its list."""
+    client = producer(settings)
+    sender = client.sender(_SOURCE)
+    messages = [_message(row) for row in movielens_like(rate * seconds + 1)]
+    sender.send(messages[:1])
+    sender.flush()
+    _wait_for(settings, target, 1)
+    _send_at(sender, messages[1:], rate)
+    sender.flush()
+    client.close()
+    _wait_for(settings, target, len(messages))
+    arrived = dict(zip(*_read(settings, _SOURCE, len(messages))[::2], strict=True))
+    _, values, listed = _read(settings, target, len(messages))
+    waits = []
+    for value, at in zip(values, listed, strict=True):
+        offset = int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
+        if offset > _WARM_SECONDS * rate:
+            waits.append(at - arrived[offset])
+    return waits
+
+
+def _message(row: Sequence[int]) -> Message:
+    user, item, _, at = row
+    rating = {"user": user, "item": item, "rating": 5.0, "timestamp": at}
+    return Message(b"%d" % user, orjson.dumps(rating))
+
+
+def _send_at(sender: Sender, messages: Sequence[Message], rate: int) -> None:
+    start = time.monotonic()
+    sent = 0
+    while sent < len(messages):
+        due = min(len(messages), int((time.monotonic() - start + _SLICE) * rate))
+        sender.send(messages[sent:due])
+        sent = due
+        time.sleep(_SLICE)
+
+
+def _wait_for(settings: KafkaSettings, topic: str, count: int) -> None:
+    client = consumer(settings, None)
+    (partition,) = partitions_of(client, topic, settings)
+    deadline = time.monotonic() + _PATIENCE
+    while client.end_offsets([partition])[partition] < count:
+        if time.monotonic() > deadline:
+            msg = f"fewer than {count} records in {topic} after {_PATIENCE} s"
+            raise TimeoutError(msg)
+        time.sleep(0.2)
+    client.close()
+
+
+def _read(settings: KafkaSettings, topic: str, count: int) -> Records:
+    client = consumer(settings, None)
+    (partition,) = partitions_of(client, topic, settings)
+    client.stand_at(partition, 0)
+    records = Records([], [], [])
+    while len(records.offsets) < count:
+        for more in client.poll(1.0).records.values():
+            records.extend(more)
+    client.close()
+    return records.part(0, count)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
