@@ -27,8 +27,9 @@ from beam_pipeline.options import (
     OutputOptions,
 )
 from beam_pipeline.pipeline import build
-from beam_pipeline.settings import Settings, UsageError, parse
+from beam_pipeline.settings import Settings, parse
 from beam_pipeline.summary import last_lists, notes, print_lists, summarize
+from beam_pipeline.usage import UsageError
 from transforms.errors import (
     DeliveryError,
     IncompatibleModelError,

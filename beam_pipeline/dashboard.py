@@ -12,11 +12,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import uvicorn
 
-from beam_pipeline.settings import UsageError
+from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.app import application
 from beam_pipeline.web.ask import Asker
 from beam_pipeline.web.follow import Follower, Topics
@@ -28,13 +28,8 @@ from transforms.kafka.client import KafkaSettings, read_properties
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m beam_pipeline.dashboard", description=__doc__.split("\n")[0])
+def _parser() -> Parser:
+    parser = Parser(prog="python -m beam_pipeline.dashboard", description=__doc__.split("\n")[0])
     parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
     parser.add_argument("--output_topic", required=True, metavar="TOPIC", help="lists")

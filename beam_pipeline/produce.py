@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tqdm import tqdm
 
-from beam_pipeline.settings import UsageError
+from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
@@ -40,13 +40,8 @@ _ENCODERS: Final[dict[str, Callable[[Rating], bytes]]] = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UsageError(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m beam_pipeline.produce", description=__doc__.split("\n")[0])
+def _parser() -> Parser:
+    parser = Parser(prog="python -m beam_pipeline.produce", description=__doc__.split("\n")[0])
     parser.add_argument("--input", required=True, metavar="PATH|GLOB", help="file(s) to send")
     parser.add_argument(
         "--input_format", choices=FILE_FORMATS, default="auto", help="of the file(s)"

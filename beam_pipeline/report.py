@@ -5,26 +5,19 @@ python -m beam_pipeline.report RUN.jsonl [RUN.jsonl ...] --output report.html
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from beam_pipeline.settings import UsageError
+from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.report_page import page_of
 from beam_pipeline.web.runs import compare
 from beam_pipeline.web.titles import read_titles
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m beam_pipeline.report", description=__doc__.split("\n")[0])
+def _parser() -> Parser:
+    parser = Parser(prog="python -m beam_pipeline.report", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="RUN", help="file that --evaluation wrote")
     parser.add_argument("--output", default="report.html", metavar="PATH", help="the page")
     parser.add_argument(

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
@@ -20,6 +20,7 @@ from beam_pipeline.options import (
     OutputOptions,
     hyperparameter_flags,
 )
+from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import KafkaSetupError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.kafka.client import KafkaSettings, read_properties
@@ -30,17 +31,8 @@ from transforms.write import STDOUT
 LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
 
 
-class UsageError(ValueError):
-    """The command line asks for something that can not be; the text is one clear line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m beam_pipeline",
         description=(
             "Learns from ratings as they come and gives each user's top-N. Without --input and"
