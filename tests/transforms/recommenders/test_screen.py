@@ -60,7 +60,7 @@ def test_lists_of_many_items_are_those_of_all_scores() -> None:
         model.add_item()
     left_out = np.array([3, 9000], dtype=np.int32)
     for number in range(300):
-        user, item = random.integers(50), random.integers(10_000)
+        user, item = random.integers(50), random.integers(model.n_item)
         model.update_model(user, item, 1.0)
         if number == 200:
             model.keep_items(np.arange(0, 10_000, 1)[random.random(10_000) < 0.95])
