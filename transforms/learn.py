@@ -55,10 +55,30 @@ def learn(recommender: Recommender, batch: RatingBatch, top_n: int, *, test: boo
         top_n: Length of a list; with 0 no list is made for a rating.
         test: Whether to say how things stood before each rating.
     """
-    clock = time.perf_counter
     done = Learned()
+    at_once = 0 if test else recommender.stretch(top_n)
+    if at_once:
+        learning, listing = _learn_in_stretches(recommender, batch.ratings, top_n, at_once, done)
+    else:
+        learning, listing = _learn_one_by_one(recommender, batch.ratings, top_n, test, done)
+    start = time.perf_counter()
+    for user, timestamp, origin, context in batch.requests:
+        best = recommender.recommend(user, top_n, context)
+        fallback = "" if recommender.knows(user) else POPULAR
+        done.lists.append(Recommendation(user, best, timestamp, origin, fallback))
+    listing += time.perf_counter() - start
+    done.update_us = learning / max(1, len(batch.ratings)) * 1e6
+    done.top_n_us = listing / max(1, len(done.lists)) * 1e6
+    return done
+
+
+def _learn_one_by_one(
+    recommender: Recommender, ratings: Sequence[Rating], top_n: int, test: bool, done: Learned
+) -> tuple[float, float]:
+    """Returns the seconds that learning took, and those that listing took."""
+    clock = time.perf_counter
     learning = listing = 0.0
-    for rating in batch.ratings:
+    for rating in ratings:
         context = rating.features.context if rating.features else ()
         if test:
             done.standings.append(stand(recommender, rating, top_n, context))
@@ -71,15 +91,29 @@ def learn(recommender: Recommender, batch: RatingBatch, top_n: int, *, test: boo
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
             done.lists.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
-    for user, timestamp, origin, context in batch.requests:
+    return learning, listing
+
+
+def _learn_in_stretches(
+    recommender: Recommender, ratings: Sequence[Rating], top_n: int, at_once: int, done: Learned
+) -> tuple[float, float]:
+    """Does the same where the recommender can learn many at once."""
+    clock = time.perf_counter
+    learning = listing = 0.0
+    for first in range(0, len(ratings), at_once):
+        stretch = ratings[first : first + at_once]
         start = clock()
-        best = recommender.recommend(user, top_n, context)
-        listing += clock() - start
-        fallback = "" if recommender.knows(user) else POPULAR
-        done.lists.append(Recommendation(user, best, timestamp, origin, fallback))
-    done.update_us = learning / max(1, len(batch.ratings)) * 1e6
-    done.top_n_us = listing / max(1, len(done.lists)) * 1e6
-    return done
+        changed, trail = recommender.learn_many(stretch)
+        done.changed += changed
+        learned = clock()
+        learning += learned - start
+        if top_n:
+            for rating, best in zip(stretch, recommender.lists_along(trail, top_n), strict=True):
+                done.lists.append(
+                    Recommendation(rating.user, best, rating.timestamp, rating.origin)
+                )
+            listing += clock() - learned
+    return learning, listing
 
 
 def stand(

@@ -20,7 +20,7 @@ from transforms.model_state import (
     encode_log_entry,
     rebuild,
 )
-from transforms.recommenders.base import Arrays
+from transforms.recommenders.model import Arrays
 from transforms.recommenders.registry import RecommenderSpec
 
 SPEC = RecommenderSpec("mf", {"k": 3}, seed=7)

@@ -1,18 +1,16 @@
-"""What a model must do, and the recommender that is built on it.
+"""The recommender that is built on a model.
 
-A `Model` is the mathematics over dense indices, in FluRS's words where FluRS has one
-(`n_user`, `n_item`). `Recommender` adds what every model needs alike: string ids, users and
-items that nobody announced, the items that a user already has, and the list itself.
+It adds what every model needs alike: string ids, users and items that nobody announced, the
+items that a user already has, and the list itself.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +20,15 @@ from transforms.formats.records import Rating, ScoredItem
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.forgetting import LastSeen, renumbered
 from transforms.recommenders.ids import IdIndex
-from transforms.recommenders.topn import best_of_rest, top_n
+from transforms.recommenders.model import (
+    LONGEST_LIST,
+    Arrays,
+    Model,
+    Stretch,
+    StretchModel,
+    Trail,
+)
+from transforms.recommenders.topn import top_n
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items as its user is unknown."""
@@ -31,91 +37,6 @@ _NOTHING: Final = array("i")
 
 # Makes the same as `ScoredItem`, at half the cost.
 _NEW_SCORED: Final = partial(tuple.__new__, ScoredItem)
-
-Arrays = dict[str, NDArray[np.generic]]
-
-
-class Model(ABC):
-    """Learns from (user, item) pairs of dense 0-based indices, and scores items.
-
-    Everything that a model draws at random derives from its seed and an index or the count of
-    updates, so the same ratings in the same order give the same model, bit for bit.
-    """
-
-    n_user: int
-    n_item: int
-
-    @abstractmethod
-    def add_user(self) -> None:
-        """Makes room for the user with index `n_user`, at amortised constant cost."""
-
-    @abstractmethod
-    def add_item(self) -> None:
-        """Makes room for the item with index `n_item`, at amortised constant cost."""
-
-    @abstractmethod
-    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
-        """Learns one positive.
-
-        Args:
-            user: Has been added.
-            item: Has been added.
-            rating: What was read; models that use its value, time or features look there.
-            known: The items that the user has, this one included, in ascending order.
-        """
-
-    @abstractmethod
-    def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.floating]:
-        """Returns a score for each item, shape (n_item,), the higher the better.
-
-        The array is the caller's to change until the next call.
-
-        Args:
-            user: Whom the scores are for.
-            context: The circumstances, see `Features`; most models have no use for them.
-        """
-
-    def best_items(
-        self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
-    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
-        """Returns the `n` best items, best first, and their scores.
-
-        The order is that of `top_n` over `item_scores`; a model that need not score every item
-        to know it overrides this.
-
-        Args:
-            user: Whom the list is for.
-            left_out: Items that are not to be listed, ascending.
-            n: How many; fewer come if there are not so many.
-            context: As in `item_scores`.
-        """
-        return best_of_rest(self.item_scores(user, context), left_out, n)
-
-    @abstractmethod
-    def keep_users(self, kept: NDArray[np.intp]) -> None:
-        """Forgets all users but these, for good.
-
-        Args:
-            kept: Indices in ascending order, not empty; user `kept[j]` becomes user `j`, and
-                the next user that is added has index `len(kept)` and is drawn afresh, not as an
-                earlier user with that index was.
-        """
-
-    @abstractmethod
-    def keep_items(self, kept: NDArray[np.intp]) -> None:
-        """Forgets all items but these, as `keep_users` does with users."""
-
-    @abstractmethod
-    def state_dict(self) -> Arrays:
-        """Returns all that was learned, as named arrays."""
-
-    @abstractmethod
-    def load_state_dict(self, arrays: Arrays) -> None:
-        """Becomes the model that `state_dict` described.
-
-        Raises:
-            IncompatibleModelError: The arrays are of a model with other hyperparameters.
-        """
 
 
 class Candidates(NamedTuple):
@@ -172,34 +93,99 @@ class Recommender:
             Whether anything changed: not if the item is learned elsewhere and the user is known,
             unless users are forgotten, which depends on when each was seen.
         """
+        user, item, changed = self._register(rating)
+        if item >= 0:
+            self.model.learn(user, item, rating, self._known[user])
+        if changed:
+            self._forget()
+        return changed
+
+    def stretch(self, n: int) -> int:
+        """Returns how many ratings to give to `learn_many` at once.
+
+        Args:
+            n: Length of the lists that will be asked for, 0 if none will be.
+
+        Returns:
+            0 if these have to be learned and listed one by one.
+        """
+        bounded = self._seen_users.bound or self._seen_items.bound
+        if bounded or n > LONGEST_LIST or not isinstance(self.model, StretchModel):
+            return 0
+        return self.model.stretch()
+
+    def learn_many(self, ratings: Sequence[Rating]) -> tuple[list[Rating], Trail]:
+        """Does what `update` does with each rating, in order, where `stretch` allows it.
+
+        Returns:
+            The ratings that changed something, and what `lists_along` needs.
+        """
+        changed = []
+        users, items, sizes, ends, known = [], [], [], [0], []
+        for rating in ratings:
+            user, item, new = self._register(rating)
+            if new:
+                changed.append(rating)
+            had = self._known[user]
+            users.append(user)
+            items.append(item)
+            sizes.append(len(self.items))
+            ends.append(ends[-1] + len(had))
+            # It grows with the user's next rating, which may be of this stretch.
+            known.append(had.tobytes())
+        model = cast("StretchModel", self.model)
+        stretch = Stretch(
+            np.array(users, dtype=np.int32),
+            np.array(items, dtype=np.int32),
+            np.array(sizes, dtype=np.int32),
+            np.frombuffer(b"".join(known), dtype=np.int32),
+            np.array(ends, dtype=np.int64),
+        )
+        return changed, model.learn_many(stretch)
+
+    def lists_along(self, trail: Trail, n: int) -> list[list[ScoredItem]]:
+        """Returns what `recommend` would have said of each rating's user just after it.
+
+        Args:
+            trail: From the last `learn_many`.
+            n: Length of the lists.
+        """
+        items, scores, counts = trail.best_items(n, leave_out=not self.allow_repeats)
+        rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
+        return [self._named(best[:count], of[:count]) for best, of, count in rows]
+
+    def _register(self, rating: Rating) -> tuple[int, int, bool]:
+        """Notes who chose what; returns both indices, an item of -1 if it is learned elsewhere.
+
+        The third that it returns is whether anything changes by it, see `update`.
+        """
         user = self.users.get(rating.user)
         changed = user is None or self._seen_users.bound > 0
         if user is None:
             user = self.users.add(rating.user)
             self._known.append(array("i"))
             self.model.add_user()
-        own = self.block.has(rating.item)
-        if own:
-            self._learn(user, rating)
-        if own or changed:
+        item = -1
+        if self.block.has(rating.item):
+            changed = True
+            item = self._register_item(rating.item, self._known[user])
+        if changed:
             self._seen_users.see(user, self._number)
             self._number += 1
-            self._forget()
-        return own or changed
+        return user, item, changed
 
-    def _learn(self, user: int, rating: Rating) -> None:
-        item = self.items.get(rating.item)
+    def _register_item(self, name: str, known: array[int]) -> int:
+        item = self.items.get(name)
         if item is None:
-            item = self.items.add(rating.item)
+            item = self.items.add(name)
             self._popularity.append(0)
             self.model.add_item()
         self._popularity[item] += 1
-        known = self._known[user]
         place = bisect_left(known, item)
         if place == len(known) or known[place] != item:
             known.insert(place, item)
-        self.model.learn(user, item, rating, known)
         self._seen_items.see(item, self._number)
+        return item
 
     def _forget(self) -> None:
         kept = self._seen_users.kept()
@@ -257,8 +243,11 @@ class Recommender:
         return self._listed(best, scores[best])
 
     def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> list[ScoredItem]:
-        names = map(self.items.ids.__getitem__, best.tolist())
-        return list(map(_NEW_SCORED, zip(names, scores.tolist(), strict=True)))
+        return self._named(best.tolist(), scores.tolist())
+
+    def _named(self, best: list[int], scores: list[float]) -> list[ScoredItem]:
+        names = map(self.items.ids.__getitem__, best)
+        return list(map(_NEW_SCORED, zip(names, scores, strict=True)))
 
     def known_items(self, user: str) -> set[str]:
         """Returns the items that the user already has."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
 from transforms.recommenders import checks
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.draws import draw
 from transforms.recommenders.factors import FactorMatrix
 from transforms.recommenders.growing import saved
+from transforms.recommenders.model import Arrays, Model
 
 _USERS: Final = 0
 _ITEMS: Final = 1

@@ -23,19 +23,29 @@ AVAILABLE: bool = numba is not None and not numba.config.DISABLE_JIT
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _compile(function: _F) -> _F:
+def compile_loop(function: _F) -> _F:
+    """Makes a function of plain loops machine code at its first call, where numba is installed."""
+    # A sum keeps its order, and with it its bits.
+    return _compile(function, fastmath=False)
+
+
+def compile_loosely(function: _F) -> _F:
+    """Does what `compile_loop` does, but sums come in any order; for what needs no exact bits."""
+    return _compile(function, fastmath={"nnan", "nsz", "reassoc", "contract"})
+
+
+def _compile(function: _F, fastmath: bool | set[str]) -> _F:
     if numba is None:
         return function
-    # No fastmath: a sum keeps its order, and with it its bits.
     try:
-        compiled: _F = numba.njit(cache=True, nogil=True)(function)
+        compiled: _F = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
     except RuntimeError:
         # No folder for the cache can be written, as in some containers.
-        compiled = numba.njit(nogil=True)(function)
+        compiled = numba.njit(nogil=True, fastmath=fastmath)(function)
     return compiled
 
 
-@_compile
+@compile_loop
 def best_indices(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     """Does what `top_n` does, in one pass; meant for a small `n`. Same bits."""
     best = np.empty(n, dtype=np.intp)
@@ -56,7 +66,7 @@ def best_indices(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     return best[:count]
 
 
-@_compile
+@compile_loop
 def best_of_rest(
     scores: NDArray[np.floating], left_out: NDArray[np.int32], n: int
 ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
@@ -67,14 +77,7 @@ def best_of_rest(
     return best, scores[best]
 
 
-@_compile
-def nearness_to_one(scores: NDArray[np.floating]) -> None:
-    """Makes each score s to 1 - |1 - s|, in place. Same bits."""
-    for index in range(len(scores)):
-        scores[index] = 1.0 - abs(1.0 - scores[index])
-
-
-@_compile
+@compile_loop
 def add_dense(
     counts: NDArray[np.float32],
     history: NDArray[np.int32],
@@ -89,7 +92,7 @@ def add_dense(
         counts[item, other] += weights[gap]
 
 
-@_compile
+@compile_loop
 def sum_dense(
     counts: NDArray[np.float32],
     rows: NDArray[np.int32],
@@ -115,7 +118,7 @@ def sum_dense(
             scores[item] += factor * row[item]
 
 
-@_compile
+@compile_loop
 def sum_sparse(
     ids: NDArray[np.int32],
     weights: NDArray[np.float32],
@@ -133,7 +136,7 @@ def sum_sparse(
             scores[ids[place]] += factor * weights[place]
 
 
-@_compile
+@compile_loop
 def find(ids: NDArray[np.int32], start: int, size: int, item: int) -> int:
     """Returns where an item stands in a row, -1 if it does not."""
     for place in range(start, start + size):
@@ -142,7 +145,7 @@ def find(ids: NDArray[np.int32], start: int, size: int, item: int) -> int:
     return -1
 
 
-@_compile
+@compile_loop
 def add_sparse(
     ids: NDArray[np.int32],
     weights: NDArray[np.float32],
@@ -188,18 +191,49 @@ def add_sparse(
     return 2 * len(history)
 
 
-@_compile
+@compile_loop
+def dot(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Does what `dots.dot` does. Same bits."""
+    k = len(first)
+    whole = k // 8 * 8
+    a = b = c = d = e = f = g = h = 0.0
+    for at in range(0, whole, 8):
+        a += first[at] * second[at]
+        b += first[at + 1] * second[at + 1]
+        c += first[at + 2] * second[at + 2]
+        d += first[at + 3] * second[at + 3]
+        e += first[at + 4] * second[at + 4]
+        f += first[at + 5] * second[at + 5]
+        g += first[at + 6] * second[at + 6]
+        h += first[at + 7] * second[at + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for at in range(whole, k):
+        total += first[at] * second[at]
+    return total
+
+
+@compile_loop
+def dots(rows: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Does what `dots.dots` does. Same bits."""
+    found = np.empty(len(rows))
+    for number in range(len(rows)):
+        found[number] = dot(rows[number], vector)
+    return found
+
+
+@compile_loop
 def step(
-    p: NDArray[np.float64], q: NDArray[np.float64], error: float, rate: float, l2_reg: float
+    p: NDArray[np.float64], q: NDArray[np.float64], target: float, rate: float, l2_reg: float
 ) -> None:
     """Moves a user's and an item's factors by one step of `MF`. Same bits."""
+    error = target - dot(p, q)
     for at in range(len(p)):
         before = p[at]
         p[at] = before + rate * (error * q[at] - l2_reg * before)
         q[at] += rate * (error * before - l2_reg * q[at])
 
 
-@_compile
+@compile_loop
 def step_from_zeros(
     p: NDArray[np.float64],
     items: NDArray[np.float64],
@@ -208,17 +242,8 @@ def step_from_zeros(
     l2_reg: float,
 ) -> None:
     """Moves a user's factors away from those of items, one after the other. Same bits."""
-    whole = len(p) // 4 * 4
     for zero in zeros:
         q = items[zero]
-        a = b = c = d = 0.0
-        for at in range(0, whole, 4):
-            a += p[at] * q[at]
-            b += p[at + 1] * q[at + 1]
-            c += p[at + 2] * q[at + 2]
-            d += p[at + 3] * q[at + 3]
-        for at in range(whole, len(p)):
-            a += p[at] * q[at]
-        error = 0.0 - ((a + b) + (c + d))
+        error = 0.0 - dot(p, q)
         for at in range(len(p)):
             p[at] += rate * (error * q[at] - l2_reg * p[at])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
 from transforms.recommenders import checks
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.factors import FactorMatrix
 from transforms.recommenders.growing import GrowingRows, saved
+from transforms.recommenders.model import Arrays, Model
 from transforms.recommenders.seen_features import ITEM, SeenFeatures
 
 _USERS: Final = 0

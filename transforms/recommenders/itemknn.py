@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.checks import above, at_least
 from transforms.recommenders.cooccurrence import DenseCounts, Rows, SparseCounts
 from transforms.recommenders.forgetting import renumbered
+from transforms.recommenders.model import Arrays, Model
 
 _PRIOR: Final = 0.01
 """Weight of an item's share of all positives, beside its likeness to what the user had."""

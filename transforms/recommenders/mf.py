@@ -12,14 +12,22 @@ from flurs.recommender import MFRecommender
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
-from transforms.recommenders import compiled
-from transforms.recommenders.base import Arrays, Model
+from transforms.recommenders import compiled, near_one
+from transforms.recommenders.dots import dot, dots
 from transforms.recommenders.factors import FactorMatrix
-from transforms.recommenders.screen import MANY, Screen
+from transforms.recommenders.model import Arrays, Stretch, StretchModel, Trail
+from transforms.recommenders.screen import Screen
 from transforms.recommenders.topn import top_n
+from transforms.recommenders.trail import FactorTrail
 
 _USERS: Final = 0
 _ITEMS: Final = 1
+
+_SCREENED: Final = 1 << 17
+"""Scores in single precision that are made at once: as many as the processor's cache holds."""
+
+_SHORTEST_STRETCH: Final = 8
+_LONGEST_STRETCH: Final = 64
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class MFConfig:
             raise ValueError(msg)
 
 
-class MF(MFRecommender, Model):
+class MF(MFRecommender, StretchModel):
     r"""Incremental matrix factorization for positive-only feedback (ISGD).
 
     With user factors p_u and item factors q_i, both of shape (k,), a positive (u, i) does one
@@ -56,8 +64,9 @@ class MF(MFRecommender, Model):
     Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
 
     FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
-    here both are a `FactorMatrix`. The numbers are FluRS's own, to the bit, with numba
-    and without.
+    here both are a `FactorMatrix`. The numbers are FluRS's own but for rounding, as inner products
+    are added up in an order of their own, see `dots`: the same with numba and without, one by one
+    and in stretches, on every machine.
 
     References:
         J. Vinagre, A. Jorge, J. Gama. Fast Incremental Matrix Factorization for Recommendation
@@ -71,7 +80,7 @@ class MF(MFRecommender, Model):
         self._p = FactorMatrix(config.k, seed, _USERS)
         self._q = FactorMatrix(config.k, seed, _ITEMS)
         self.Q = self._q.rows
-        self._screen = Screen()
+        self._screen = Screen(self.k)
 
     def register_user(self, user: User) -> None:
         """FluRS's way to add a user; its index must be `n_user`."""
@@ -100,15 +109,41 @@ class MF(MFRecommender, Model):
         """Learns one positive."""
         self.update_model(user, item, 1.0)
 
+    def stretch(self) -> int:
+        """Returns how many positives to learn at once; 0 without numba."""
+        if not compiled.AVAILABLE:
+            return 0
+        return min(_LONGEST_STRETCH, max(_SHORTEST_STRETCH, _SCREENED // max(1, self.n_item)))
+
+    def learn_many(self, stretch: Stretch) -> Trail:
+        """Learns positives in their order."""
+        trail = FactorTrail(stretch, self._q, self._screen)
+        self._learn_along(stretch, trail)
+        return trail
+
+    def _learn_along(self, stretch: Stretch, trail: FactorTrail) -> None:
+        longest = near_one.learn_along(
+            self._p.rows,
+            self._q.rows,
+            self._screen.copy,
+            stretch.users,
+            stretch.items,
+            2.0 * self.learn_rate,
+            self.l2_reg_u,
+            trail.p_after,
+            trail.q_before,
+        )
+        self._screen.reaches(longest)
+
     def update_model(self, ua: int, ia: int, value: float) -> None:
         """FluRS's step: the pair (ua, ia) with the target `value`."""
         p = self._p.rows[ua]
         q = self._q.rows[ia]
-        error = value - p.dot(q)
         rate = 2.0 * self.learn_rate
         if compiled.AVAILABLE:
-            compiled.step(p, q, error, rate, self.l2_reg_u)
+            compiled.step(p, q, value, rate, self.l2_reg_u)
         else:
+            error = value - dot(p, q)
             # Multiplying by a power of two is exact, so this rounds as FluRS's expression does.
             next_p = p + rate * (error * q - self.l2_reg_u * p)
             q += rate * (error * p - self.l2_reg_i * q)
@@ -117,31 +152,20 @@ class MF(MFRecommender, Model):
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
-        scores: NDArray[np.float64] = self._q.used() @ self._p.rows[user]
-        if compiled.AVAILABLE:
-            compiled.nearness_to_one(scores)
-        else:
-            np.subtract(1.0, scores, out=scores)
-            np.abs(scores, out=scores)
-            np.subtract(1.0, scores, out=scores)
-        return scores
+        return _nearness(dots(self._q.used(), self._p.rows[user]))
 
     def best_items(
         self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
-        """Returns the `n` best items and their scores, see `Screen` for many items.
-
-        The product of two vectors may round otherwise in a matrix of other height, so scores
-        can differ from `item_scores` in their last bits, and items in order that are as close.
-        """
+        """Returns the `n` best items and their scores; few are scored, see `Screen`."""
         p = self._p.rows[user]
-        if n and self.n_item >= MANY:
-            near = self._screen.near_one(self._q.used(), p, left_out, n)
-            if near is not None:
-                scores = 1.0 - np.abs(1.0 - self._q.rows[near] @ p)
-                best = top_n(scores, n)
-                return near[best], scores[best]
-        return super().best_items(user, left_out, n, context)
+        self._screen.follow(self._q.used())
+        near = self._screen.near_one(p, left_out, n) if n else None
+        if near is None:
+            return super().best_items(user, left_out, n, context)
+        scores = _nearness(dots(self._q.rows[near], p))
+        best = top_n(scores, n)
+        return near[best], scores[best]
 
     def score(self, user: User, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
         """FluRS's score, |1 - p_u . q_i| of each candidate: the smaller the better."""
@@ -155,7 +179,7 @@ class MF(MFRecommender, Model):
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Forgets all items but these."""
         self._q.keep(kept)
-        self._screen = Screen()
+        self._screen = Screen(self.k)
         self.n_item = self._q.n
         self.Q = self._q.rows
 
@@ -171,9 +195,13 @@ class MF(MFRecommender, Model):
         """
         self._p.from_arrays("p", arrays)
         self._q.from_arrays("q", arrays)
-        self._screen = Screen()
+        self._screen = Screen(self.k)
         self.n_user, self.n_item = self._p.n, self._q.n
         self.Q = self._q.rows
+
+
+def _nearness(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 - np.abs(1.0 - products))
 
 
 def _require_next(kind: str, index: int, expected: int) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.growing import GrowingRows, saved
+from transforms.recommenders.model import Arrays, Model
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
 from transforms.recommenders import compiled
-from transforms.recommenders.base import Arrays
 from transforms.recommenders.checks import at_least, share, step_size
+from transforms.recommenders.dots import dot
 from transforms.recommenders.forgetting import renumbered
 from transforms.recommenders.mf import MF, MFConfig
+from transforms.recommenders.model import Arrays, Stretch
+from transforms.recommenders.trail import FactorTrail
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class RAISGD(MF):
 
     def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
         """Learns one positive, after zeros for items that were not chosen for long."""
+        self._learn(user, item, known)
+
+    def _learn(self, user: int, item: int, known: Sequence[int] | NDArray[np.int32]) -> None:
         self._queue[item] = None
         heads = [head for head in islice(self._queue, self._negatives + 1) if head != item]
         for head in (*heads[: self._negatives], item):
@@ -76,8 +81,18 @@ class RAISGD(MF):
         else:
             for zero in zeros:
                 q = self._q.rows[zero]
-                p += rate * ((0.0 - _dot(p, q)) * q - self.l2_reg_u * p)
+                p += rate * ((0.0 - dot(p, q)) * q - self.l2_reg_u * p)
         self.update_model(user, item, 1.0)
+
+    def _learn_along(self, stretch: Stretch, trail: FactorTrail) -> None:
+        ends = stretch.ends.tolist()
+        pairs = zip(stretch.users.tolist(), stretch.items.tolist(), strict=True)
+        for number, (user, item) in enumerate(pairs):
+            if item >= 0:
+                trail.q_before[number] = self._q.rows[item]
+                known = stretch.known[ends[number] : ends[number + 1]]
+                self._learn(user, item, known)
+            trail.p_after[number] = self._p.rows[user]
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Forgets all items but these."""
@@ -105,16 +120,6 @@ class RAISGD(MF):
         return np.fromiter(self._queue, dtype=np.int32, count=len(self._queue))
 
 
-def _has(known: Sequence[int], item: int) -> bool:
+def _has(known: Sequence[int] | NDArray[np.int32], item: int) -> bool:
     place = bisect_left(known, item)
     return place < len(known) and known[place] == item
-
-
-def _dot(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Returns the inner product, added up in the order of `compiled.step_from_zeros`."""
-    products = first * second
-    whole = len(products) // 4 * 4
-    a, b, c, d = np.add.reduce(products[:whole].reshape(-1, 4), axis=0).tolist()
-    for product in products[whole:].tolist():
-        a += product
-    return float((a + b) + (c + d))

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.draws import draw, uniforms
 from transforms.recommenders.growing import saved
+from transforms.recommenders.model import Arrays, Model
 
 
 @dataclass(frozen=True)

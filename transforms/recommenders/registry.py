@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple
 
-from transforms.recommenders.base import Model, Recommender
+from transforms.recommenders.base import Recommender
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.bprmf import BPRMF, BPRMFConfig
 from transforms.recommenders.fm import FM, FMConfig
 from transforms.recommenders.itemknn import ItemKNN, ItemKNNConfig
 from transforms.recommenders.mf import MF, MFConfig
+from transforms.recommenders.model import Model
 from transforms.recommenders.popular import Popular, PopularConfig
 from transforms.recommenders.raisgd import RAISGD, RAISGDConfig
 from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.topn import top_n
 
-MANY: Final = 8192
-"""With fewer items scoring all of them in double precision is as fast."""
-
 _ROUNDING: Final = 2.0**-23
+
+_TOO_LONG: Final = 1e15
+"""Beyond, what single precision takes for zero would count."""
 
 
 class Screen:
@@ -23,61 +23,78 @@ class Screen:
     (k + 2) u |p| |q|, in whatever order it is added up (N. J. Higham, Accuracy and Stability of
     Numerical Algorithms, 2002, section 3.1). What falls short of the n-th best by more than twice
     that, and the rounding of the score itself, can not be among the n best.
+
+    Args:
+        k: Number of latent factors.
+
+    Attributes:
+        copy: The factors, shape (n_item, k), of as many items as `follow` was last shown.
     """
 
-    def __init__(self) -> None:
-        self._copy: NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
-        self._n = 0
+    def __init__(self, k: int) -> None:
+        self._room: NDArray[np.float32] = np.empty((0, k), dtype=np.float32)
+        self.copy: NDArray[np.float32] = self._room
         self._longest = 0.0
 
     def changed(self, item: int, factors: NDArray[np.float64]) -> None:
         """Takes over an item's new factors, if it was copied yet."""
-        if item < self._n:
-            self._copy[item] = factors
-            self._longest = max(self._longest, math.sqrt(factors.dot(factors)))
+        if item < len(self.copy):
+            self.copy[item] = factors
+            self.reaches(float(factors.dot(factors)))
+
+    def reaches(self, square: float) -> None:
+        """Notes how long an item's factors are, as the sum of their squares."""
+        # What is no number would be lost by the next comparison.
+        length = math.sqrt(square) if square < math.inf else math.inf
+        self._longest = max(self._longest, length)
+
+    def follow(self, items: NDArray[np.float64]) -> None:
+        """Copies the factors of items that are new, the last of these, shape (n_item, k)."""
+        n, copied = len(items), len(self.copy)
+        if n == copied:
+            return
+        if n > len(self._room):
+            room = np.empty((2 * n, items.shape[1]), dtype=np.float32)
+            room[:copied] = self.copy
+            self._room = room
+        new = items[copied:]
+        self._room[copied:n] = new
+        self.copy = self._room[:n]
+        self.reaches(float(np.square(new).sum(axis=1).max()))
+
+    def errors(self, users: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns by how much a product with each user's factors may be off, shape (m,).
+
+        Infinite where the bound does not hold, as when factors are not finite.
+        """
+        lengths = np.sqrt(np.square(users).sum(axis=1))
+        errors = _ROUNDING * ((users.shape[1] + 4) * self._longest * lengths + 4)
+        holds = (lengths < _TOO_LONG) & (self._longest < _TOO_LONG)
+        return np.asarray(np.where(holds, errors, np.inf))
 
     def near_one(
-        self,
-        items: NDArray[np.float64],
-        p: NDArray[np.float64],
-        left_out: NDArray[np.int32],
-        n: int,
+        self, p: NDArray[np.float64], left_out: NDArray[np.int32], n: int
     ) -> NDArray[np.intp] | None:
         """Returns, ascending, all that may be among the `n` items whose p . q is nearest to 1.
 
         Args:
-            items: All factors, shape (n_item, k); only those that are new are read.
-            p: A user's, shape (k,).
+            p: A user's factors, shape (k,).
             left_out: Items that do not count.
             n: At least 1.
 
         Returns:
             None if it can not tell, as when there are not `n` or factors are not finite.
         """
-        self._copy_new(items)
-        scores: NDArray[np.float32] = self._copy[: self._n] @ p.astype(np.float32)
+        error = float(self.errors(p[np.newaxis])[0])
+        if not error < 1:
+            return None
+        scores: NDArray[np.float32] = self.copy @ p.astype(np.float32)
         np.subtract(1.0, scores, out=scores)
         np.abs(scores, out=scores)
         np.subtract(1.0, scores, out=scores)
         scores[left_out] = -np.inf
         best = top_n(scores, n)
-        reach = self._longest * math.sqrt(p.dot(p))
-        error = _ROUNDING * ((len(p) + 4) * reach + 4)
-        if len(best) < n or not error < 1:
+        if len(best) < n:
             return None
         least = np.float32(float(scores[best[-1]]) - 2 * error)
         return np.flatnonzero(scores >= np.nextafter(least, np.float32(-np.inf)))
-
-    def _copy_new(self, items: NDArray[np.float64]) -> None:
-        n = len(items)
-        if self._n == n:
-            return
-        if n > len(self._copy):
-            copy = np.empty((2 * n, items.shape[1]), dtype=np.float32)
-            if self._n:
-                copy[: self._n] = self._copy[: self._n]
-            self._copy = copy
-        new = items[self._n :]
-        self._copy[self._n : n] = new
-        self._longest = max(self._longest, math.sqrt(np.square(new).sum(axis=1).max()))
-        self._n = n

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.formats.records import Features
-from transforms.recommenders.base import Arrays
 from transforms.recommenders.growing import GrowingRows, saved
+from transforms.recommenders.model import Arrays
 
 _LOG: Final = logging.getLogger(__name__)
 _NOTHING: Final = Features()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
 from transforms.recommenders import checks
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.growing import saved
+from transforms.recommenders.model import Arrays, Model
 from transforms.recommenders.projections import PROJECTIONS, RAW, Projection
 from transforms.recommenders.seen_features import SeenFeatures
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
 from transforms.recommenders import checks
-from transforms.recommenders.base import Arrays, Model
 from transforms.recommenders.forgetting import renumbered
 from transforms.recommenders.growing import GrowingRows, saved
+from transforms.recommenders.model import Arrays, Model
 
 _NOISE: Final = 1e-9
 """A sum of squares below this is zero but for rounding."""

@@ -12,8 +12,9 @@ import safetensors.numpy
 from tests.support import movielens_like, same_arrays
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
-from transforms.recommenders.base import Arrays, Recommender
+from transforms.recommenders.base import Recommender
 from transforms.recommenders.blocks import Block
+from transforms.recommenders.model import Arrays
 from transforms.recommenders.registry import RecommenderSpec
 
 

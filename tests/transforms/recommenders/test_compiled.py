@@ -10,7 +10,7 @@ import pytest
 from tests.support import movielens_like, same_arrays
 from transforms.formats.records import ScoredItem
 from transforms.recommenders import compiled
-from transforms.recommenders.base import Arrays
+from transforms.recommenders.model import Arrays
 from transforms.recommenders.registry import RecommenderSpec
 
 

@@ -16,14 +16,15 @@ def _nearest(scores: np.ndarray, left_out: np.ndarray, n: int) -> list[int]:
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3.0])
 def test_the_best_are_always_among_what_is_left(scale: float) -> None:
     random = np.random.default_rng(1)
-    screen = Screen()
+    screen = Screen(40)
     items = random.normal(0.0, scale, (3000, 40))
     items[1500:] = items[:1500] + random.normal(0.0, 1e-9, (1500, 40))
     left_out = np.array([0, 7, 2999], dtype=np.int32)
     for n_item in (1000, 2000, 2001, 3000):
         for _ in range(20):
             p = random.normal(0.0, scale, 40)
-            near = screen.near_one(items[:n_item], p, left_out[left_out < n_item], 10)
+            screen.follow(items[:n_item])
+            near = screen.near_one(p, left_out[left_out < n_item], 10)
             assert near is not None
             scores = 1.0 - np.abs(1.0 - items[:n_item] @ p)
             best = _nearest(scores, left_out[left_out < n_item], 10)
@@ -32,23 +33,33 @@ def test_the_best_are_always_among_what_is_left(scale: float) -> None:
 
 
 def test_it_follows_changes() -> None:
-    screen = Screen()
+    screen = Screen(4)
     items = np.zeros((100, 4))
     p = np.array([1.0, 0.0, 0.0, 0.0])
     nothing = np.empty(0, dtype=np.int32)
-    screen.near_one(items, p, nothing, 1)
+    screen.follow(items)
     items[42, 0] = 1.0
     screen.changed(42, items[42])
-    near = screen.near_one(items, p, nothing, 1)
+    near = screen.near_one(p, nothing, 1)
     assert near is not None
     assert near.tolist() == [42]
 
 
 def test_it_says_when_it_can_not_tell() -> None:
-    items = np.ones((5, 2))
-    p = np.ones(2)
-    assert Screen().near_one(items, p, np.arange(4, dtype=np.int32), 2) is None
-    assert Screen().near_one(items, np.array([np.nan, 0.0]), np.arange(0), 2) is None
+    screen = Screen(2)
+    screen.follow(np.ones((5, 2)))
+    nothing = np.empty(0, dtype=np.int32)
+    assert screen.near_one(np.ones(2), np.arange(4, dtype=np.int32), 2) is None
+    assert screen.near_one(np.array([np.nan, 0.0]), nothing, 2) is None
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 1e200, 1e20])
+def test_factors_beyond_single_precision_are_noticed_for_good(factor: float) -> None:
+    screen = Screen(2)
+    screen.follow(np.ones((5, 2)))
+    screen.changed(3, np.array([factor, 0.0]))
+    screen.changed(3, np.ones(2))
+    assert screen.errors(np.full((1, 2), 1e-30)).tolist() == [np.inf]
 
 
 def test_lists_of_many_items_are_those_of_all_scores() -> None:
