@@ -288,8 +288,7 @@ def rebuild(
             if first != learned:
                 msg = f"the log has a hole: entry {first} follows {learned} ratings"
                 raise IncompatibleModelError(msg)
-            for rating in ratings:
-                recommender.update(rating)
+            recommender.learn_all(ratings)
             learned += len(ratings)
     if learned != meta.sequence:
         msg = f"state holds {learned} ratings, expected {meta.sequence}"

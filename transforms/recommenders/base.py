@@ -143,6 +143,16 @@ class Recommender:
         )
         return changed, model.learn_many(stretch)
 
+    def learn_all(self, ratings: Sequence[Rating]) -> None:
+        """Does what `update` does with each of any number of ratings, in order."""
+        at_once = self.stretch(0)
+        if not at_once:
+            for rating in ratings:
+                self.update(rating)
+            return
+        for first in range(0, len(ratings), at_once):
+            self.learn_many(ratings[first : first + at_once])
+
     def lists_along(self, trail: Trail, n: int) -> list[list[ScoredItem]]:
         """Returns what `recommend` would have said of each rating's user just after it.
 

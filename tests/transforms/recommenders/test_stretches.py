@@ -64,6 +64,9 @@ def test_without_lists_the_model_is_the_same(model: str) -> None:
     assert learn(together, RatingBatch(ratings), 0, test=False).lists == []
     _one_by_one(plain, ratings, 3)
     assert same_arrays(together.state_dict(), plain.state_dict())
+    at_once = spec.build()
+    at_once.learn_all(ratings)
+    assert same_arrays(at_once.state_dict(), plain.state_dict())
 
 
 def test_where_single_precision_does_not_do_the_lists_are_still_those_of_one_by_one() -> None:
