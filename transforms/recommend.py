@@ -22,6 +22,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
 from transforms import collector, counters, evaluation_metrics, model_export
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
+from transforms.formats.records import Rating
 from transforms.key_groups import salt
 from transforms.learn import Learned, evaluate, learn
 from transforms.merge import KeyedPart, MergeRow, Part
@@ -31,6 +32,9 @@ from transforms.recommenders.registry import RecommenderSpec
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
+
+_LISTED_AT_ONCE: Final = 256
+"""More lists at once would have left the processor's cache when they are encoded."""
 
 _TESTED_AT_ONCE: Final = 50
 
@@ -186,11 +190,11 @@ class _Learner:
         cell = self.open(key, state)
         recommender = cell.recommender
         users, items = len(recommender.users), len(recommender.items)
+        top_n, test = self._settings.top_n, self._settings.evaluate
+        changed: list[Rating] = []
         for number, stretch in enumerate(self._stretches(batch)):
-            top_n, test = self._settings.top_n, self._settings.evaluate
             done = learn(recommender, stretch, top_n, test=test)
-            if done.changed:
-                counters.counter(counters.SNAPSHOTS).inc(int(cell.record(done.changed, state)))
+            changed += done.changed
             if stretch.ratings:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.lists:
@@ -205,18 +209,22 @@ class _Learner:
                     row,
                     Part(batch.name, number, key[1], done.lists, tested, done.standings, times),
                 )
+        if changed:
+            counters.counter(counters.SNAPSHOTS).inc(int(cell.record(changed, state)))
         _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
 
     def _stretches(self, batch: RatingBatch) -> list[RatingBatch]:
-        """Where the scores of all items go to another step, few ratings go at once."""
-        if not self._settings.evaluate or self._settings.grid[1] == 1:
-            return [batch]
+        at_once = _LISTED_AT_ONCE
+        if self._settings.grid[1] > 1:
+            # The scores of all items go to the step that merges.
+            whole = max(1, len(batch.ratings))
+            at_once = _TESTED_AT_ONCE if self._settings.evaluate else whole
         stretches = [
-            RatingBatch(batch.ratings[at : at + _TESTED_AT_ONCE], batch.published)
-            for at in range(0, len(batch.ratings), _TESTED_AT_ONCE)
+            RatingBatch(batch.ratings[at : at + at_once], batch.published)
+            for at in range(0, len(batch.ratings), at_once)
         ]
         if batch.requests:
             stretches.append(RatingBatch([], batch.published, batch.requests))

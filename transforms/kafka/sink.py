@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -108,33 +108,33 @@ class WriteEvaluationsToKafka(beam.PTransform):
         )
 
 
-def _evaluation_messages(batch: RecommendationBatch) -> Iterable[Message]:
+def _evaluation_messages(batch: RecommendationBatch) -> Iterator[Message]:
     encode = json_lines.encode_evaluation
-    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations]
+    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations)
 
 
-def json_messages(batch: RecommendationBatch) -> Iterable[Message]:
-    """Returns a message for each list."""
+def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
+    """Yields a message for each list."""
     encode = json_lines.encode_recommendation
-    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
+    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
 
 
-def _avro_messages(batch: RecommendationBatch) -> Iterable[Message]:
+def _avro_messages(batch: RecommendationBatch) -> Iterator[Message]:
     encode = avro.encode_recommendation
-    return [Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations]
+    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
 
 
-def _dead_letter_messages(letter: DeadLetter) -> Iterable[Message]:
+def _dead_letter_messages(letter: DeadLetter) -> Iterator[Message]:
     size = len(letter.value)
     if size > _DEAD_VALUE_BYTES:
         reason = f"{letter.reason} (the first {_DEAD_VALUE_BYTES} of {size} bytes are kept here)"
         letter = letter._replace(value=letter.value[:_DEAD_VALUE_BYTES], reason=reason)
-    return [Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)]
+    yield Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)
 
 
 class _SendDoFn(beam.DoFn):
     def __init__(
-        self, settings: KafkaSettings, topic: str, encode: Callable[[Any], Iterable[Message]]
+        self, settings: KafkaSettings, topic: str, encode: Callable[[Any], Iterator[Message]]
     ) -> None:
         self._settings = settings
         self._topic = topic
