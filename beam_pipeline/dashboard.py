@@ -11,11 +11,11 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.app import application
 from beam_pipeline.web.ask import Asker
@@ -23,7 +23,6 @@ from beam_pipeline.web.follow import Follower, Topics
 from beam_pipeline.web.live import Live
 from beam_pipeline.web.titles import read_titles
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
-from transforms.kafka.client import KafkaSettings, read_properties
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
@@ -75,13 +74,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    settings = kafka_settings(arguments.kafka_bootstrap_servers, arguments.kafka_config)
     titles = read_titles(arguments.titles) if arguments.titles else {}
-    properties = (
-        read_properties(Path(arguments.kafka_config).read_text(encoding="utf-8"))
-        if arguments.kafka_config
-        else ()
-    )
-    settings = KafkaSettings(arguments.kafka_bootstrap_servers, properties)
     topics = Topics(arguments.output_topic, arguments.evaluation_topic, arguments.dead_letter_topic)
     asking = f"{arguments.request_topic}-" if arguments.request_topic else ""
     live = Live(arguments.window, arguments.top_n, asking)

@@ -11,23 +11,17 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from tqdm import tqdm
 
+from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
-from transforms.kafka.client import (
-    CLIENTS,
-    KafkaSettings,
-    producer,
-    read_properties,
-    require_topics,
-)
+from transforms.kafka.client import CLIENTS, producer, require_topics
 from transforms.kafka.protocols import Message
 from transforms.parse import parse
 from transforms.read import Files, match_files, read_batches
@@ -90,16 +84,11 @@ def _send(arguments: argparse.Namespace) -> int:
     if arguments.rate < 0 or arguments.partitions < 1:
         msg = "--rate must be 0 or more, --partitions 1 or more"
         raise UsageError(msg)
+    settings = kafka_settings(
+        arguments.kafka_bootstrap_servers, arguments.kafka_config, arguments.kafka_client
+    )
     paths, names = match_files(arguments.input)
     files = Files(paths, names, arguments.input_format, arguments.order_by_time)
-    properties = (
-        read_properties(
-            Path(arguments.kafka_config).read_text(encoding="utf-8"), arguments.kafka_client
-        )
-        if arguments.kafka_config
-        else ()
-    )
-    settings = KafkaSettings(arguments.kafka_bootstrap_servers, properties, arguments.kafka_client)
     topic = arguments.topic
     require_topics(settings, {topic: arguments.partitions}, create=arguments.create_topics)
     encode = _ENCODERS[arguments.format]

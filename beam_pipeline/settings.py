@@ -12,6 +12,7 @@ from typing import Any, Final
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import sample
+from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.options import (
     FLINK_DEFAULTS,
     FLINK_FLUSH,
@@ -21,9 +22,8 @@ from beam_pipeline.options import (
     hyperparameter_flags,
 )
 from beam_pipeline.usage import Parser, UsageError
-from transforms.errors import KafkaSetupError
 from transforms.formats.detection import MESSAGE_FORMATS
-from transforms.kafka.client import KafkaSettings, read_properties
+from transforms.kafka.client import KafkaSettings
 from transforms.key_groups import KEY_GROUPS
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.write import STDOUT
@@ -247,17 +247,7 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
     if not known.kafka_bootstrap_servers:
         msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
         raise UsageError(msg)
-    servers, client = known.kafka_bootstrap_servers, known.kafka_client
-    if not known.kafka_config:
-        return KafkaSettings(servers, client=client)
-    try:
-        with open(known.kafka_config, encoding="utf-8") as file:
-            return KafkaSettings(servers, read_properties(file.read(), client), client)
-    except (OSError, UnicodeDecodeError) as e:
-        msg = f"can not read --kafka_config: {e}"
-        raise UsageError(msg) from e
-    except KafkaSetupError as e:
-        raise UsageError(str(e)) from e
+    return kafka_settings(known.kafka_bootstrap_servers, known.kafka_config, known.kafka_client)
 
 
 def _spec(known: argparse.Namespace) -> RecommenderSpec:

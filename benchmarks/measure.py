@@ -85,7 +85,8 @@ def running(
         filled = {"broker": broker, "source": source, "target": target}
         process = subprocess.Popen(
             [*_command(program, python, mode, **filled), *more],
-            cwd=_ROOT,
+            # Faust and QuixStreams leave folders where they run.
+            cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=_environment(),

@@ -86,7 +86,8 @@ def measure(spec: RecommenderSpec, ratings: Sequence[Rating], warm_up: int) -> R
         figures.learn(rating.item)
     for rating in ratings[warm_up:]:
         done = learn(recommender, RatingBatch([rating]), TOP_N, test=True)
-        figures.add(evaluate(rating, done.standings, spec.model, TOP_N, done))
+        times = done.update_us, done.top_n_us
+        figures.add(evaluate(rating, done.standings, spec.model, TOP_N, *times))
     outcome = figures.total
     size = sum(array.nbytes for array in recommender.state_dict().values())
     return Result(outcome.model, outcome.popular, outcome.update_us, outcome.top_n_us, size / 1e6)

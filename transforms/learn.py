@@ -140,7 +140,12 @@ def merge_lists(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
 
 
 def evaluate(
-    rating: Rating, standings: Sequence[Standing], model: str, top_n: int, times: Learned
+    rating: Rating,
+    standings: Sequence[Standing],
+    model: str,
+    top_n: int,
+    update_us: float,
+    top_n_us: float,
 ) -> Evaluation:
     """Returns what a rating showed of the recommender, before it was learned.
 
@@ -149,7 +154,8 @@ def evaluate(
         standings: Of each cell of the user's row.
         model: The recommender's name.
         top_n: Length of the lists.
-        times: Says how long learning and listing took.
+        update_us: Microseconds of learning the rating.
+        top_n_us: Microseconds of making one list.
     """
     scores = [standing.candidates.scores for standing in standings]
     popularity = [standing.candidates.popularity for standing in standings]
@@ -166,6 +172,6 @@ def evaluate(
         [item for item, _ in merge_items([one.items for one in standings], top_n)],
         rank(popularity, part, places[part]),
         [item for item, _ in merge_items([one.popular_items for one in standings], top_n)],
-        round(times.update_us, 3),
-        round(times.top_n_us, 3),
+        round(update_us, 3),
+        round(top_n_us, 3),
     )

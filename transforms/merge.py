@@ -21,7 +21,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 from transforms import counters, evaluation_metrics
 from transforms.elements import RecommendationBatch
 from transforms.formats.records import Rating, Recommendation, ScoredItem
-from transforms.learn import Learned, Standing, evaluate, merge_lists
+from transforms.learn import Standing, evaluate, merge_lists
 from transforms.recommenders.base import Candidates
 
 MERGE: Final = "MergeRow"
@@ -56,14 +56,14 @@ class Part:
 def merge(parts: Sequence[Part], top_n: int, model: str) -> RecommendationBatch:
     """Returns the whole lists and evaluations of all parts of one stretch."""
     ordered = sorted(parts, key=lambda part: part.column)
-    times = [sum(each) for each in zip(*(part.times for part in ordered), strict=True)]
-    whole = Learned(update_us=times[0], top_n_us=times[1])
+    times = zip(*(part.times for part in ordered), strict=True)
+    update_us, top_n_us = map(sum, times)
     lists = zip(*(part.lists for part in ordered), strict=True)
     standings = zip(*(part.standings for part in ordered), strict=True)
     return RecommendationBatch(
         [merge_lists(each, top_n) for each in lists],
         [
-            evaluate(rating, each, model, top_n, whole)
+            evaluate(rating, each, model, top_n, update_us, top_n_us)
             for rating, each in zip(ordered[0].ratings, standings, strict=True)
         ],
     )

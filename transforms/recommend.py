@@ -233,7 +233,10 @@ class _Learner:
     def _whole(self, batch: RatingBatch, done: Learned) -> Iterator[RecommendationBatch]:
         model, top_n = self._settings.spec.model, self._settings.top_n
         tests = zip(batch.ratings, done.standings, strict=True) if done.standings else ()
-        evaluations = [evaluate(rating, [one], model, top_n, done) for rating, one in tests]
+        evaluations = [
+            evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
+            for rating, one in tests
+        ]
         evaluation_metrics.count(self._scope, evaluations, top_n or 10)
         if done.lists or evaluations:
             counters.counter(counters.LISTS).inc(len(done.lists))

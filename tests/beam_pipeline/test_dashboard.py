@@ -49,7 +49,7 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (["--dead_letter_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--request_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "can not reach Kafka"),
-        (["--kafka_config", "/not/there"], 1, "No such file"),
+        (["--kafka_config", "/not/there"], 2, "can not read --kafka_config: [Errno 2]"),
         (["--titles", "/not/there"], 1, "No such file"),
         (["--port", "70000"], 1, "can not listen at 127.0.0.1:70000"),
         (["--window", "0"], 2, "must be 1 or more"),

@@ -66,8 +66,9 @@ def test_a_test_says_where_the_item_stands_in_the_list_of_all(allow_repeats: boo
     recommender, plain, popular = spec.build(), spec.build(), spec.build()
     for rating in ratings:
         done = learn(recommender, RatingBatch([rating]), 6, test=True)
-        found = evaluate(rating, done.standings, "mf", 6, done)
+        found = evaluate(rating, done.standings, "mf", 6, 1.5, 2.0)
         assert (found.origin, found.user, found.item) == (rating.origin, rating.user, rating.item)
+        assert (found.update_us, found.top_n_us) == (1.5, 2.0)
         assert found.rank == plain_rank(plain, rating.user, rating.item)
         assert found.items == [item for item, _ in plain.recommend(rating.user, 6)]
         assert found.candidates == len(plain.recommend(rating.user, 10_000))
@@ -101,7 +102,7 @@ def test_ranks_are_those_of_flurs_own_evaluator() -> None:
     for rating, flurs_rank in zip(ratings, flurs_ranks, strict=True):
         known = recommender.knows(rating.user)
         done = learn(recommender, RatingBatch([rating]), 6, test=True)
-        found = evaluate(rating, done.standings, "mf", 6, done)
+        found = evaluate(rating, done.standings, "mf", 6, 1.5, 2.0)
         if known and found.rank is not None:
             assert found.rank == flurs_rank
             compared += 1
@@ -120,7 +121,7 @@ def test_a_test_over_several_blocks_is_that_over_their_items_together() -> None:
         everything = [item for *_, item in together]
         parts = [learn(cell, RatingBatch([rating]), 5, test=True) for cell in cells]
         standings = [part.standings[0] for part in parts]
-        found = evaluate(rating, standings, "mf", 5, parts[0])
+        found = evaluate(rating, standings, "mf", 5, 1.5, 2.0)
         if rating.item in everything:
             assert found.rank == everything.index(rating.item) + 1
         else:

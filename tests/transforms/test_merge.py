@@ -46,7 +46,7 @@ def test_the_order_of_the_parts_does_not_matter() -> None:
     merged = merge(parts, 4, "mf")
     assert merge(parts[::-1], 4, "mf") == merged
     assert len(merged.recommendations) == len(merged.evaluations) == 30
-    assert {one.update_us for one in merged.evaluations} == {4.5}
+    assert {(one.update_us, one.top_n_us) for one in merged.evaluations} == {(4.5, 6.0)}
 
 
 def whole(parts: list[Part]) -> RecommendationBatch:

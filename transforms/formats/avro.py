@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from transforms.errors import MalformedRecordError
 from transforms.formats.records import (
     Rating,
     Recommendation,
+    ScoredItem,
     checked_features,
     checked_rating,
 )
@@ -91,9 +92,10 @@ _RATING_HEADER: Final = single_object_header(RATING_SCHEMA)
 _RATING: Final = fastavro.parse_schema(RATING_SCHEMA)
 _FEATURES_HEADER: Final = single_object_header(RATING_WITH_FEATURES_SCHEMA)
 _FEATURES: Final = fastavro.parse_schema(RATING_WITH_FEATURES_SCHEMA)
-_SCHEMAS: Final = {_RATING_HEADER: _RATING, _FEATURES_HEADER: _FEATURES}
+_RATINGS: Final = {_RATING_HEADER: _RATING, _FEATURES_HEADER: _FEATURES}
 _RECOMMENDATION_HEADER: Final = single_object_header(RECOMMENDATION_SCHEMA)
 _RECOMMENDATION: Final = fastavro.parse_schema(RECOMMENDATION_SCHEMA)
+_RECOMMENDATIONS: Final = {_RECOMMENDATION_HEADER: _RECOMMENDATION}
 
 
 def encode_datum(record: object, schema_json: str) -> bytes:
@@ -119,18 +121,7 @@ def decode_rating(value: bytes, origin: str) -> Rating:
         MalformedRecordError: No single-object header, a schema other than `RATING_SCHEMA`
             and `RATING_WITH_FEATURES_SCHEMA`, or a datum that does not fit it.
     """
-    header = value[:_HEADER_LENGTH]
-    schema = _SCHEMAS.get(header)
-    if schema is None:
-        if len(header) < _HEADER_LENGTH or not header.startswith(SINGLE_OBJECT_MARKER):
-            msg = "not Avro single-object encoding: the marker C3 01 is missing"
-        else:
-            msg = (
-                f"unknown Avro schema: fingerprint {header[2:].hex()},"
-                f" expected {' or '.join(known[2:].hex() for known in _SCHEMAS)}"
-            )
-        raise MalformedRecordError(msg)
-    return _rating(_datum(value[_HEADER_LENGTH:], schema), origin)
+    return _rating(_single_object(value, _RATINGS), origin)
 
 
 def encode_rating(rating: Rating) -> bytes:
@@ -153,6 +144,18 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
     buffer.write(_RECOMMENDATION_HEADER)
     fastavro.schemaless_writer(buffer, _RECOMMENDATION, _as_record(recommendation))
     return buffer.getvalue()
+
+
+def decode_recommendation(value: bytes) -> Recommendation:
+    """Reads what `encode_recommendation` wrote.
+
+    Raises:
+        MalformedRecordError: No single-object header, a schema other than
+            `RECOMMENDATION_SCHEMA`, or a datum that does not fit it.
+    """
+    record = _single_object(value, _RECOMMENDATIONS)
+    record["items"] = [ScoredItem(**item) for item in record["items"]]
+    return Recommendation(**record)
 
 
 class RecommendationContainer:
@@ -191,6 +194,22 @@ def _as_record(recommendation: Recommendation) -> dict[str, Any]:
     record = recommendation._asdict()
     record["items"] = [item._asdict() for item in recommendation.items]
     return record
+
+
+def _single_object(value: bytes, schemas: Mapping[bytes, Any]) -> Any:
+    """Reads a datum that one of `schemas`, by its header, wrote."""
+    header = value[:_HEADER_LENGTH]
+    schema = schemas.get(header)
+    if schema is None:
+        if len(header) < _HEADER_LENGTH or not header.startswith(SINGLE_OBJECT_MARKER):
+            msg = "not Avro single-object encoding: the marker C3 01 is missing"
+        else:
+            msg = (
+                f"unknown Avro schema: fingerprint {header[2:].hex()},"
+                f" expected {' or '.join(known[2:].hex() for known in schemas)}"
+            )
+        raise MalformedRecordError(msg)
+    return _datum(value[_HEADER_LENGTH:], schema)
 
 
 def _datum(value: bytes, schema: Any) -> Any:

@@ -17,6 +17,7 @@ from transforms.formats.avro import (
     RecommendationContainer,
     decode_datum_rating,
     decode_rating,
+    decode_recommendation,
     encode_datum,
     encode_rating,
     encode_recommendation,
@@ -40,6 +41,7 @@ RECOMMENDATIONS = st.builds(
     st.sampled_from(["", "popular"]),
 )
 RATING = Rating("196", "242", 3.0, 881250949.0, "o")
+LIST = Recommendation("196", [ScoredItem("242", 0.5)], 881250949.0, "o")
 RATING_JSON = json.dumps(RATING_SCHEMA)
 NULLABLE_JSON = json.dumps(
     {
@@ -114,6 +116,12 @@ def test_recommendations_are_read_by_others(recommendation: Recommendation) -> N
     assert _recommendation(record) == recommendation
 
 
+@settings(deadline=None)
+@given(RECOMMENDATIONS)
+def test_recommendations_round_trip(recommendation: Recommendation) -> None:
+    assert decode_recommendation(encode_recommendation(recommendation)) == recommendation
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(RECOMMENDATIONS, max_size=3), max_size=4))
 def test_a_container_of_any_blocks_is_read_by_others(
@@ -175,6 +183,27 @@ def test_a_malformed_message_says_what_is_wrong(value: bytes, reason: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "not Avro single-object encoding"),
+        (b"\xc3\x01", "not Avro single-object encoding"),
+        (b'{"user": "196", "items": []}', "not Avro single-object encoding"),
+        (
+            encode_rating(RATING),
+            "unknown Avro schema: fingerprint 9ec2033f95ff2038, expected b410e6aa2c7a1435",
+        ),
+        (encode_recommendation(LIST)[:-1], "not a datum of its Avro schema"),
+        (encode_recommendation(LIST)[:10], "not a datum of its Avro schema"),
+        (encode_recommendation(LIST) + b"xy", "2 byte(s) left over after the Avro datum"),
+    ],
+)
+def test_a_malformed_list_says_what_is_wrong(value: bytes, reason: str) -> None:
+    with pytest.raises(MalformedRecordError) as raised:
+        decode_recommendation(value)
+    assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("fields", "expected"),
     [
         (("196", "242", 3.5, 9), Rating("196", "242", 3.5, 9.0, "o")),
@@ -223,6 +252,17 @@ def test_arbitrary_bytes_are_malformed_or_a_rating(value: bytes) -> None:
         assert str(e)
     else:
         assert encode_rating(rating)[:10] == value[:10]
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.binary().map(lambda rest: encode_recommendation(LIST)[:10] + rest))
+def test_arbitrary_bytes_are_malformed_or_a_list(value: bytes) -> None:
+    try:
+        found = decode_recommendation(value)
+    except MalformedRecordError as e:
+        assert str(e)
+    else:
+        assert encode_recommendation(found)[:10] == value[:10]
 
 
 @pytest.mark.parametrize("schema_json", [RATING_JSON, NULLABLE_JSON])
