@@ -23,8 +23,8 @@ class Standing(NamedTuple):
     """
 
     candidates: Candidates
-    items: list[ScoredItem]
-    popular_items: list[ScoredItem]
+    items: Sequence[ScoredItem]
+    popular_items: Sequence[ScoredItem]
 
 
 @dataclass

@@ -14,6 +14,7 @@ from transforms.formats.records import (
     Recommendation,
     Request,
     ScoredItem,
+    ScoredItems,
     checked_evaluation,
     checked_features,
     checked_rating,
@@ -84,9 +85,10 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
     `"fallback": "popular"` stands beside these where the user is unknown.
     """
     user, items, timestamp, origin, fallback = recommendation
+    pairs = zip(items.items, items.scores, strict=True) if type(items) is ScoredItems else items
     fields = {
         "user": user,
-        "items": [{"item": item, "score": score} for item, score in items],
+        "items": [{"item": item, "score": score} for item, score in pairs],
         "timestamp": timestamp,
         "origin": origin,
     }

@@ -9,14 +9,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.errors import IncompatibleModelError
-from transforms.formats.records import Rating, ScoredItem
+from transforms.formats.records import Rating, ScoredItems
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.forgetting import LastSeen, renumbered
 from transforms.recommenders.ids import IdIndex
@@ -34,9 +33,6 @@ POPULAR: Final = "popular"
 """How a list is marked that has the most popular items as its user is unknown."""
 
 _NOTHING: Final = array("i")
-
-# Makes the same as `ScoredItem`, at half the cost.
-_NEW_SCORED: Final = partial(tuple.__new__, ScoredItem)
 
 
 class Candidates(NamedTuple):
@@ -153,7 +149,7 @@ class Recommender:
         for first in range(0, len(ratings), at_once):
             self.learn_many(ratings[first : first + at_once])
 
-    def lists_along(self, trail: Trail, n: int) -> list[list[ScoredItem]]:
+    def lists_along(self, trail: Trail, n: int) -> list[ScoredItems]:
         """Returns what `recommend` would have said of each rating's user just after it.
 
         Args:
@@ -222,7 +218,7 @@ class Recommender:
         """Whether the user was ever seen."""
         return self.users.get(user) is not None
 
-    def recommend(self, user: str, n: int, context: Sequence[float] = ()) -> list[ScoredItem]:
+    def recommend(self, user: str, n: int, context: Sequence[float] = ()) -> ScoredItems:
         """Returns the user's `n` best items, best first; fewer if there are not so many.
 
         A user who was never seen gets the most popular items, scored by their positives.
@@ -247,17 +243,16 @@ class Recommender:
             scores[known] = popularity[known] = -np.inf
         return Candidates(scores, popularity, -1 if place is None else place)
 
-    def best(self, scores: NDArray[np.floating], n: int) -> list[ScoredItem]:
+    def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
         best = top_n(scores, n)
         return self._listed(best, scores[best])
 
-    def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> list[ScoredItem]:
+    def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> ScoredItems:
         return self._named(best.tolist(), scores.tolist())
 
-    def _named(self, best: list[int], scores: list[float]) -> list[ScoredItem]:
-        names = map(self.items.ids.__getitem__, best)
-        return list(map(_NEW_SCORED, zip(names, scores, strict=True)))
+    def _named(self, best: list[int], scores: list[float]) -> ScoredItems:
+        return ScoredItems(list(map(self.items.ids.__getitem__, best)), scores)
 
     def known_items(self, user: str) -> set[str]:
         """Returns the items that the user already has."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.errors import MalformedRecordError
-from transforms.formats.records import Rating, checked_rating
+from transforms.formats.records import Rating, ScoredItem, ScoredItems, checked_rating
 
 GOOD: dict[str, Any] = {"user": "196", "item": "242", "rating": 3.0, "timestamp": 881250949.0}
 
@@ -124,3 +125,18 @@ def test_whatever_comes_is_a_sound_rating_or_malformed(
     assert math.isfinite(made.rating)
     assert type(made.timestamp) is float
     assert 0 <= made.timestamp < math.inf
+
+
+def test_a_list_in_columns_is_a_sequence_of_scored_items() -> None:
+    pairs = [ScoredItem("242", 0.97), ScoredItem("1", 0.5), ScoredItem("é", -1.0)]
+    listed = ScoredItems(["242", "1", "é"], [0.97, 0.5, -1.0])
+    assert listed == pairs
+    assert list(listed) == pairs
+    assert listed[1].item == "1"
+    assert listed[:2] == pairs[:2]
+    assert listed[-1].score == -1.0
+    assert len(listed) == 3
+    assert listed != pairs[:2]
+    assert listed != "242"
+    assert repr(listed) == repr(pairs)
+    assert pickle.loads(pickle.dumps(listed)) == pairs
