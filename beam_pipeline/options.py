@@ -305,10 +305,6 @@ FLINK_DEFAULTS: Final[dict[str, int | str]] = {
 }
 
 
-FLINK_FLUSH: Final = "data_buffer_time_limit_ms"
-"""Beam's experiment after how many milliseconds what a step made goes on, bundle or not."""
-
-
 OURS: Final = (
     InputOptions,
     KafkaOptions,

@@ -15,7 +15,6 @@ from beam_pipeline import sample
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.options import (
     FLINK_DEFAULTS,
-    FLINK_FLUSH,
     OURS,
     EvaluationOptions,
     OutputOptions,
@@ -152,10 +151,7 @@ def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str
         # Flink would keep a job whose sources have ended.
         wanted["shutdown_sources_after_idle_ms"] = "=0"
     given = {argument.split("=")[0] for argument in argv}
-    flags = [f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given]
-    if not any(FLINK_FLUSH in argument for argument in argv):
-        flags.append(f"--experiments={FLINK_FLUSH}=10")
-    return tuple(flags)
+    return tuple(f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given)
 
 
 def _unknown(flag: str) -> str:
