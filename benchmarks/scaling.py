@@ -1,0 +1,341 @@
+"""What a second slot on Flink gives on two cores.
+
+    python -m benchmarks.scaling --rounds 3
+
+runs the same job of eight cells (`mf`, top-10 lists) with one slot and with two, in turn, with a
+cluster of its own for each run, and prints ratings a second and ratios. Cases:
+
+- `1 slot on 1 core`: everything, the broker too, has one core. Two slots on two cores against
+  this says how it scales: twice the slots on twice the machine.
+- `1 slot on 2 cores`: nothing is pinned. The Python worker keeps to one core by its lock, the
+  JVMs and the broker have the other. Two slots against this say what a second one brings to who
+  has two cores anyhow: at most what one slot leaves unused.
+- `2 slots on 2 cores`: two TaskManagers of one slot, and so two Python workers, as
+  docs/operators.md has it.
+- `2 slots of one TaskManager`: one Python worker for both. `..., 2 workers` is the same with
+  `--sdk_worker_parallelism=2`; Beam deals steps, not slots, to workers, in the order in which
+  they start, so the two halves of `Recommend` may still come to the same one.
+
+Ways, of which `file` is the fair measure of slots:
+
+- `file`: eight files of JSON lines to a file of lists. Nothing but the job needs the cores. One
+  slot reads and parses all files, which are one reader; lists, the larger part, are made by both.
+- `topic`: a topic of eight partitions to another, by librdkafka. Both slots read, three
+  partitions the one and five the other, as Flink's hash has it for this topic; but the broker takes
+  a quarter of a core and more from what is there to be gained. It says what a machine gives that
+  has the broker on it, too.
+
+A rate is of the lists between a fifth of the way and the end, counted in the output ten times a
+second, times ratings read for each list; how the job starts is not in it. The line of each run
+also says how many cores each process used over that time: where workers differ, so do slots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+from benchmarks.against_rivals import Row, movielens_like
+from cluster.broker import Broker
+from cluster.flink_cluster import FlinkCluster
+from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
+from transforms.kafka.protocols import Message
+
+_CELLS: Final = 8
+_PARTS: Final = 8
+_SOURCE: Final = "ratings"
+_WARM: Final = 0.2
+_SAMPLE_SECONDS: Final = 0.1
+_SECONDS: Final = 300
+_LEAVE_SECONDS: Final = 60
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_CORES: Final = 2
+
+
+class Case(NamedTuple):
+    """Where a job runs.
+
+    Attributes:
+        cores: How many cores all processes have, the broker's too.
+        task_managers: How many there are.
+        slots: Of each.
+        workers: Python processes of each.
+    """
+
+    cores: int
+    task_managers: int
+    slots: int
+    workers: int = 1
+
+    @property
+    def parallelism(self) -> int:
+        """How many slots the job has."""
+        return self.task_managers * self.slots
+
+
+CASES: Final = {
+    "1 slot on 1 core": Case(1, 1, 1),
+    "1 slot on 2 cores": Case(_CORES, 1, 1),
+    "2 slots on 2 cores": Case(_CORES, 2, 1),
+    "2 slots of one TaskManager": Case(_CORES, 1, 2),
+    "2 slots of one TaskManager, 2 workers": Case(_CORES, 1, 2, workers=2),
+}
+_USUAL: Final = tuple(CASES)[:3]
+_PROCESSES: Final = {
+    "SdkHarness": "workers",
+    "TaskManagerRunner": "TaskManagers",
+    "kafka.Kafka": "broker",
+}
+"""What their command lines have, and what they are called here."""
+
+Count = Callable[[], int]
+Seconds = Mapping[int, tuple[str, float]]
+
+
+class _Topic:
+    """A topic of ratings, and one more for the lists of each run."""
+
+    def __init__(self, folder: Path, rows: Sequence[Row]) -> None:
+        self._broker = Broker(folder / "kafka")
+        self._settings = KafkaSettings(self._broker.address, client="librdkafka")
+        self._broker.start()
+        try:
+            require_topics(self._settings, {_SOURCE: _PARTS}, create=True)
+            with contextlib.closing(producer(self._settings)) as client:
+                sender = client.sender(_SOURCE)
+                sender.send(Message(b"%d" % row[0], _json(row)) for row in rows)
+                sender.flush()
+        finally:
+            self._broker.stop()
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[tuple[list[str], Count]]:
+        """Gives the job's flags, and what counts its lists."""
+        target = f"lists-{time.monotonic_ns()}"
+        self._broker.start()
+        try:
+            require_topics(self._settings, {target: 1}, create=True)
+            flags = [
+                f"--kafka_bootstrap_servers={self._broker.address}",
+                "--kafka_client=librdkafka",
+                f"--kafka_group=bench-{target}",
+                f"--input_topic={_SOURCE}",
+                f"--output_topic={target}",
+            ]
+            with contextlib.closing(consumer(self._settings, None)) as client:
+                (partition,) = partitions_of(client, target, self._settings)
+                yield flags, lambda: client.end_offsets([partition])[partition]
+        finally:
+            self._broker.stop()
+
+
+class _Files:
+    """Files of ratings, and one for the lists of a run."""
+
+    def __init__(self, folder: Path, rows: Sequence[Row]) -> None:
+        self._folder = folder
+        for part in range(_PARTS):
+            lines = b"".join(_json(row) + b"\n" for row in rows[part::_PARTS])
+            (folder / f"ratings-{part}.jsonl").write_bytes(lines)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[tuple[list[str], Count]]:
+        """Gives the job's flags, and what counts its lists."""
+        target = self._folder / "lists.jsonl"
+        target.write_bytes(b"")
+        seen = 0
+        with target.open("rb") as lists:
+
+            def count() -> int:
+                nonlocal seen
+                seen += lists.read().count(b"\n")
+                return seen
+
+            yield [f"--input={self._folder}/ratings-*.jsonl", f"--output={target}"], count
+
+
+_WAYS: Final[Mapping[str, type[_Files | _Topic]]] = {"file": _Files, "topic": _Topic}
+
+
+def _json(row: Row) -> bytes:
+    user, item, value, at = row
+    return orjson.dumps({"user": user, "item": item, "rating": float(value), "timestamp": at})
+
+
+class Measured(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        rate: Lists a second.
+        cores: How many cores each process used, by what it is.
+    """
+
+    rate: float
+    cores: Mapping[str, list[float]]
+
+
+def measure(case: Case, way: _Topic | _Files, lists: int) -> Measured:
+    """Runs a job until it has given so many lists.
+
+    Raises:
+        RuntimeError: The job fails, takes too long, or is over too soon to be timed.
+    """
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
+        folder = Path(name)
+        with _on(case.cores):
+            flags, count = ends.enter_context(way.open())
+            cluster = FlinkCluster(folder / "flink", case.task_managers, case.slots)
+            ends.callback(cluster.stop)
+            cluster.start()
+            process = _submit(case, [*cluster.flags(), *flags], folder / "log")
+        ends.callback(_end, process)
+        return _follow(count, lists, process, folder / "log")
+
+
+@contextlib.contextmanager
+def _on(cores: int) -> Iterator[None]:
+    """Lets the processes that are started here have so many cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _submit(case: Case, flags: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    command = [
+        *(sys.executable, "-m", "beam_pipeline", *flags, "--model=mf"),
+        f"--user_blocks={_CELLS}",
+        f"--parallelism={case.parallelism}",
+        f"--sdk_worker_parallelism={case.workers}",
+    ]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, cwd=_ROOT, stdout=file, stderr=subprocess.STDOUT)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Killed, it would leave its job server behind.
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_LEAVE_SECONDS)
+    process.kill()
+    process.wait()
+
+
+def _follow(count: Count, lists: int, process: subprocess.Popen[bytes], log: Path) -> Measured:
+    deadline = time.monotonic() + _SECONDS
+    first: tuple[float, int] | None = None
+    before: Seconds = {}
+    got = 0
+    while got < lists:
+        time.sleep(_SAMPLE_SECONDS)
+        # A process that has ended by now has written everything.
+        ended = process.poll() is not None
+        now, got = time.monotonic(), count()
+        if first is None and got >= lists * _WARM:
+            first, before = (now, got), _cpu_seconds()
+        if got < lists and (ended or now > deadline):
+            msg = f"it gave {got} of {lists} lists: {log.read_text(errors='replace')[-2000:]}"
+            raise RuntimeError(msg)
+    if first is None or first[1] >= lists:
+        msg = f"all {lists} lists came at once: more ratings are needed"
+        raise RuntimeError(msg)
+    seconds = now - first[0]
+    cores: dict[str, list[float]] = {}
+    for pid, (name, used) in _cpu_seconds().items():
+        cores.setdefault(name, []).append((used - before.get(pid, (name, 0.0))[1]) / seconds)
+    return Measured((got - first[1]) / seconds, cores)
+
+
+def _cpu_seconds() -> Seconds:
+    """Name and CPU time, by id, of each process that comes from this one."""
+    parents: dict[int, int] = {}
+    found: dict[int, tuple[str, float]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (folder / "cmdline").read_text(errors="replace")
+        except OSError:
+            continue
+        name = next((name for part, name in _PROCESSES.items() if part in command), "others")
+        parents[int(folder.name)] = int(fields[1])
+        found[int(folder.name)] = name, (int(fields[11]) + int(fields[12])) / _TICKS
+    return {pid: one for pid, one in found.items() if os.getpid() in _ancestors(pid, parents)}
+
+
+def _ancestors(pid: int, parents: Mapping[int, int]) -> Iterator[int]:
+    while pid in parents:
+        pid = parents[pid]
+        yield pid
+
+
+def _used(cores: Mapping[str, list[float]]) -> str:
+    shown = [
+        f"{name} {' + '.join(f'{one:.2f}' for one in sorted(cores[name], reverse=True))}"
+        for name in _PROCESSES.values()
+        if name in cores
+    ]
+    return ", ".join([*shown, f"others {sum(cores.get('others', [])):.2f}"])
+
+
+def _line(case: str, rates: Mapping[str, Sequence[float]]) -> str:
+    """A case's median rate, and how often those of cases with fewer slots are in it."""
+    median = statistics.median(rates[case])
+    text = f"{case}: {median:,.0f} ratings/s ({min(rates[case]):,.0f} to {max(rates[case]):,.0f})"
+    ratios = [
+        f", {median / statistics.median(each):.2f}x {other}"
+        for other, each in rates.items()
+        if CASES[other].parallelism < CASES[case].parallelism
+    ]
+    return text + "".join(ratios)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints a line for each way and case; returns 1 if a run failed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ways", nargs="+", choices=tuple(_WAYS), default=tuple(_WAYS))
+    parser.add_argument("--cases", nargs="+", choices=tuple(CASES), default=_USUAL)
+    parser.add_argument("--ratings", type=int, default=400_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args(argv)
+    if len(os.sched_getaffinity(0)) < _CORES:
+        parser.error(f"{_CORES} cores are needed")
+    rows = movielens_like(given.ratings)
+    lists = sum(row[2] >= 3 for row in rows)
+    failed = 0
+    for kind in given.ways:
+        rates: dict[str, list[float]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            way = _WAYS[kind](Path(folder), rows)
+            for number, case in itertools.product(range(1, given.rounds + 1), given.cases):
+                run = f"round {number}, {kind}, {case}"
+                try:
+                    got = measure(CASES[case], way, lists)
+                except RuntimeError as e:
+                    failed += 1
+                    print(f"{run} failed: {e}", file=sys.stderr)
+                    continue
+                rate = got.rate * len(rows) / lists
+                rates.setdefault(case, []).append(rate)
+                print(f"{run}: {rate:,.0f} ratings/s; cores: {_used(got.cores)}", file=sys.stderr)
+        for case in rates:
+            print(f"{kind}, {_line(case, rates)}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
