@@ -293,7 +293,7 @@ _FLINK_HELP: Final = {
     "checkpointing_interval": "milliseconds between two checkpoints",
     "min_pause_between_checkpoints": "milliseconds from one's end to the next",
     "checkpoint_timeout_millis": "milliseconds after which one is given up",
-    "max_bundle_time_mills": "milliseconds that a bundle may take: what was read goes on at its end",
+    "max_bundle_time_mills": "milliseconds that a bundle may take: what was read leaves then",
 }
 FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "checkpointing_interval": 10_000,

@@ -60,6 +60,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         model.import_model or "",
         settings.grid,
         settings.evaluate,
+        settings.key_groups,
     )
     lists = (
         parsed.ratings

@@ -26,14 +26,20 @@ def salt(key: tuple[int, ...], place: int, places: int, key_groups: int = KEY_GR
     """Returns the number that, put behind a key, spreads it.
 
     Args:
-        key: Numbers, which Beam encodes one after the other as varints.
+        key: One number or two, which Beam encodes one after the other as varints. A pair is a
+            key that its Java runners know; what they do not know, as three numbers with the
+            salt, comes to them with its length before it.
         place: The key's own among all keys of a step, from 0.
         places: How many keys there are.
         key_groups: The job's maximal parallelism; with another one keys are spread by chance.
     """
     wanted = (2 * place + 1) * key_groups // (2 * places) % key_groups
-    prefix = b"".join(map(_VARINT.encode, key))
-    return next(n for n in count() if key_group(prefix + _VARINT.encode(n), key_groups) == wanted)
+    return next(n for n in count() if key_group(_on_flink((*key, n)), key_groups) == wanted)
+
+
+def _on_flink(key: tuple[int, ...]) -> bytes:
+    encoded = b"".join(map(_VARINT.encode, key))
+    return encoded if len(key) == 2 else _VARINT.encode(len(encoded)) + encoded
 
 
 def key_group(encoded: bytes, key_groups: int = KEY_GROUPS) -> int:

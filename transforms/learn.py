@@ -103,7 +103,7 @@ def _learn_in_stretches(
     for first in range(0, len(ratings), at_once):
         stretch = ratings[first : first + at_once]
         start = clock()
-        changed, trail = recommender.learn_many(stretch)
+        changed, trail = recommender.learn_many(stretch, top_n)
         done.changed += changed
         learned = clock()
         learning += learned - start

@@ -23,7 +23,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from transforms import collector, counters, evaluation_metrics, model_export
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
 from transforms.formats.records import Rating
-from transforms.key_groups import salt
+from transforms.key_groups import KEY_GROUPS, salt
 from transforms.learn import Learned, evaluate, learn
 from transforms.merge import KeyedPart, MergeRow, Part
 from transforms.model_state import CACHE, CellKey, CellState, FirstModel, OpenCell
@@ -81,6 +81,7 @@ class Recommend(beam.PTransform):
         import_from: A folder that `export` wrote, which cells without state start from.
         grid: How many blocks of users and of items there are, as in `KeyByCell`.
         evaluate: Whether to test the recommender with each positive before it is learned.
+        key_groups: Flink's maximal parallelism, as in `KeyByCell`.
     """
 
     spec: RecommenderSpec = field(default_factory=RecommenderSpec)
@@ -89,6 +90,7 @@ class Recommend(beam.PTransform):
     import_from: str = ""
     grid: tuple[int, int] = (1, 1)
     evaluate: bool = False
+    key_groups: int = KEY_GROUPS
 
     def __post_init__(self) -> None:
         """Raises ValueError for a `top_n` below 0."""
@@ -204,7 +206,8 @@ class _Learner:
             else:
                 times = (done.update_us, done.top_n_us)
                 tested = stretch.ratings if test else []
-                row = (key[0], salt(key[:1], key[0], self._settings.grid[0]))
+                settings = self._settings
+                row = (key[0], salt(key[:1], key[0], settings.grid[0], settings.key_groups))
                 yield (
                     row,
                     Part(batch.name, number, key[1], done.lists, tested, done.standings, times),

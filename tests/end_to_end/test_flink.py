@@ -312,15 +312,15 @@ def test_cells_are_spread_over_the_subtasks(
     with running(tmp_path / "log", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) == 4000, seconds=90)
-        completed = checkpoints(flink, job, "completed")
-        wait_until(lambda: checkpoints(flink, job, "completed") > completed)
-        latest = flink.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]["id"]
         step = flink.get(f"/jobs/{job}")["vertices"][-1]["id"]
-        details = flink.get(f"/jobs/{job}/checkpoints/details/{latest}/subtasks/{step}")
-        first, second = (subtask["state_size"] for subtask in details["subtasks"])
+
+        def received() -> list[int]:
+            subtasks = flink.get(f"/jobs/{job}/vertices/{step}")["subtasks"]
+            return [subtask["metrics"]["read-records"] for subtask in subtasks]
+
+        # Each batch goes to all cells: dealt otherwise than four and four they never agree.
+        wait_until(lambda: min(received()) > 0 and len(set(received())) == 1)
         cancel(flink, job)
-    # State is a log of what each cell learned: unsalted keys would lie five to three.
-    assert 0.7 < first / second < 1.4
 
 
 def test_the_jar_can_be_submitted_without_a_job_server(

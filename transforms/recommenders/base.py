@@ -108,10 +108,14 @@ class Recommender:
         bounded = self._seen_users.bound or self._seen_items.bound
         if bounded or n > LONGEST_LIST or not isinstance(self.model, StretchModel):
             return 0
-        return self.model.stretch()
+        return self.model.stretch(n)
 
-    def learn_many(self, ratings: Sequence[Rating]) -> tuple[list[Rating], Trail]:
+    def learn_many(self, ratings: Sequence[Rating], n: int) -> tuple[list[Rating], Trail]:
         """Does what `update` does with each rating, in order, where `stretch` allows it.
+
+        Args:
+            ratings: As many as `stretch` says, or fewer.
+            n: Length of the lists that will be asked for, 0 if none will be.
 
         Returns:
             The ratings that changed something, and what `lists_along` needs.
@@ -122,13 +126,14 @@ class Recommender:
             user, item, new = self._register(rating)
             if new:
                 changed.append(rating)
-            had = self._known[user]
             users.append(user)
             items.append(item)
-            sizes.append(len(self.items))
-            ends.append(ends[-1] + len(had))
-            # It grows with the user's next rating, which may be of this stretch.
-            known.append(had.tobytes())
+            if n:
+                had = self._known[user]
+                sizes.append(len(self.items))
+                ends.append(ends[-1] + len(had))
+                # It grows with the user's next rating, which may be of this stretch.
+                known.append(had.tobytes())
         model = cast("StretchModel", self.model)
         stretch = Stretch(
             np.array(users, dtype=np.int32),
@@ -147,14 +152,14 @@ class Recommender:
                 self.update(rating)
             return
         for first in range(0, len(ratings), at_once):
-            self.learn_many(ratings[first : first + at_once])
+            self.learn_many(ratings[first : first + at_once], 0)
 
     def lists_along(self, trail: Trail, n: int) -> list[ScoredItems]:
         """Returns what `recommend` would have said of each rating's user just after it.
 
         Args:
             trail: From the last `learn_many`.
-            n: Length of the lists.
+            n: Length of the lists, at most what was said there.
         """
         items, scores, counts = trail.best_items(n, leave_out=not self.allow_repeats)
         rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)

@@ -28,6 +28,7 @@ _SCREENED: Final = 1 << 17
 
 _SHORTEST_STRETCH: Final = 8
 _LONGEST_STRETCH: Final = 64
+_UNLISTED_STRETCH: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,12 @@ class MF(MFRecommender, StretchModel):
         """Learns one positive."""
         self.update_model(user, item, 1.0)
 
-    def stretch(self) -> int:
+    def stretch(self, n: int) -> int:
         """Returns how many positives to learn at once; 0 without numba."""
         if not compiled.AVAILABLE:
             return 0
+        if not n:
+            return _UNLISTED_STRETCH
         return min(_LONGEST_STRETCH, max(_SHORTEST_STRETCH, _SCREENED // max(1, self.n_item)))
 
     def learn_many(self, stretch: Stretch) -> Trail:

@@ -108,6 +108,8 @@ LONGEST_LIST: Final = 100
 class Stretch(NamedTuple):
     """Positives that are learned at once, m of them, in their order, as columns.
 
+    If no lists are asked for, only `users` and `items` are filled.
+
     Attributes:
         users: int32, shape (m,); have been added.
         items: int32, shape (m,); have been added. -1 where the item is learned elsewhere.
@@ -159,8 +161,12 @@ class StretchModel(Model):
     """
 
     @abstractmethod
-    def stretch(self) -> int:
-        """Returns how many positives to learn at once; 0 if it can not, as without numba."""
+    def stretch(self, n: int) -> int:
+        """Returns how many positives to learn at once; 0 if it can not, as without numba.
+
+        Args:
+            n: Length of the lists that will be asked for, 0 if none will be.
+        """
 
     @abstractmethod
     def learn_many(self, stretch: Stretch) -> Trail:

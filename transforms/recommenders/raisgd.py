@@ -84,6 +84,10 @@ class RAISGD(MF):
                 p += rate * ((0.0 - dot(p, q)) * q - self.l2_reg_u * p)
         self.update_model(user, item, 1.0)
 
+    def stretch(self, n: int) -> int:
+        """Returns how many positives to learn at once; without lists that saves nothing."""
+        return super().stretch(n) if n else 0
+
     def _learn_along(self, stretch: Stretch, trail: FactorTrail) -> None:
         ends = stretch.ends.tolist()
         pairs = zip(stretch.users.tolist(), stretch.items.tolist(), strict=True)
