@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from apache_beam.coders import LengthPrefixCoder, TupleCoder, VarIntCoder
+from apache_beam.coders import TupleCoder, VarIntCoder
+from apache_beam.coders.coders import LengthPrefixCoder
 
 from transforms.key import cell_of
 from transforms.key_groups import key_group, salt

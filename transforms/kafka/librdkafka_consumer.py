@@ -20,6 +20,7 @@ from transforms.kafka.protocols import Polled, Records
 from transforms.kafka.settings import KafkaSettings, unreachable
 
 _POLL_RECORDS: Final = 1000
+_BACKOFF_MS: Final = 10
 
 
 class LibrdkafkaConsumer:
@@ -30,7 +31,8 @@ class LibrdkafkaConsumer:
         self._client = connected(
             rd.Consumer,
             settings,
-            {},
+            # With its own 1000 the queue runs dry before it fetches again.
+            {"fetch.queue.backoff.ms": _BACKOFF_MS},
             {
                 # It must have one, and joins none unless it subscribes.
                 "group.id": group or NO_GROUP,
