@@ -37,6 +37,7 @@ setup(
         "rich>=13",
         "safetensors>=0.5",
         "starlette>=0.40",
+        "threadpoolctl>=3.5",
         "tqdm>=4.66",
         "uvicorn>=0.30",
     ],

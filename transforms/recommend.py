@@ -20,7 +20,7 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
-from transforms import collector, counters, evaluation_metrics, model_export
+from transforms import collector, counters, evaluation_metrics, model_export, threads
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
 from transforms.formats.records import Rating
 from transforms.key_groups import KEY_GROUPS, salt
@@ -72,7 +72,8 @@ class Recommend(beam.PTransform):
     Delivery: learning is exactly once where the runner checkpoints; lists are at least once.
     On failure: the bundle is repeated from the model as it was before, see `model_state`.
 
-    Its workers' garbage collector is made to look seldom, see `collector`.
+    Its workers' garbage collector is made to look seldom, and their BLAS to use one thread, see
+    `collector` and `threads`.
 
     Attributes:
         spec: What a cell's recommender is made from.
@@ -130,6 +131,7 @@ class _Learner:
 
     def setup(self) -> None:
         collector.calm()
+        threads.use_one()
 
     def start_bundle(self) -> None:
         self._open = {}
