@@ -32,11 +32,13 @@ from transforms.elements import (
     RecommendationBatchCoder,
 )
 from transforms.filter import positives
-from transforms.formats.records import Rating, Recommendation
+from transforms.formats.records import Rating
 from transforms.kafka.client import CLIENTS, KafkaSettings, producer, require_topics
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
+from transforms.learn import learn
 from transforms.parse import parse
+from transforms.recommend import LISTED_AT_ONCE
 from transforms.recommenders.registry import RecommenderSpec
 
 T = TypeVar("T")
@@ -74,22 +76,15 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
     return batches
 
 
-def _learn(kept: Sequence[Sequence[Rating]]) -> None:
+def _recommend(kept: Sequence[Sequence[Rating]], top_n: int) -> list[RecommendationBatch]:
     recommender = RecommenderSpec("mf").build()
-    for ratings in kept:
-        for rating in ratings:
-            recommender.update(rating)
-
-
-def _recommend(kept: Sequence[Sequence[Rating]]) -> list[RecommendationBatch]:
-    recommender = RecommenderSpec("mf").build()
-    return [RecommendationBatch([_list(recommender, one) for one in ratings]) for ratings in kept]
-
-
-def _list(recommender: Any, rating: Rating) -> Recommendation:
-    recommender.update(rating)
-    best = recommender.recommend(rating.user, 10)
-    return Recommendation(rating.user, best, rating.timestamp, rating.origin)
+    return [
+        RecommendationBatch(learn(recommender, RatingBatch(list(some)), top_n, test=False).lists)
+        for ratings in kept
+        for some in (
+            ratings[at : at + LISTED_AT_ONCE] for at in range(0, len(ratings), LISTED_AT_ONCE)
+        )
+    ]
 
 
 def _send(settings: KafkaSettings, lists: Sequence[Any]) -> None:
@@ -129,8 +124,8 @@ def main(argv: Sequence[str]) -> int:
                 raw = clock.of(f"read, {client}", partial(_read, settings, count))
             ratings = clock.of("parse", lambda: [parse(batch)[0] for batch in raw])
             kept = clock.of("keep positives", lambda: [positives(one, 3.0) for one in ratings])
-            clock.of("learn", lambda: _learn(kept))
-            lists = clock.of("learn and list", lambda: _recommend(kept))
+            clock.of("learn", lambda: _recommend(kept, 0))
+            lists = clock.of("learn and list", lambda: _recommend(kept, 10))
             messages = clock.of("encode lists", lambda: [list(json_messages(b)) for b in lists])
             for client, settings in every.items():
                 clock.of(f"send, {client}", partial(_send, settings, messages))

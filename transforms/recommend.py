@@ -33,7 +33,7 @@ from transforms.recommenders.registry import RecommenderSpec
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
 
-_LISTED_AT_ONCE: Final = 256
+LISTED_AT_ONCE: Final = 256
 """More lists at once would have left the processor's cache when they are encoded."""
 
 _TESTED_AT_ONCE: Final = 50
@@ -222,7 +222,7 @@ class _Learner:
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
 
     def _stretches(self, batch: RatingBatch) -> list[RatingBatch]:
-        at_once = _LISTED_AT_ONCE
+        at_once = LISTED_AT_ONCE
         if self._settings.grid[1] > 1:
             # The scores of all items go to the step that merges.
             whole = max(1, len(batch.ratings))

@@ -253,7 +253,7 @@ class Recommender:
         best = top_n(scores, n)
         return self._listed(best, scores[best])
 
-    def _listed(self, best: NDArray[np.intp], scores: NDArray[np.floating]) -> ScoredItems:
+    def _listed(self, best: NDArray[np.integer], scores: NDArray[np.floating]) -> ScoredItems:
         return self._named(best.tolist(), scores.tolist())
 
     def _named(self, best: list[int], scores: list[float]) -> ScoredItems:

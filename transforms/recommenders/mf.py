@@ -15,10 +15,10 @@ from transforms.formats.records import Rating
 from transforms.recommenders import compiled, near_one
 from transforms.recommenders.dots import dot, dots
 from transforms.recommenders.factors import FactorMatrix
-from transforms.recommenders.model import Arrays, Stretch, StretchModel, Trail
+from transforms.recommenders.model import LONGEST_LIST, Arrays, Stretch, StretchModel, Trail
 from transforms.recommenders.screen import Screen
 from transforms.recommenders.topn import top_n
-from transforms.recommenders.trail import FactorTrail
+from transforms.recommenders.trail import FactorTrail, best_of_one
 
 _USERS: Final = 0
 _ITEMS: Final = 1
@@ -159,9 +159,11 @@ class MF(MFRecommender, StretchModel):
 
     def best_items(
         self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
-    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """Returns the `n` best items and their scores; few are scored, see `Screen`."""
         p = self._p.rows[user]
+        if compiled.AVAILABLE and 0 < n <= LONGEST_LIST:
+            return best_of_one(p, left_out, n, self._q, self._screen)
         self._screen.follow(self._q.used())
         near = self._screen.near_one(p, left_out, n) if n else None
         if near is None:

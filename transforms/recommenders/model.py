@@ -60,7 +60,7 @@ class Model(ABC):
 
     def best_items(
         self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
-    ) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """Returns the `n` best items, best first, and their scores.
 
         The order is that of `top_n` over `item_scores`; a model that need not score every item

@@ -16,6 +16,10 @@ _NOTHING: Final = np.empty(0, dtype=np.int32)
 _NOTHING.flags.writeable = False
 
 
+_NOBODY: Final = np.zeros(1, dtype=np.int32)
+_NO_ITEM: Final = np.full(1, -1, dtype=np.int32)
+
+
 class FactorTrail:
     """A `Trail` of factors.
 
@@ -60,3 +64,22 @@ class FactorTrail:
             *found,
         )
         return found
+
+
+def best_of_one(
+    p: NDArray[np.float64],
+    left_out: NDArray[np.int32],
+    n: int,
+    items: FactorMatrix,
+    screen: Screen,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Returns what `MF.best_items` does for one user's factors, as a trail of no step."""
+    fixed = left_out.view()
+    # As those of stretches are, for which the kernel is compiled.
+    fixed.flags.writeable = False
+    sizes = np.array([items.n], dtype=np.int32)
+    ends = np.array([0, len(fixed)], dtype=np.int64)
+    trail = FactorTrail(Stretch(_NOBODY, _NO_ITEM, sizes, fixed, ends), items, screen)
+    trail.p_after[0] = p
+    best, scores, counts = trail.best_items(n, leave_out=True)
+    return best[0, : counts[0]], scores[0, : counts[0]]
