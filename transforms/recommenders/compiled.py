@@ -46,23 +46,49 @@ def _compile(function: _F, fastmath: bool | set[str]) -> _F:
 
 
 @compile_loop
+def keep_best(
+    values: NDArray[np.float64],
+    best: NDArray[np.integer],
+    count: int,
+    score: float,
+    index: int,
+) -> int:
+    """Puts an index where its score belongs among the best so far, highest first.
+
+    One whose score equals another's comes behind it, so indices are to come ascending. Minus
+    infinity and what is no number are never kept.
+
+    Args:
+        values: The scores of the best so far, shape (n,).
+        best: Their indices, shape (n,).
+        count: How many there are.
+        score: Of the newcomer.
+        index: The newcomer's.
+
+    Returns:
+        How many there are now.
+    """
+    n = len(values)
+    if not score > (-np.inf if count < n else values[n - 1]):
+        return count
+    place = min(count, n - 1)
+    while place > 0 and values[place - 1] < score:
+        values[place] = values[place - 1]
+        best[place] = best[place - 1]
+        place -= 1
+    values[place] = score
+    best[place] = index
+    return min(count + 1, n)
+
+
+@compile_loop
 def best_indices(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     """Does what `top_n` does, in one pass; meant for a small `n`. Same bits."""
     best = np.empty(n, dtype=np.intp)
     values = np.empty(n, dtype=np.float64)
     count = 0
     for index in range(len(scores)):
-        score = scores[index]
-        if not score > (-np.inf if count < n else values[n - 1]):
-            continue
-        place = min(count, n - 1)
-        while place > 0 and values[place - 1] < score:
-            values[place] = values[place - 1]
-            best[place] = best[place - 1]
-            place -= 1
-        values[place] = score
-        best[place] = index
-        count = min(count + 1, n)
+        count = keep_best(values, best, count, scores[index], index)
     return best[:count]
 
 

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.compiled import compile_loop, compile_loosely, dot
+from transforms.recommenders.compiled import compile_loop, compile_loosely, dot, keep_best, step
 
 _CHUNK: Final = 32
 _FAR: Final = np.float32(1e30)
@@ -69,11 +69,7 @@ def learn_along(
             q = item_rows[item]
             q_before[number] = q
             longest = _longer(longest, dot(q, q))
-            error = 1.0 - dot(p, q)
-            for at in range(len(p)):
-                before = p[at]
-                p[at] = before + rate * (error * q[at] - l2_reg * before)
-                q[at] += rate * (error * before - l2_reg * q[at])
+            step(p, q, 1.0, rate, l2_reg)
             if item < len(copy):
                 copy[item] = q
             longest = _longer(longest, dot(q, q))
@@ -231,18 +227,8 @@ def _score(
     scores: NDArray[np.float64],
 ) -> int:
     """Fills a list from the items in `near`, ascending, as `top_n` does; returns how long."""
-    n = len(best)
     count = 0
     for item in near:
         score = 1.0 - abs(1.0 - dot(p, item_rows[item]))
-        if not score > (-np.inf if count < n else scores[n - 1]):
-            continue
-        place = min(count, n - 1)
-        while place > 0 and scores[place - 1] < score:
-            scores[place] = scores[place - 1]
-            best[place] = best[place - 1]
-            place -= 1
-        scores[place] = score
-        best[place] = item
-        count = min(count + 1, n)
+        count = keep_best(scores, best, count, score, item)
     return count
