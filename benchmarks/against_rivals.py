@@ -56,19 +56,22 @@ def movielens_like(count: int) -> list[Row]:
     return list(zip(users.tolist(), items.tolist(), values.tolist(), times.tolist(), strict=True))
 
 
-def fill(settings: KafkaSettings, topic: str, rows: Sequence[Row]) -> None:
+def fill(settings: KafkaSettings, topic: str, rows: Sequence[Row], partitions: int = 1) -> None:
     """Sends ratings to a new topic as the blog post does."""
-    _send(settings, topic, map(_message, rows))
+    _send(settings, topic, map(message, rows), partitions)
 
 
-def _message(row: Row) -> Message:
+def message(row: Row) -> Message:
+    """Returns a rating as the blog post sends it, with its user as the key."""
     user, item, value, time = row
     rating = {"user": user, "item": item, "rating": float(value), "timestamp": time}
     return Message(b"%d" % user, orjson.dumps(rating))
 
 
-def _send(settings: KafkaSettings, topic: str, messages: Iterable[Message]) -> None:
-    require_topics(settings, {topic: 1}, create=True)
+def _send(
+    settings: KafkaSettings, topic: str, messages: Iterable[Message], partitions: int = 1
+) -> None:
+    require_topics(settings, {topic: partitions}, create=True)
     client = producer(settings)
     sender = client.sender(topic)
     sender.send(messages)
@@ -85,7 +88,7 @@ def _topic_with_lists(broker: str, count: int) -> Topic:
 
 
 def _topic_with_marks(broker: str, count: int) -> Topic:
-    messages = [_message(row) for row in movielens_like(count)]
+    messages = [message(row) for row in movielens_like(count)]
     mark = Message(b"", MARK)
     warm = int(count * _WARM)
     _send(KafkaSettings(broker), "learn", [*messages[:warm], mark, *messages[warm:], mark])

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import orjson
 
-from benchmarks.against_rivals import movielens_like
+from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
 from benchmarks.programs import LIST, PROGRAMS, environment_of
 from cluster.broker import Broker
@@ -64,7 +64,9 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> lis
     """Returns the milliseconds from each rating to its list."""
     client = producer(settings)
     sender = client.sender(_SOURCE)
-    messages = [_message(row) for row in movielens_like(rate * seconds + 1)]
+    rows = movielens_like(rate * seconds + 1)
+    # All are learned and listed.
+    messages = [message((user, item, 5, at)) for user, item, _, at in rows]
     sender.send(messages[:1])
     sender.flush()
     _wait_for(settings, target, 1)
@@ -80,12 +82,6 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> lis
         if offset > _WARM_SECONDS * rate:
             waits.append(at - arrived[offset])
     return waits
-
-
-def _message(row: Sequence[int]) -> Message:
-    user, item, _, at = row
-    rating = {"user": user, "item": item, "rating": 5.0, "timestamp": at}
-    return Message(b"%d" % user, orjson.dumps(rating))
 
 
 def _send_at(sender: Sender, messages: Sequence[Message], rate: int) -> None:

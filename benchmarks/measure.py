@@ -17,7 +17,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -125,16 +125,23 @@ def _surroundings(program: Program) -> Iterator[tuple[list[str], Path]]:
             yield [], folder
             return
         cluster = FlinkCluster(folder / "flink", task_managers=1)
-        before = os.sched_getaffinity(0)
-        # The cluster's processes inherit it.
-        os.sched_setaffinity(0, _CORE)
         try:
-            cluster.start()
-            os.sched_setaffinity(0, before)
+            with pinned(_CORE):
+                cluster.start()
             yield cluster.flags(), folder
         finally:
-            os.sched_setaffinity(0, before)
             cluster.stop()
+
+
+@contextlib.contextmanager
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """Gives these cores to this process and to those that are started meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _command(program: Program, python: str, mode: str, **filled: object) -> list[str]:
@@ -174,12 +181,20 @@ def _new_topic(broker: str) -> str:
 
 def _end(process: subprocess.Popen[bytes], program: Program) -> None:
     if program.flink:
-        # Killed, it would leave its job server behind.
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_LEAVE_SECONDS)
-    process.kill()
-    process.wait()
+        leave(process)
+    else:
+        process.kill()
+        process.wait()
+
+
+def leave(process: subprocess.Popen[bytes]) -> None:
+    """Ends a program that submitted a job: killed, it would leave its job server behind."""
+    process.terminate()
+    try:
+        process.wait(timeout=_LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for(given: Topic, target: str, process: subprocess.Popen[bytes], log: Any) -> None:

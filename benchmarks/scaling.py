@@ -45,13 +45,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import orjson
-
-from benchmarks.against_rivals import Row, movielens_like
+from benchmarks.against_rivals import Row, fill, message, movielens_like
+from benchmarks.measure import leave, pinned
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
-from transforms.kafka.protocols import Message
+from transforms.kafka.client import KafkaSettings, consumer, partitions_of, require_topics
 
 _CELLS: Final = 8
 _PARTS: Final = 8
@@ -59,7 +57,6 @@ _SOURCE: Final = "ratings"
 _WARM: Final = 0.2
 _SAMPLE_SECONDS: Final = 0.1
 _SECONDS: Final = 300
-_LEAVE_SECONDS: Final = 60
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CORES: Final = 2
@@ -113,11 +110,7 @@ class _Topic:
         self._settings = KafkaSettings(self._broker.address, client="librdkafka")
         self._broker.start()
         try:
-            require_topics(self._settings, {_SOURCE: _PARTS}, create=True)
-            with contextlib.closing(producer(self._settings)) as client:
-                sender = client.sender(_SOURCE)
-                sender.send(Message(b"%d" % row[0], _json(row)) for row in rows)
-                sender.flush()
+            fill(self._settings, _SOURCE, rows, _PARTS)
         finally:
             self._broker.stop()
 
@@ -148,7 +141,7 @@ class _Files:
     def __init__(self, folder: Path, rows: Sequence[Row]) -> None:
         self._folder = folder
         for part in range(_PARTS):
-            lines = b"".join(_json(row) + b"\n" for row in rows[part::_PARTS])
+            lines = b"".join(message(row).value + b"\n" for row in rows[part::_PARTS])
             (folder / f"ratings-{part}.jsonl").write_bytes(lines)
 
     @contextlib.contextmanager
@@ -168,11 +161,6 @@ class _Files:
 
 
 _WAYS: Final[Mapping[str, type[_Files | _Topic]]] = {"file": _Files, "topic": _Topic}
-
-
-def _json(row: Row) -> bytes:
-    user, item, value, at = row
-    return orjson.dumps({"user": user, "item": item, "rating": float(value), "timestamp": at})
 
 
 class Measured(NamedTuple):
@@ -195,25 +183,14 @@ def measure(case: Case, way: _Topic | _Files, lists: int) -> Measured:
     """
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
         folder = Path(name)
-        with _on(case.cores):
+        with pinned(sorted(os.sched_getaffinity(0))[: case.cores]):
             flags, count = ends.enter_context(way.open())
             cluster = FlinkCluster(folder / "flink", case.task_managers, case.slots)
             ends.callback(cluster.stop)
             cluster.start()
             process = _submit(case, [*cluster.flags(), *flags], folder / "log")
-        ends.callback(_end, process)
+        ends.callback(leave, process)
         return _follow(count, lists, process, folder / "log")
-
-
-@contextlib.contextmanager
-def _on(cores: int) -> Iterator[None]:
-    """Lets the processes that are started here have so many cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:cores])
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _submit(case: Case, flags: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -225,15 +202,6 @@ def _submit(case: Case, flags: Sequence[str], log: Path) -> subprocess.Popen[byt
     ]
     with log.open("wb") as file:
         return subprocess.Popen(command, cwd=_ROOT, stdout=file, stderr=subprocess.STDOUT)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # Killed, it would leave its job server behind.
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=_LEAVE_SECONDS)
-    process.kill()
-    process.wait()
 
 
 def _follow(count: Count, lists: int, process: subprocess.Popen[bytes], log: Path) -> Measured:
