@@ -6,10 +6,11 @@ from pathlib import Path
 
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
-from transforms.kafka.client import CLIENTS, KafkaSettings, read_properties
+from transforms.kafka.client import KafkaSettings, read_properties
+from transforms.kafka.settings import KAFKA_PYTHON
 
 
-def kafka_settings(servers: str, config: str | None, client: str = CLIENTS[0]) -> KafkaSettings:
+def kafka_settings(servers: str, config: str | None, client: str = KAFKA_PYTHON) -> KafkaSettings:
     """Returns the settings of the brokers, with those of a file if one is given.
 
     Args:

@@ -187,14 +187,15 @@ class _Learner:
         key, batch = element
         if not batch.ratings and not batch.requests:
             return
-        columns = self._settings.grid[1]
+        settings = self._settings
+        rows, columns = settings.grid
         if bool(batch.name) != (columns > 1) or key[1] >= columns:
             msg = f"cell {key[:2]} does not fit a grid with {columns} item block(s)"
             raise ValueError(msg)
         cell = self.open(key, state)
         recommender = cell.recommender
         users, items = len(recommender.users), len(recommender.items)
-        top_n, test = self._settings.top_n, self._settings.evaluate
+        top_n, test = settings.top_n, settings.evaluate
         changed: list[Rating] = []
         for number, stretch in enumerate(self._stretches(batch)):
             done = learn(recommender, stretch, top_n, test=test)
@@ -208,8 +209,7 @@ class _Learner:
             else:
                 times = (done.update_us, done.top_n_us)
                 tested = stretch.ratings if test else []
-                settings = self._settings
-                row = (key[0], salt(key[:1], key[0], settings.grid[0], settings.key_groups))
+                row = (key[0], salt(key[:1], key[0], rows, settings.key_groups))
                 yield (
                     row,
                     Part(batch.name, number, key[1], done.lists, tested, done.standings, times),
