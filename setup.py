@@ -22,9 +22,10 @@ setup(
         "transforms.recommenders",
     ],
     package_data={
-        "beam_pipeline": ["data/sample_ratings.csv"],
+        "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],
         "beam_pipeline.web": ["static/*", "templates/*"],
     },
+    entry_points={"console_scripts": ["flurs-beam-worker = beam_pipeline.worker:main"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "fastavro>=1.9",

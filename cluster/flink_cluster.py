@@ -28,6 +28,7 @@ _ENTRYPOINT: Final = "org.apache.flink.runtime.entrypoint.StandaloneSessionClust
 _TASK_MANAGER: Final = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ZOOKEEPER: Final = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
 _WORKER_POOL: Final = "apache_beam.runners.worker.worker_pool_main"
+_WORKER: Final = "beam_pipeline.worker"
 
 # Flink's start scripts, which are not on Maven, open these packages and compute the memory.
 _OPENS: Final = tuple(
@@ -156,7 +157,7 @@ class FlinkCluster:
             "restart-strategy.fixed-delay.delay": "1s",
             **properties,
         }
-        for name in ("", "bin", "tmp", "upload", "zookeeper"):
+        for name in ("", "tmp", "upload", "zookeeper"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._write("config.yaml", "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items()))
         self._write("log4j.properties", _LOG4J)
@@ -168,9 +169,9 @@ class FlinkCluster:
             "tickTime": 2000,
         }
         self._write("zookeeper.cfg", "".join(f"{k}={v}\n" for k, v in zookeeper.items()))
-        # The pool starts a program of this name for each worker.
-        python = self._write("bin/python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-        python.chmod(0o755)
+        worker = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {_WORKER} "$@"\n'
+        self._worker = self._write("worker", worker)
+        self._worker.chmod(0o755)
 
     def start(self) -> None:
         """Starts everything, and returns when all TaskManagers have registered.
@@ -312,10 +313,9 @@ class FlinkCluster:
             return json.load(answer)
 
     def _start_worker_pool(self) -> None:
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-        command = [sys.executable, "-m", _WORKER_POOL, f"--service_port={self._pool_port}"]
+        flags = [f"--service_port={self._pool_port}", f"--container_executable={self._worker}"]
         # Where the project is not installed, workers find it in the working folder.
-        self._run("workers", command, _ROOT, {**os.environ, "PATH": path})
+        self._run("workers", [sys.executable, "-m", _WORKER_POOL, *flags], _ROOT)
 
     def _java(self, name: str, jvm: Sequence[str], main: str, *arguments: str) -> None:
         log = f"-Dlog4j.configurationFile={self.folder / 'log4j.properties'}"
