@@ -116,6 +116,8 @@ def _source(settings: Settings) -> beam.PTransform:
             group=settings.beam.view_as(KafkaOptions).kafka_group or None,
             input_format=options.input_format,
             request_topic=options.request_topic or "",
+            finalize_each=not settings.on_flink,
+            key_groups=settings.key_groups,
         )
     return ReadRatingsFromFiles(
         settings.input, options.input_format, options.order_by_time, options.requests or ""

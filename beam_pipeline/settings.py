@@ -6,7 +6,9 @@ import argparse
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -28,6 +30,11 @@ from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.write import STDOUT
 
 LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
+_FLINK_CONF: Final = Path(__file__).parent / "flink_conf"
+_NO_FLINK_CONF: Final = frozenset(
+    # The last two take the job to a machine that does not have our folder.
+    {"--flink_conf_dir", "--flink_submit_uber_jar", "--job_endpoint"}
+)
 
 
 def _parser() -> Parser:
@@ -95,6 +102,11 @@ class Settings:
         return chosen if chosen and chosen > 0 else KEY_GROUPS
 
     @property
+    def on_flink(self) -> bool:
+        """Whether the runner is Flink."""
+        return is_flink(self.beam.view_as(StandardOptions).runner)
+
+    @property
     def runs_here(self) -> bool:
         """Whether the runner works in this process."""
         return is_local(self.beam.view_as(StandardOptions).runner)
@@ -110,6 +122,11 @@ class Settings:
 def is_local(runner: str | None) -> bool:
     """Whether a runner of that name works in this process, or in one that it starts."""
     return runner is None or runner.rsplit(".", 1)[-1].lower() in LOCAL_RUNNERS
+
+
+def is_flink(runner: str | None) -> bool:
+    """Whether a runner of that name is Flink."""
+    return (runner or "").lower().endswith("flinkrunner")
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -144,13 +161,19 @@ def parse(argv: Sequence[str]) -> Settings:
 
 def _flink_defaults(known: argparse.Namespace, argv: Sequence[str]) -> tuple[str, ...]:
     """Returns the flags that make the pipeline right on Flink and that the user did not give."""
-    if not (known.runner or "").lower().endswith("flinkrunner"):
+    if not is_flink(known.runner):
         return ()
-    wanted = {"streaming": "", **{name: f"={value}" for name, value in FLINK_DEFAULTS.items()}}
+    bare = ("streaming", "finish_bundle_before_checkpointing")
+    wanted = {
+        **dict.fromkeys(bare, ""),
+        **{name: f"={value}" for name, value in FLINK_DEFAULTS.items()},
+    }
     if known.stop_at_end or not known.input_topic:
         # Flink would keep a job whose sources have ended.
         wanted["shutdown_sources_after_idle_ms"] = "=0"
     given = {argument.split("=")[0] for argument in argv}
+    if not (given & _NO_FLINK_CONF or os.environ.get("FLINK_CONF_DIR")):
+        wanted["flink_conf_dir"] = f"={_FLINK_CONF}"
     return tuple(f"--{name}{value}" for name, value in wanted.items() if f"--{name}" not in given)
 
 

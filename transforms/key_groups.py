@@ -8,6 +8,7 @@ salt, that makes it fall into the group that is its share; other runners do not 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import count
 from typing import Final
@@ -33,13 +34,33 @@ def salt(key: tuple[int, ...], place: int, places: int, key_groups: int = KEY_GR
         places: How many keys there are.
         key_groups: The job's maximal parallelism; with another one keys are spread by chance.
     """
+    return spreading(lambda number: _on_flink((*key, number)), place, places, key_groups)
+
+
+def spreading(
+    encode: Callable[[int], bytes], place: int, places: int, key_groups: int = KEY_GROUPS
+) -> int:
+    """Returns the first number that, encoded with a key, spreads it.
+
+    Args:
+        encode: Returns the key with a number, as Flink sees it.
+        place: As in `salt`.
+        places: As in `salt`.
+        key_groups: As in `salt`.
+    """
     wanted = (2 * place + 1) * key_groups // (2 * places) % key_groups
-    return next(n for n in count() if key_group(_on_flink((*key, n)), key_groups) == wanted)
+    return next(n for n in count() if key_group(encode(n), key_groups) == wanted)
 
 
 def _on_flink(key: tuple[int, ...]) -> bytes:
     encoded = b"".join(map(_VARINT.encode, key))
-    return encoded if len(key) == 2 else _VARINT.encode(len(encoded)) + encoded
+    return encoded if len(key) == 2 else with_length(encoded)
+
+
+def with_length(encoded: bytes) -> bytes:
+    """Returns how something comes to Flink whose coder is Python's own."""
+    length: bytes = _VARINT.encode(len(encoded))
+    return length + encoded
 
 
 def key_group(encoded: bytes, key_groups: int = KEY_GROUPS) -> int:

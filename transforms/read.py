@@ -30,6 +30,7 @@ from transforms.formats.detection import (
     format_of_text,
 )
 from transforms.resumable_read import (
+    Allowance,
     Chunk,
     Limits,
     PositionRange,
@@ -180,7 +181,7 @@ class _ReadFilesDoFn(beam.DoFn):
         ),
     ) -> Iterator[Any]:
         reader = _reader_of(element, tracker.current_restriction().start)
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, Limits()):
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, Allowance(Limits())):
             yield beam.window.TimestampedValue(batch, timestamp)
         reader.leave()
 
@@ -210,6 +211,11 @@ class FileReader:
         self._exhausted = False
         batches = read_batches(files)
         self._batches = _skip(batches, position) if position else batches
+
+    @property
+    def sources(self) -> int:
+        """One: the files of a pattern are read one after the other."""
+        return 1
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns the next batch, which starts at `position`."""

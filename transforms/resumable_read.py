@@ -147,23 +147,65 @@ class Chunk(NamedTuple):
 class Reader(Protocol):
     """Reads a source from any position; keeps what it has open between calls."""
 
+    @property
+    def sources(self) -> int:
+        """How many sources this process reads, this one included."""
+        ...
+
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns what is there from `position` on, before `stop`; waits only if nothing is."""
         ...
 
 
 class Limits(NamedTuple):
-    """When a `process()` call ends although there is more to read.
+    """When a bundle's reading ends although there is more to read.
+
+    A source's output leaves when its bundle ends, so what was read must not wait for what may
+    come; but a bundle has its price, so what comes at once is taken along.
 
     Attributes:
         records: After so many records.
-        seconds: After so long, if it read anything: its output leaves when its bundle ends.
+        seconds: After so long, if there always was a record to read.
+        linger_seconds: After so long, if it read anything and there is no more.
         idle_seconds: After so long, if it read nothing. Some runners charge for each call.
     """
 
     records: int = 20_000
     seconds: float = 0.1
+    linger_seconds: float = 0.04
     idle_seconds: float = 1.0
+
+
+class Allowance:
+    """What is left of a bundle's limits, which the sources that it reads in turn share.
+
+    Args:
+        limits: Of the whole bundle.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._start: float | None = None
+        self._read = False
+
+    def patience(self) -> float:
+        """Returns for how many seconds to wait for a record."""
+        limits, now = self._limits, time.monotonic()
+        # Some runners begin a bundle long before they hand over what is to be read.
+        self._start = now if self._start is None else self._start
+        whole = limits.linger_seconds if self._read else limits.idle_seconds
+        return max(0.0, whole - (now - self._start))
+
+    def note(self, records: int) -> None:
+        """Takes into account that so many records were read."""
+        self._read = self._read or records > 0
+
+    def share(self, sources: int) -> tuple[int, float]:
+        """Returns how many records, and for how many seconds, one of so many sources may read.
+
+        Each has its own share, as a runner may always begin with the same one.
+        """
+        return max(1, self._limits.records // sources), self._limits.seconds / sources
 
 
 _STOP: Final = threading.Event()
@@ -180,7 +222,7 @@ def resume_reading() -> None:
 
 
 def read_in_bounds(
-    reader: Reader, tracker: Any, watermark: Any, limits: Limits
+    reader: Reader, tracker: Any, watermark: Any, allowance: Allowance
 ) -> Iterator[tuple[RawBatch, Timestamp]]:
     """Yields batches with their Beam timestamps; claims them, and defers what is left.
 
@@ -192,15 +234,13 @@ def read_in_bounds(
         reader: Of the element.
         tracker: The DoFn's view of a `PositionRangeTracker`.
         watermark: A manual watermark estimator.
-        limits: Of this call.
+        allowance: Of this bundle.
     """
     position, stop = tracker.current_restriction()
     start = time.monotonic()
     read = 0
     while position < stop:
-        elapsed = time.monotonic() - start
-        patience = (limits.seconds if read else limits.idle_seconds) - elapsed
-        chunk = reader.read(position, stop, max(0.0, patience))
+        chunk = reader.read(position, stop, allowance.patience())
         ended = chunk.exhausted or _STOP.is_set()
         position = stop if ended else chunk.next_position
         if not tracker.try_claim(position):
@@ -210,7 +250,9 @@ def read_in_bounds(
             yield chunk.batch, now
         watermark.set_watermark(now)
         read += len(chunk.batch)
-        enough = read >= limits.records or time.monotonic() - start >= limits.seconds
+        allowance.note(len(chunk.batch))
+        records, seconds = allowance.share(reader.sources)
+        enough = read >= records or time.monotonic() - start >= seconds
         if position < stop and (enough or not len(chunk.batch)):
             tracker.defer_remainder()
             return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +44,43 @@ def test_a_shared_flag_goes_to_the_model_that_is_chosen() -> None:
     for model in ("mf", "bprmf", "userknn"):
         spec = settings.parse(["--runner=DirectRunner", f"--model={model}", "--k=7"]).spec
         assert spec.config == config_class(model)(k=7)
+
+
+ON_FLINK = [
+    "--runner=FlinkRunner",
+    "--kafka_bootstrap_servers=broker:9092",
+    "--input_topic=ratings",
+    "--output_topic=lists",
+]
+
+
+def test_on_flink_no_checkpoint_keeps_a_partition_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLINK_CONF_DIR", raising=False)
+    found = settings.parse(ON_FLINK)
+    assert found.on_flink
+    assert "--finish_bundle_before_checkpointing" in found.flink_defaults
+    given = settings.parse([*ON_FLINK, "--finish_bundle_before_checkpointing"])
+    assert "--finish_bundle_before_checkpointing" not in given.flink_defaults
+
+
+def test_on_flink_buffers_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLINK_CONF_DIR", raising=False)
+    (flag,) = [one for one in settings.parse(ON_FLINK).flink_defaults if "conf_dir" in one]
+    folder = Path(flag.split("=")[1])
+    for name in ("config.yaml", "flink-conf.yaml"):
+        assert "execution.buffer-timeout" in (folder / name).read_text()
+
+
+@pytest.mark.parametrize(
+    "flag", ["--flink_conf_dir=/conf", "--flink_submit_uber_jar", "--job_endpoint=host:8099"]
+)
+def test_a_configuration_elsewhere_is_left_alone(
+    flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLINK_CONF_DIR", raising=False)
+    assert not any("conf_dir" in one for one in settings.parse([*ON_FLINK, flag]).flink_defaults)
+
+
+def test_the_users_flink_configuration_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLINK_CONF_DIR", "/conf")
+    assert not any("conf_dir" in one for one in settings.parse(ON_FLINK).flink_defaults)

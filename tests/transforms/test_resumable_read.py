@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from transforms.elements import RawBatch
 from transforms.formats.detection import JSON
 from transforms.resumable_read import (
     END,
+    Allowance,
     Chunk,
     Limits,
     PositionRange,
@@ -167,11 +169,15 @@ class Numbers:
     size: int = 2
     ends: bool = True
     source: str = "a-"
+    sources: int = 1
+    sleeps: bool = False
     waits: list[float] = field(default_factory=list)
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         self.waits.append(wait_seconds)
         if position >= self.count:
+            if self.sleeps:
+                time.sleep(wait_seconds)
             return Chunk(NOTHING, position, exhausted=self.ends)
         end = min(position + self.size, self.count, stop)
         return Chunk(_batch(list(range(position, end)), self.source), end)
@@ -182,6 +188,7 @@ class Script:
     """Gives chunks that were thought out before, whatever it is asked for."""
 
     chunks: list[Chunk]
+    sources: int = 1
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         return self.chunks.pop(0)
@@ -194,16 +201,17 @@ class Call:
         self,
         reader: Any,
         positions: PositionRange,
-        limits: Limits,
+        limits: Limits | Allowance,
         watermark: Timestamp | None = None,
     ) -> None:
+        allowance = limits if isinstance(limits, Allowance) else Allowance(limits)
         tracker = ThreadsafeRestrictionTracker(PositionRangeTracker(positions))
         self.estimator = ManualWatermarkEstimator(watermark)
         self.marks: list[Timestamp | None] = []
         self.batches: list[tuple[RawBatch, Timestamp]] = []
         view = RestrictionTrackerView(tracker)
         self.marks.append(self.estimator.current_watermark())
-        for batch, timestamp in read_in_bounds(reader, view, self.estimator, limits):
+        for batch, timestamp in read_in_bounds(reader, view, self.estimator, allowance):
             self.batches.append((batch, timestamp))
             self.marks.append(self.estimator.current_watermark())
         tracker.check_done()
@@ -216,7 +224,7 @@ class Call:
         return [list(batch.positions) for batch, _ in self.batches]
 
 
-WIDE = Limits(records=1_000_000, seconds=60.0, idle_seconds=60.0)
+WIDE = Limits(records=1_000_000, seconds=60.0, linger_seconds=60.0, idle_seconds=60.0)
 
 
 def test_it_reads_to_the_end_of_a_source_that_ends() -> None:
@@ -296,7 +304,7 @@ def test_records_in_the_last_chunk_are_not_lost() -> None:
 
 def test_it_waits_long_for_the_first_record_and_briefly_for_more() -> None:
     reader = Numbers(4, ends=False)
-    Call(reader, PositionRange(0), Limits(records=1000, seconds=30.0, idle_seconds=500.0))
+    Call(reader, PositionRange(0), WIDE._replace(linger_seconds=30.0, idle_seconds=500.0))
     assert len(reader.waits) == 3
     assert 30.0 < reader.waits[0] <= 500.0
     assert 0.0 < reader.waits[2] <= reader.waits[1] <= 30.0
@@ -304,8 +312,36 @@ def test_it_waits_long_for_the_first_record_and_briefly_for_more() -> None:
 
 def test_it_never_asks_to_wait_a_negative_time() -> None:
     reader = Numbers(0, ends=False)
-    Call(reader, PositionRange(0), Limits(records=1000, seconds=0.0, idle_seconds=0.0))
+    Call(reader, PositionRange(0), WIDE._replace(idle_seconds=0.0))
     assert reader.waits == [0.0]
+
+
+def test_what_one_source_gave_does_not_wait_for_another() -> None:
+    allowance = Allowance(WIDE._replace(linger_seconds=0.0, idle_seconds=500.0))
+    first, second, third = Numbers(0, ends=False), Numbers(3, ends=False), Numbers(0, ends=False)
+    for reader in (first, second, third):
+        Call(reader, PositionRange(0), allowance)
+    assert first.waits[0] > 400.0
+    assert second.waits[0] > 400.0
+    assert second.waits[1:] == [0.0, 0.0]
+    assert third.waits == [0.0]
+
+
+def test_idle_sources_wait_as_long_together_as_one_alone() -> None:
+    allowance = Allowance(WIDE._replace(idle_seconds=0.05))
+    first, second = Numbers(0, ends=False, sleeps=True), Numbers(0, ends=False, sleeps=True)
+    for reader in (first, second):
+        Call(reader, PositionRange(0), allowance)
+    assert first.waits[0] == pytest.approx(0.05, abs=0.01)
+    assert second.waits == [0.0]
+
+
+@pytest.mark.parametrize(("sources", "batches"), [(1, 10), (2, 5), (5, 2), (10, 1), (1000, 1)])
+def test_each_of_several_sources_has_its_share_of_the_records(sources: int, batches: int) -> None:
+    allowance = Allowance(WIDE._replace(records=20))
+    for _ in range(2):
+        reader = Numbers(100, sources=sources)
+        assert len(Call(reader, PositionRange(0), allowance).positions) == batches
 
 
 def test_a_reader_that_was_cut_meanwhile_gives_nothing() -> None:
@@ -320,7 +356,9 @@ def test_a_reader_that_was_cut_meanwhile_gives_nothing() -> None:
             return super().read(position, stop, wait_seconds)
 
     estimator = ManualWatermarkEstimator(None)
-    found = list(read_in_bounds(Cut(20), RestrictionTrackerView(tracker), estimator, WIDE))
+    found = list(
+        read_in_bounds(Cut(20), RestrictionTrackerView(tracker), estimator, Allowance(WIDE))
+    )
     assert [list(batch.positions) for batch, _ in found] == [[0, 1], [2, 3]]
     tracker.check_done()
 
@@ -452,7 +490,8 @@ class ReadNumbersDoFn(beam.DoFn):
     ) -> Iterator[Any]:
         Metrics.counter("test", "calls").inc()
         reader = Numbers(element.end, size=3, source=element.name)
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, Limits(records=7)):
+        allowance = Allowance(Limits(records=7))
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, allowance):
             yield beam.window.TimestampedValue(batch, timestamp)
 
 

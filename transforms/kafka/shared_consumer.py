@@ -8,6 +8,7 @@ fetched, and can starve for ever.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -58,7 +59,13 @@ class SharedConsumer:
         self._fetched: dict[TopicPartition, deque[Records]] = {}
         self._out_of_range: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, tuple[int, float]] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._asked: dict[TopicPartition, float] = {}
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions are being read."""
+        return max(1, len(self._next))
 
     def read(
         self, partition: TopicPartition, offset: int, limit: int, wait_seconds: float
@@ -101,18 +108,24 @@ class SharedConsumer:
             return Fetched(records, self._next[partition])
 
     def commit(self, partition: TopicPartition, offset: int, *, final: bool) -> None:
-        """Sets the group's offset, at most once a second unless it is the final one.
+        """Sets the group's offset, and waits until it is set if it is the final one.
 
         A failure is logged: these offsets are for monitoring and for `committed` starts.
         """
-        last, at = self._committed.get(partition, (-1, 0.0))
-        now = time.monotonic()
-        if offset == last or (not final and now - at < _COMMIT_SECONDS):
+        if offset == self._committed.get(partition):
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
             if self._client.commit(partition, offset, wait=final):
-                self._committed[partition] = (offset, now)
+                self._committed[partition] = offset
+
+    def commit_is_due(self, partition: TopicPartition) -> bool:
+        """Whether a second has passed since this was last true for the partition."""
+        now = time.monotonic()
+        if now - self._asked.get(partition, -math.inf) < _COMMIT_SECONDS:
+            return False
+        self._asked[partition] = now
+        return True
 
     def release(self, partition: TopicPartition) -> None:
         """Forgets a partition that has been read to its end, until somebody reads it again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -19,8 +19,10 @@ from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of
 from transforms.kafka.client import consumer, partitions_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shared_consumer import Fetched, shared_consumer
+from transforms.key_groups import KEY_GROUPS, spreading, with_length
 from transforms.resumable_read import (
     END,
+    Allowance,
     Chunk,
     Limits,
     PositionRange,
@@ -31,7 +33,7 @@ from transforms.resumable_read import (
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000
 _IDLE_LAG_SECONDS: Final = 1.0
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class KafkaPartition(NamedTuple):
@@ -41,11 +43,13 @@ class KafkaPartition(NamedTuple):
         topic: The topic's name.
         partition: The partition's number.
         positions: Which offsets.
+        salt: A number that spreads the partitions evenly, see `key_groups`.
     """
 
     topic: str
     partition: int
     positions: PositionRange
+    salt: int = 0
 
 
 class KafkaPartitionCoder(Coder):
@@ -53,12 +57,12 @@ class KafkaPartitionCoder(Coder):
 
     def encode(self, value: KafkaPartition) -> bytes:
         """Returns the partition as bytes."""
-        return orjson.dumps([_VERSION, value.topic, value.partition, *value.positions])
+        return orjson.dumps([_VERSION, value.topic, value.partition, *value.positions, value.salt])
 
     def decode(self, encoded: bytes) -> KafkaPartition:
         """Returns the partition that `encode` wrote."""
-        _, topic, partition, start, stop = orjson.loads(encoded)
-        return KafkaPartition(topic, partition, PositionRange(start, stop))
+        _, topic, partition, start, stop, number = orjson.loads(encoded)
+        return KafkaPartition(topic, partition, PositionRange(start, stop), number)
 
     def is_deterministic(self) -> bool:
         """Equal partitions have equal bytes."""
@@ -66,6 +70,21 @@ class KafkaPartitionCoder(Coder):
 
 
 registry.register_coder(KafkaPartition, KafkaPartitionCoder)
+
+
+def spread_out(
+    partitions: Sequence[KafkaPartition], key_groups: int = KEY_GROUPS
+) -> list[KafkaPartition]:
+    """Returns the partitions with salts: Flink has each read by the subtask of its hash."""
+    coder = KafkaPartitionCoder()
+
+    def salted(place: int, partition: KafkaPartition) -> KafkaPartition:
+        def encode(number: int) -> bytes:
+            return with_length(coder.encode(partition._replace(salt=number)))
+
+        return partition._replace(salt=spreading(encode, place, len(partitions), key_groups))
+
+    return [salted(place, partition) for place, partition in enumerate(partitions)]
 
 
 @dataclass
@@ -97,6 +116,10 @@ class ReadRatingsFromKafka(beam.PTransform):
             thread back.
         request_topic: A topic of requests, read from and to the same kinds of offsets; empty
             for none.
+        finalize_each: Whether to ask for each bundle to be told that it is final, as Prism
+            needs, or only where there is an offset to commit, once a second. Flink tells at
+            its checkpoints, of all that asked, and reads nothing meanwhile.
+        key_groups: Flink's maximal parallelism, over which partitions are spread evenly.
     """
 
     settings: KafkaSettings
@@ -107,6 +130,8 @@ class ReadRatingsFromKafka(beam.PTransform):
     input_format: str = "auto"
     idle_seconds: float = 1.0
     request_topic: str = ""
+    finalize_each: bool = True
+    key_groups: int = KEY_GROUPS
     record_format: RecordFormat = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,7 +179,7 @@ class ReadRatingsFromKafka(beam.PTransform):
                 start = {p: first[p] if at is None else at for p, at in committed.items()}
         finally:
             client.close()
-        return [
+        elements = [
             KafkaPartition(
                 partition.topic,
                 partition.partition,
@@ -165,6 +190,7 @@ class ReadRatingsFromKafka(beam.PTransform):
             )
             for partition in found
         ]
+        return spread_out(elements, self.key_groups)
 
 
 class PartitionReader:
@@ -177,6 +203,11 @@ class PartitionReader:
         self._partition = TopicPartition(element.topic, element.partition)
         self._consumer = shared_consumer(source.settings, source.group)
         self._read_to = start
+
+    @property
+    def sources(self) -> int:
+        """How many partitions this process reads."""
+        return self._consumer.partitions
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns the records that are there, or none after a wait."""
@@ -210,6 +241,14 @@ class PartitionReader:
         batch = RawBatch(source, offsets, values, self._record_format, published)
         return Chunk(batch, next_position, time=newest_seconds)
 
+    def is_last(self, range_end: int) -> bool:
+        """Whether a range that ends there is the last one of the partition."""
+        return range_end == self._element.positions.stop
+
+    def commit_is_due(self) -> bool:
+        """Whether the partition's last commit was asked for a second ago; counts as one if so."""
+        return self._consumer.commit_is_due(self._partition)
+
     def commit(self, start: int, range_end: int) -> None:
         """Commits where a bundle that is now final began; after the last one, its end.
 
@@ -217,13 +256,18 @@ class PartitionReader:
         it. What stands before the bundle has, so a restart from committed offsets repeats a
         little rather than leave something out.
         """
-        last = range_end == self._element.positions.stop
+        last = self.is_last(range_end)
         self._consumer.commit(self._partition, self._read_to if last else start, final=last)
 
 
 class _ReadDoFn(beam.DoFn):
     def __init__(self, source: ReadRatingsFromKafka) -> None:
         self._source = source
+        self._limits = Limits(idle_seconds=source.idle_seconds)
+        self._allowance = Allowance(self._limits)
+
+    def start_bundle(self) -> None:
+        self._allowance = Allowance(self._limits)
 
     def read(
         self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
@@ -231,15 +275,13 @@ class _ReadDoFn(beam.DoFn):
         """What both DoFns below do with a partition."""
         start = tracker.current_restriction().start
         reader = PartitionReader(self._source, element, start)
-        limits = Limits(idle_seconds=self._source.idle_seconds)
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, limits):
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._allowance):
             yield beam.window.TimestampedValue(batch, timestamp)
-        if self._source.group:
-            # After a deferral, what is left to this call ends where it stopped reading.
-            end = tracker.current_restriction().stop
+        # After a deferral, what is left to this call ends where it stopped reading.
+        end = tracker.current_restriction().stop
+        if self._source.group and (reader.is_last(end) or reader.commit_is_due()):
             finalizer.register(lambda: reader.commit(start, end))
-        else:
-            # Prism fails a bundle that may register a callback and does not.
+        elif self._source.finalize_each:
             finalizer.register(_nothing)
 
 

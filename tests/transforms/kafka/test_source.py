@@ -4,11 +4,13 @@ import json
 import tempfile
 import threading
 import time
+from collections import Counter
 
 import apache_beam as beam
 import numpy as np
 import pytest
 from apache_beam.coders import registry
+from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
@@ -23,7 +25,9 @@ from transforms.kafka.source import (
     KafkaPartition,
     KafkaPartitionCoder,
     ReadRatingsFromKafka,
+    spread_out,
 )
+from transforms.key_groups import key_group
 from transforms.resumable_read import END, PositionRange
 
 
@@ -125,9 +129,9 @@ def test_both_topics_start_where_the_source_says(topics: Topics) -> None:
     source = ReadRatingsFromKafka(
         topics.settings, ratings, start_offset="latest", request_topic=requests
     )
-    assert source.partitions() == [
-        KafkaPartition(ratings, 0, PositionRange(4, END)),
-        KafkaPartition(requests, 0, PositionRange(3, END)),
+    assert [partition[:3] for partition in source.partitions()] == [
+        (ratings, 0, PositionRange(4, END)),
+        (requests, 0, PositionRange(3, END)),
     ]
 
 
@@ -367,8 +371,17 @@ def test_commits_are_the_groups(topics: Topics) -> None:
     shared.commit(partition, 6, final=False)
     shared.close()
     client = consumer(topics.settings, f"g-{topic}")
-    assert client.committed([partition]) == {partition: 5}
+    assert client.committed([partition]) == {partition: 6}
     client.close()
+
+
+def test_a_commit_is_due_once_a_second_for_each_partition(topics: Topics) -> None:
+    shared = SharedConsumer(topics.settings, "group")
+    first, second = TopicPartition("t", 0), TopicPartition("t", 1)
+    assert [shared.commit_is_due(one) for one in (first, first, second)] == [True, False, True]
+    time.sleep(1.0)
+    assert shared.commit_is_due(first)
+    shared.close()
 
 
 @pytest.mark.parametrize(
@@ -395,8 +408,20 @@ def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> N
 
 
 def test_the_bytes_of_a_partition_never_change_and_hold_no_secret() -> None:
-    partition = KafkaPartition("ratings", 3, PositionRange(5, END))
+    partition = KafkaPartition("ratings", 3, PositionRange(5, END), 17)
     encoded = KafkaPartitionCoder().encode(partition)
-    assert encoded == b'[1,"ratings",3,5,9223372036854775807]'
+    assert encoded == b'[2,"ratings",3,5,9223372036854775807,17]'
     assert KafkaPartitionCoder().decode(encoded) == partition
     assert isinstance(registry.get_coder(KafkaPartition), KafkaPartitionCoder)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 17])
+@pytest.mark.parametrize("parallelism", [1, 2, 4])
+def test_partitions_are_spread_evenly_over_any_parallelism(count: int, parallelism: int) -> None:
+    plain = [KafkaPartition("ratings", number, PositionRange(number)) for number in range(count)]
+    spread = spread_out(plain)
+    assert [partition[:3] for partition in spread] == [partition[:3] for partition in plain]
+    coder = LengthPrefixCoder(KafkaPartitionCoder())
+    subtasks = Counter(key_group(coder.encode(one)) * parallelism // 128 for one in spread)
+    fair = count / parallelism
+    assert all(fair - 1 < subtasks[number] < fair + 1 for number in range(parallelism))
