@@ -16,17 +16,15 @@ cluster of its own for each run, and prints ratings a second and ratios. Cases:
   `--sdk_worker_parallelism=2`; Beam deals steps, not slots, to workers, in the order in which
   they start, so the two halves of `Recommend` may still come to the same one.
 
-Ways, of which `file` is the fair measure of slots:
+Ways:
 
 - `file`: eight files of JSON lines to a file of lists. Nothing but the job needs the cores. One
   slot reads and parses all files, which are one reader; lists, the larger part, are made by both.
-- `topic`: a topic of eight partitions to another, by librdkafka. Both slots read, three
-  partitions the one and five the other, as Flink's hash has it for this topic; but the broker takes
-  a quarter of a core and more from what is there to be gained. It says what a machine gives that
-  has the broker on it, too.
+- `topic`: a topic of eight partitions to another, by librdkafka. Both slots read four partitions,
+  and the broker takes a fifth of a core from what is there to be gained.
 
-A rate is of the lists between a fifth of the way and the end, counted in the output ten times a
-second, times ratings read for each list; how the job starts is not in it. The line of each run
+A rate is of the lists between half of the way, as Flink's JVMs compile before that, and the end,
+counted in the output ten times a second, times ratings read for each list. The line of each run
 also says how many cores each process used over that time: where workers differ, so do slots.
 """
 
@@ -54,7 +52,7 @@ from transforms.kafka.client import KafkaSettings, consumer, partitions_of, requ
 _CELLS: Final = 8
 _PARTS: Final = 8
 _SOURCE: Final = "ratings"
-_WARM: Final = 0.2
+_WARM: Final = 0.5
 _SAMPLE_SECONDS: Final = 0.1
 _SECONDS: Final = 300
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -92,7 +90,7 @@ CASES: Final = {
 }
 _USUAL: Final = tuple(CASES)[:3]
 _PROCESSES: Final = {
-    "SdkHarness": "workers",
+    "beam_pipeline.worker": "workers",
     "TaskManagerRunner": "TaskManagers",
     "kafka.Kafka": "broker",
 }
@@ -277,7 +275,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ways", nargs="+", choices=tuple(_WAYS), default=tuple(_WAYS))
     parser.add_argument("--cases", nargs="+", choices=tuple(CASES), default=_USUAL)
-    parser.add_argument("--ratings", type=int, default=400_000)
+    parser.add_argument("--ratings", type=int, default=1_200_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(argv)
     if len(os.sched_getaffinity(0)) < _CORES:
