@@ -54,13 +54,7 @@ def spreading(
 
 def _on_flink(key: tuple[int, ...]) -> bytes:
     encoded = b"".join(map(_VARINT.encode, key))
-    return encoded if len(key) == 2 else with_length(encoded)
-
-
-def with_length(encoded: bytes) -> bytes:
-    """Returns how something comes to Flink whose coder is Python's own."""
-    length: bytes = _VARINT.encode(len(encoded))
-    return length + encoded
+    return encoded if len(key) == 2 else _VARINT.encode(len(encoded)) + encoded
 
 
 def key_group(encoded: bytes, key_groups: int = KEY_GROUPS) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder, registry
+from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
@@ -19,7 +20,7 @@ from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of
 from transforms.kafka.client import consumer, partitions_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shared_consumer import Fetched, shared_consumer
-from transforms.key_groups import KEY_GROUPS, spreading, with_length
+from transforms.key_groups import KEY_GROUPS, spreading
 from transforms.resumable_read import (
     END,
     Allowance,
@@ -76,11 +77,13 @@ def spread_out(
     partitions: Sequence[KafkaPartition], key_groups: int = KEY_GROUPS
 ) -> list[KafkaPartition]:
     """Returns the partitions with salts: Flink has each read by the subtask of its hash."""
-    coder = KafkaPartitionCoder()
+    # As Flink sees what has a coder of our own.
+    coder = LengthPrefixCoder(KafkaPartitionCoder())
 
     def salted(place: int, partition: KafkaPartition) -> KafkaPartition:
         def encode(number: int) -> bytes:
-            return with_length(coder.encode(partition._replace(salt=number)))
+            encoded: bytes = coder.encode(partition._replace(salt=number))
+            return encoded
 
         return partition._replace(salt=spreading(encode, place, len(partitions), key_groups))
 
@@ -249,25 +252,24 @@ class PartitionReader:
         """Whether the partition's last commit was asked for a second ago; counts as one if so."""
         return self._consumer.commit_is_due(self._partition)
 
-    def commit(self, start: int, range_end: int) -> None:
+    def commit(self, start: int, *, last: bool) -> None:
         """Commits where a bundle that is now final began; after the last one, its end.
 
         Some runners call a bundle final before its records have gone through what comes after
         it. What stands before the bundle has, so a restart from committed offsets repeats a
         little rather than leave something out.
         """
-        last = self.is_last(range_end)
         self._consumer.commit(self._partition, self._read_to if last else start, final=last)
 
 
 class _ReadDoFn(beam.DoFn):
+    _allowance: Allowance
+
     def __init__(self, source: ReadRatingsFromKafka) -> None:
         self._source = source
-        self._limits = Limits(idle_seconds=source.idle_seconds)
-        self._allowance = Allowance(self._limits)
 
     def start_bundle(self) -> None:
-        self._allowance = Allowance(self._limits)
+        self._allowance = Allowance(Limits(idle_seconds=self._source.idle_seconds))
 
     def read(
         self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
@@ -278,9 +280,9 @@ class _ReadDoFn(beam.DoFn):
         for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._allowance):
             yield beam.window.TimestampedValue(batch, timestamp)
         # After a deferral, what is left to this call ends where it stopped reading.
-        end = tracker.current_restriction().stop
-        if self._source.group and (reader.is_last(end) or reader.commit_is_due()):
-            finalizer.register(lambda: reader.commit(start, end))
+        last = reader.is_last(tracker.current_restriction().stop)
+        if self._source.group and (last or reader.commit_is_due()):
+            finalizer.register(lambda: reader.commit(start, last=last))
         elif self._source.finalize_each:
             finalizer.register(_nothing)
 
