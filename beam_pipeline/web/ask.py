@@ -59,7 +59,7 @@ class Asker:
             patience = ("max_block_ms", int(seconds * 1000))
             impatient = dataclasses.replace(settings, properties=(*settings.properties, patience))
             # Not a `protocols.Sender`, which does not tell the offset that a record got.
-            self._producer = KafkaPythonProducer(impatient)
+            self._producer = KafkaPythonProducer(impatient, linger_ms=0)
 
     def list_of(self, user: str) -> Answer:
         """Returns a user's list; may take as long as an answer may.

@@ -14,6 +14,7 @@ from transforms.kafka.settings import (
     CLIENTS,
     KAFKA_PYTHON,
     LIBRDKAFKA,
+    LINGER_MS,
     KafkaSettings,
     properties_of,
 )
@@ -70,13 +71,17 @@ def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     return made
 
 
-def producer(settings: KafkaSettings) -> Producer:
+def producer(settings: KafkaSettings, linger_ms: int = LINGER_MS) -> Producer:
     """Returns an idempotent producer that waits for all replicas.
+
+    Args:
+        settings: Of the brokers; a linger of theirs wins.
+        linger_ms: How long a message that nobody flushes waits for company.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    made: Producer = _implementation(settings.client).producer(settings)
+    made: Producer = _implementation(settings.client).producer(settings, linger_ms)
     return made
 
 

@@ -22,7 +22,6 @@ from transforms.kafka.settings import (
     CONNECT_SECONDS,
     KAFKA_PYTHON,
     KAFKA_PYTHON_NAMES,
-    LINGER_MS,
     MAX_MESSAGE_BYTES,
     KafkaSettings,
     refused,
@@ -185,10 +184,10 @@ def _columns(records: list[Any]) -> Records:
 class KafkaPythonProducer:
     """A `protocols.Producer`."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, linger_ms: int) -> None:
         defaults = {
             "batch_size": BATCH_BYTES,
-            "linger_ms": LINGER_MS,
+            "linger_ms": linger_ms,
             "max_request_size": MAX_MESSAGE_BYTES,
             "delivery_timeout_ms": AWAY_SECONDS * 1000,
             "max_block_ms": AWAY_SECONDS * 1000,
@@ -252,9 +251,9 @@ def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     return KafkaPythonConsumer(settings, group)
 
 
-def producer(settings: KafkaSettings) -> Producer:
+def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
     """See `client.producer`."""
-    return KafkaPythonProducer(settings)
+    return KafkaPythonProducer(settings, linger_ms)
 
 
 def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:

@@ -20,7 +20,6 @@ from transforms.kafka.protocols import Consumer, Message, Producer, Sender
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BATCH_BYTES,
-    LINGER_MS,
     MAX_MESSAGE_BYTES,
     KafkaSettings,
     refused,
@@ -32,13 +31,13 @@ __all__ = ["accepted", "consumer", "create_topics", "producer"]
 class LibrdkafkaProducer:
     """A `protocols.Producer`."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, linger_ms: int) -> None:
         self.client = connected(
             rd.Producer,
             settings,
             {
                 "batch.size": BATCH_BYTES,
-                "linger.ms": LINGER_MS,
+                "linger.ms": linger_ms,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
                 "message.timeout.ms": AWAY_SECONDS * 1000,
             },
@@ -101,9 +100,9 @@ def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     return LibrdkafkaConsumer(settings, group)
 
 
-def producer(settings: KafkaSettings) -> Producer:
+def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
     """See `client.producer`."""
-    return LibrdkafkaProducer(settings)
+    return LibrdkafkaProducer(settings, linger_ms)
 
 
 def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:

@@ -19,6 +19,9 @@ from transforms.kafka.settings import KafkaSettings
 from transforms.write import OUTPUT_FORMATS
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
+# A bundle's flush sends at once what lingers, and librdkafka's thread spins in each wait's last
+# millisecond: with waits of 5 ms that was a fifth of a core.
+_LINGER_MS: Final = 100
 
 
 @dataclass
@@ -174,7 +177,7 @@ def shared_producer(settings: KafkaSettings) -> Producer:
     with _PRODUCERS_LOCK:
         found = _PRODUCERS.get(settings)
         if found is None:
-            found = _PRODUCERS[settings] = producer(settings)
+            found = _PRODUCERS[settings] = producer(settings, _LINGER_MS)
         return found
 
 
