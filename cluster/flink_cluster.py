@@ -64,6 +64,9 @@ _MEMORY: Final[Mapping[str, str]] = {
 }
 _JOB_MANAGER_JVM: Final = ("-Xmx384m", "-XX:MaxMetaspaceSize=384m")
 _TASK_MANAGER_JVM: Final = (
+    # What Java does for a rating is little; the better code of the second compiler comes to less
+    # than what that takes for a minute, of the cores of the Python workers.
+    "-XX:TieredStopAtLevel=1",
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=384m",
