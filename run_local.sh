@@ -73,18 +73,18 @@ case "${1:-}" in
     shift
     need java "install a JDK, 17 or later"
     need mvn "install Maven"
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m cluster.broker "$@"
     ;;
   flink)
     shift
     need java "install a JDK, 17 or later"
     need mvn "install Maven"
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m cluster.demo "$@"
     ;;
   "" | -*)
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m beam_pipeline --runner DirectRunner "$@"
     ;;
   *) fail "unknown command $1: expected nothing, kafka, flink, test, or flags of beam_pipeline" ;;

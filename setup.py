@@ -19,7 +19,11 @@ setup(
         "transforms",
         "transforms.formats",
         "transforms.kafka",
+        "transforms.learning",
         "transforms.recommenders",
+        "transforms.recommenders.memory",
+        "transforms.recommenders.models",
+        "transforms.recommenders.numerics",
     ],
     package_data={
         "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],
@@ -32,6 +36,7 @@ setup(
         "flurs==0.0.5",
         "jinja2>=3.1",
         "kafka-python[crc32c,lz4,snappy,zstd]>=3.0.12,<4",
+        "numba>=0.61",
         "numpy>=1.26",
         "orjson>=3.10",
         "requests>=2.31",
@@ -44,7 +49,6 @@ setup(
     ],
     extras_require={
         "benchmarks": ["confluent-kafka>=2.16,<3", "matplotlib>=3.9"],
-        "compiled": ["numba>=0.61"],
         "librdkafka": ["confluent-kafka>=2.16,<3"],
         "test": [
             "build>=1.2",
@@ -52,7 +56,6 @@ setup(
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.11",
-            "numba>=0.61",
             "pytest>=8.2",
             "pytest-timeout>=2.3",
             "ruff>=0.14",

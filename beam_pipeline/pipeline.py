@@ -29,7 +29,7 @@ from transforms import (
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
-from transforms.model_export import require_fit, require_grid
+from transforms.model_export import require_fit, require_shards
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -51,7 +51,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     if model.import_model:
         require_fit(model.import_model, settings.grid, settings.spec)
     if model.export_model:
-        require_grid(model.export_model, settings.grid)
+        require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     recommend = Recommend(
         settings.spec,

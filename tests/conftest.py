@@ -8,7 +8,7 @@ import pytest
 from cluster.broker import Broker
 from tests.support import Topics
 from transforms.kafka.client import KafkaSettings
-from transforms.model_state import CACHE
+from transforms.learning.state import CACHE
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating, ScoredItem
 from transforms.kafka.client import KafkaSettings, require_topics
 from transforms.key import by_row
-from transforms.recommenders.base import Recommender
+from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.blocks import Block, block_of
-from transforms.recommenders.model import Arrays
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 ROOT = Path(__file__).resolve().parent.parent

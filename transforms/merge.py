@@ -21,8 +21,8 @@ from apache_beam.transforms.userstate import BagStateSpec
 from transforms import counters, evaluation_metrics
 from transforms.elements import RecommendationBatch
 from transforms.formats.records import Rating, Recommendation, ScoredItem
-from transforms.learn import Standing, evaluate, merge_lists
-from transforms.recommenders.base import Candidates
+from transforms.learning.shard import Standing, evaluate, merge_lists
+from transforms.recommenders.recommender import Candidates
 
 MERGE: Final = "MergeRow"
 """Label of the step. A savepoint finds its state by it: never change it."""

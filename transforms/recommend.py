@@ -24,9 +24,9 @@ from transforms import collector, counters, evaluation_metrics, model_export, th
 from transforms.elements import Cell, KeyedRatings, RatingBatch, RecommendationBatch
 from transforms.formats.records import Rating
 from transforms.key_groups import KEY_GROUPS, salt
-from transforms.learn import Learned, evaluate, learn
+from transforms.learning.shard import Learned, evaluate, learn
+from transforms.learning.state import CACHE, CellKey, CellState, FirstModel, OpenCell
 from transforms.merge import KeyedPart, MergeRow, Part
-from transforms.model_state import CACHE, CellKey, CellState, FirstModel, OpenCell
 from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 

@@ -13,7 +13,7 @@ from apache_beam.typehints import typehints
 from tests.support import RUNNERS, movielens_like
 from transforms.elements import RatingBatch, RecommendationBatch
 from transforms.formats.records import Recommendation, ScoredItem
-from transforms.learn import learn
+from transforms.learning.shard import learn
 from transforms.merge import MERGE, WAITING, KeyedPart, MergeRow, Part, PartCoder, merge
 from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec

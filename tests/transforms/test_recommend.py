@@ -18,12 +18,12 @@ from transforms import (
     RecommenderSpec,
     Request,
     ToRecommendations,
-    model_state,
 )
-from transforms.model_state import CACHE, CellState, Meta
+from transforms.learning import state as model_state
+from transforms.learning.state import CACHE, CellState, Meta
 from transforms.recommend import LOG, META, SNAPSHOT, STEP
-from transforms.recommenders.base import Recommender
 from transforms.recommenders.blocks import Block
+from transforms.recommenders.recommender import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
