@@ -1,4 +1,4 @@
-"""Finds in single precision which few of many items need to be scored in double."""
+"""Selects in single precision the few items that need a score in double precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 _ROUNDING: Final = 2.0**-23
 
 _TOO_LONG: Final = 1e15
-"""Beyond, what single precision takes for zero would count."""
+"""Longest vector for which the error bound holds: beyond, underflow would count."""
 
 
 class Float32Prefilter:
@@ -20,7 +20,7 @@ class Float32Prefilter:
     With unit roundoff u a float32 product of vectors of length k is off by at most
     (k + 2) u |p| |q|, in whatever order it is added up (N. J. Higham, Accuracy and Stability of
     Numerical Algorithms, 2002, section 3.1). What falls short of the n-th best by more than twice
-    that, and the rounding of the score itself, can not be among the n best.
+    that, and the rounding of the score itself, cannot be among the n best.
 
     Args:
         k: Number of latent factors.
@@ -35,19 +35,19 @@ class Float32Prefilter:
         self._longest = 0.0
 
     def changed(self, item: int, factors: NDArray[np.float64]) -> None:
-        """Takes over an item's new factors, if it was copied yet."""
+        """Updates the copy of an item's factors, if there is one."""
         if item < len(self.copy):
             self.copy[item] = factors
             self.reaches(float(factors.dot(factors)))
 
     def reaches(self, square: float) -> None:
-        """Notes how long an item's factors are, as the sum of their squares."""
-        # What is no number would be lost by the next comparison.
+        """Notes the squared length of an item's factors."""
+        # NaN would be lost by the next comparison.
         length = math.sqrt(square) if square < math.inf else math.inf
         self._longest = max(self._longest, length)
 
     def follow(self, items: NDArray[np.float64]) -> None:
-        """Copies the factors of items that are new, the last of these, shape (n_item, k)."""
+        """Copies the factors of new items, which are the last rows of `items`, shape (n_item, k)."""
         n, copied = len(items), len(self.copy)
         if n == copied:
             return
@@ -61,7 +61,7 @@ class Float32Prefilter:
         self.reaches(float(np.square(new).sum(axis=1).max()))
 
     def errors(self, users: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns by how much a product with each user's factors may be off, shape (m,).
+        """Returns the largest error of a product with each user's factors, shape (m,).
 
         Infinite where the bound does not hold, as when factors are not finite.
         """

@@ -101,6 +101,9 @@ class ItemKNN(MinibatchModel):
         self._counts: DenseCounts | SparseCounts = DenseCounts()
         # A user's last items, the newest last.
         self._histories = RaggedRows()
+        # What `learn` needs each time.
+        self._pair = np.zeros(2, dtype=np.int32)
+        self._pair_log = self._log(1)
         self._chosen = np.zeros(0)
         self._norms = np.zeros(0)
         self._total = 0.0
@@ -122,8 +125,11 @@ class ItemKNN(MinibatchModel):
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
-        users, items = np.array([user], dtype=np.int32), np.array([item], dtype=np.int32)
-        self._learn(users, items, np.array([self.n_item], dtype=np.int32), self._log(1))
+        self._reserve(user, 1)
+        self._total += 1.0
+        pair = self._pair
+        pair[0], pair[1] = user, item
+        self._learn(pair[:1], pair[1:], self.n_item <= self.config.neighbors, self._pair_log)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together."""
@@ -132,7 +138,11 @@ class ItemKNN(MinibatchModel):
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
         log = self._log(len(batch.users) if n else 1)
-        learned = self._learn(batch.users, batch.items, batch.item_counts, log)
+        for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
+            self._reserve(user, count)
+        dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
+        learned = self._learn(batch.users, batch.items, dense, log)
+        self._total += float(np.count_nonzero(batch.items[:learned] >= 0))
         statistics = ItemStatistics(
             self._chosen, self._norms, self.config.shrinkage, self._total, _PRIOR, self._recency
         )
@@ -145,22 +155,23 @@ class ItemKNN(MinibatchModel):
         self,
         users: NDArray[np.int32],
         items: NDArray[np.int32],
-        item_counts: NDArray[np.int32],
+        dense: int,
         log: UpdateLog,
     ) -> int:
-        """Returns how many positives were learned, at least one."""
-        self._reserve(users)
-        neighbors = self.config.neighbors
-        dense = int(np.searchsorted(item_counts, neighbors, side="right"))
+        """Returns how many positives were learned, at least one.
+
+        Args:
+            users: Shape (m,).
+            items: Shape (m,).
+            dense: How many come before there are too many items for a matrix.
+            log: Of the updates.
+        """
         if isinstance(self._counts, DenseCounts) and not dense:
-            self._counts = SparseCounts(neighbors, self._counts.rows())
+            self._counts = SparseCounts(self.config.neighbors, self._counts.rows())
         if isinstance(self._counts, DenseCounts):
             self._learn_dense(self._counts, users[:dense], items[:dense], log)
-            learned = dense
-        else:
-            learned = self._learn_sparse(self._counts, users, items, log)
-        self._total += float(np.count_nonzero(items[:learned] >= 0))
-        return learned
+            return dense
+        return self._learn_sparse(self._counts, users, items, log)
 
     def _learn_dense(
         self,
@@ -227,13 +238,12 @@ class ItemKNN(MinibatchModel):
                 return learned
             counts.make_room(full)
 
-    def _reserve(self, users: NDArray[np.int32]) -> None:
-        """Makes room in histories for one more item for each time that a user occurs."""
+    def _reserve(self, user: int, count: int) -> None:
+        """Makes room in a user's history for so many items more, or for as many as it can have."""
         histories, longest = self._histories, self.config.history
-        for user, count in zip(*np.unique(users, return_counts=True), strict=True):
-            needed = min(longest, histories.sizes[user] + count)
-            while histories.room[user] < needed:
-                histories.widen(user, longest)
+        needed = min(longest, histories.sizes[user] + count)
+        while histories.room[user] < needed:
+            histories.widen(user, longest)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's similarity to what the user had last, and a little popularity."""

@@ -1,13 +1,11 @@
-"""Kernels: a stretch of steps of `MF`, and the lists as they stood after each of them.
+"""Kernels over minibatches of `MF`: learn positives, and list as of each of them.
 
 One product of all users' factors after their steps and all items' factors as they are at the end,
-in single precision, costs a fifth of as many products of a vector and a matrix in double. The
-lists are then made from the last to the first, and after each one its step is taken back from its
-item; so what a list needs corrected are the scores of the few items that were chosen later in the
-stretch. Single precision only says which items to look at, see `Screen`; what is listed, and its
-order, is of scores in double precision.
-
-Only called where numba is installed.
+in single precision, costs a fifth of as many products of a vector and a matrix in double. Lists
+are made from the last step to the first, and after each list its step is undone, so only the
+scores of the few items that were chosen later in the minibatch have to be corrected. Single
+precision only selects candidates, see `Float32Prefilter`; lists, their order and their scores are
+computed in double precision.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ _ONE: Final = np.float32(1)
 
 @compile_exact
 def _longer(longest: float, square: float) -> float:
-    # What is no number would be lost by the next comparison.
+    # NaN would be lost by the next comparison.
     if square <= longest:
         return longest
     return square if square < np.inf else np.inf
@@ -62,7 +60,7 @@ def learn_each(
         q_before: Is filled with the item's before it, shape (m, k).
 
     Returns:
-        The square of the longest that an item's factors were, before a step or after.
+        The largest squared length of an item's factors, before a step or after.
     """
     longest = 0.0
     for number in range(len(users)):
@@ -86,7 +84,7 @@ def top_n_after_each(
     item_rows: NDArray[np.float64],
     copy: NDArray[np.float32],
     items: NDArray[np.int32],
-    sizes: NDArray[np.int32],
+    item_counts: NDArray[np.int32],
     p_after: NDArray[np.float64],
     q_before: NDArray[np.float64],
     excluded: NDArray[np.int32],
@@ -99,20 +97,20 @@ def top_n_after_each(
     """Lists the items whose p . q is nearest to 1, after each of m steps.
 
     Args:
-        prefiltered: Products of `p_after` and `copy`, shape (m, n_item); used up.
+        prefiltered: Products of `p_after` and `copy`, shape (m, n_item); overwritten.
         item_rows: All items' factors after the last step; changed, and restored.
         copy: The same in single precision, likewise.
         items: As in `learn_each`.
-        sizes: How many items there were at each step, shape (m,).
+        item_counts: How many items there were at each step, shape (m,).
         p_after: From `learn_each`.
         q_before: From `learn_each`.
         excluded: Items that are not listed, ascending for each step, end to end.
-        ends: Where each step's begin and the last's end, shape (m + 1,).
-        errors: By how much a product in single precision may be off, shape (m,); where it is
-            1 or more, or no number, all items are scored in double precision.
+        ends: Where each step's begin and the last's end in `excluded`, shape (m + 1,).
+        errors: Largest error of a product in single precision, shape (m,); where it is 1 or
+            more, or NaN, all items are scored in double precision.
         best: Is filled with the lists, shape (m, n).
         scores: Is filled with 1 - |1 - p . q| of each, shape (m, n).
-        counts: Is filled with how long each list is, shape (m,).
+        counts: Is filled with the length of each list, shape (m,).
     """
     m, k = p_after.shape
     q_after = np.empty((m, k))
@@ -120,7 +118,7 @@ def top_n_after_each(
     for number in range(m - 1, -1, -1):
         p = p_after[number]
         skipped = excluded[ends[number] : ends[number + 1]]
-        row = prefiltered[number, : sizes[number]]
+        row = prefiltered[number, : item_counts[number]]
         if errors[number] < 1.0:
             for later in range(number + 1, m):
                 if 0 <= items[later] < len(row):
@@ -182,7 +180,7 @@ def _keep_small(smallest: NDArray[np.float32], value: np.float32) -> None:
 
 @compile_exact
 def _nearest(row: NDArray[np.float32], n: int, margin: np.float32, near: NDArray[np.int32]) -> int:
-    """Fills `near` with all items, ascending, that may be among the `n` nearest to 1."""
+    """Fills `near` with all items, ascending, that may be among the n nearest to 1."""
     least = np.empty((len(row) + _CHUNK - 1) // _CHUNK, dtype=np.float32)
     _least_of_chunks(row, least)
     # As many chunks have one that is as near, so the n-th nearest of all is.
@@ -209,7 +207,7 @@ def _nearest(row: NDArray[np.float32], n: int, margin: np.float32, near: NDArray
 
 @compile_exact
 def _rest(size: int, skipped: NDArray[np.int32], near: NDArray[np.int32]) -> int:
-    """Fills `near` with all items but those that are skipped."""
+    """Fills `near` with all items but the skipped ones; returns how many."""
     count = 0
     place = 0
     for item in range(size):
@@ -229,7 +227,7 @@ def _score(
     best: NDArray[np.int32],
     scores: NDArray[np.float64],
 ) -> int:
-    """Fills a list from the items in `near`, ascending, as `top_n` does; returns how long."""
+    """Fills a list from the items in `near`, ascending, as `top_n` does; returns its length."""
     count = 0
     for item in near:
         score = 1.0 - abs(1.0 - dot(p, item_rows[item]))
