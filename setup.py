@@ -26,6 +26,7 @@ setup(
         "transforms.recommenders.numerics",
     ],
     package_data={
+        "transforms": ["py.typed"],
         "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],
         "beam_pipeline.web": ["static/*", "templates/*"],
     },

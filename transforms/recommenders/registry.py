@@ -77,7 +77,7 @@ class RecommenderSpec:
     max_items: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a model or a hyperparameter that can not work."""
+        """Raises ValueError for a model or a hyperparameter that cannot work."""
         for one in fields(self):
             validation.of_type(one.name, getattr(self, one.name), type(_default(one)))
         if self.seed < 0:

@@ -47,7 +47,7 @@ class Float32Prefilter:
         self._longest = max(self._longest, length)
 
     def follow(self, items: NDArray[np.float64]) -> None:
-        """Copies the factors of new items, which are the last rows of `items`, shape (n_item, k)."""
+        """Copies the factors of new items, the last rows of `items`, shape (n_item, k)."""
         n, copied = len(items), len(self.copy)
         if n == copied:
             return

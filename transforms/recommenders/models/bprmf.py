@@ -32,7 +32,7 @@ class BPRMFConfig:
     learn_rate: float = field(default=0.003, metadata={"help": "step size, eta"})
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
         validation.share("l2_reg", self.l2_reg)
         validation.step_size("learn_rate", self.learn_rate)

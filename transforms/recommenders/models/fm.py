@@ -34,7 +34,7 @@ class FMConfig:
     learn_rate: float = field(default=0.004, metadata={"help": "step size, eta"})
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
         validation.step_size("learn_rate", self.learn_rate)
         for name in ("l2_reg_w0", "l2_reg_w", "l2_reg_V"):
@@ -87,7 +87,7 @@ class FM(Model):
 
     Features are those of `FeatureStore`, scaled where they are large: what a rating does not say
     of its user or item is taken from the last one that did; without any features it is a
-    factorization with biases. So that many features, or large factors, can not make a step
+    factorization with biases. So that many features, or large factors, cannot make a step
     overshoot, its size is 2 eta at most, and at most 1 / |dy / d(w_0, w, v)|^2, as in normalized
     least mean squares; lambda_0 and lambda_w stay below 1 / eta.
 

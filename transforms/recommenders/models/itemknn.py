@@ -52,7 +52,7 @@ class ItemKNNConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         at_least("history", self.history, 1)
         above("half_life", self.half_life, 0)
         at_least("gap_power", self.gap_power, 0)

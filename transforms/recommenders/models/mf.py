@@ -43,7 +43,7 @@ class MFConfig:
     learn_rate: float = field(default=0.05, metadata={"help": "step size, eta"})
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         at_least("k", self.k, 1)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)

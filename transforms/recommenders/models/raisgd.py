@@ -31,7 +31,7 @@ class RAISGDConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         at_least("k", self.k, 1)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
@@ -43,7 +43,7 @@ class RAISGD(MF):
 
     A matrix factorization that sees nothing but ones comes to predict ones for everything. So
     items stand in a queue by when they last played a part. Before each positive (u, i) the
-    `negatives` items at its head, those that were not chosen for longest, are taken as zeros:
+    `negatives` items at its head, those that were least recently chosen, are taken as zeros:
 
         p_u <- p_u + 2 eta ((0 - p_u . q_j) q_j - lambda p_u)       q_j stays as it is
 

@@ -40,7 +40,7 @@ class SketchConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
         for name, value in (("ell", self.ell), ("r", self.r)):
             if value != -1:

@@ -33,7 +33,7 @@ class UserKNNConfig:
     k: int = field(default=5, metadata={"help": "number of nearest neighbors"})
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value that can not work."""
+        """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
 
 
