@@ -1,8 +1,6 @@
 """Streaming recommendation for anybody's Beam pipeline: one PTransform for each stage."""
 
 from transforms.elements import (
-    Cell,
-    KeyedRatings,
     RatingBatch,
     RawBatch,
     RecommendationBatch,
@@ -24,16 +22,15 @@ from transforms.kafka.sink import (
     WriteRecommendationsToKafka,
 )
 from transforms.kafka.source import ReadRatingsFromKafka
-from transforms.key import KeyByCell
 from transforms.parse import Parsed, ParseRatings
 from transforms.read import ReadRatingsFromFiles
 from transforms.recommend import ModelExport, Recommend
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.sharding.config import Sharding
 from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
 from transforms.write import WriteDeadLetters, WriteEvaluations, WriteRecommendations
 
 __all__ = [
-    "Cell",
     "DeadLetter",
     "Evaluation",
     "Features",
@@ -41,8 +38,6 @@ __all__ = [
     "FromRequests",
     "KafkaSettings",
     "KeepPositives",
-    "KeyByCell",
-    "KeyedRatings",
     "ModelExport",
     "ParseRatings",
     "Parsed",
@@ -57,6 +52,7 @@ __all__ = [
     "RecommenderSpec",
     "Request",
     "ScoredItem",
+    "Sharding",
     "ToEvaluations",
     "ToRecommendations",
     "WriteDeadLetters",
