@@ -24,6 +24,7 @@ setup(
         "transforms.recommenders.memory",
         "transforms.recommenders.models",
         "transforms.recommenders.numerics",
+        "transforms.sharding",
     ],
     package_data={
         "transforms": ["py.typed"],

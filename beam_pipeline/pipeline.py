@@ -15,13 +15,13 @@ from beam_pipeline.settings import Settings
 from transforms import (
     DeadLetter,
     KeepPositives,
-    KeyByCell,
     ModelExport,
     ParseRatings,
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
     Recommend,
     RecommendationBatch,
+    Sharding,
     WriteDeadLetters,
     WriteDeadLettersToKafka,
     WriteEvaluations,
@@ -55,17 +55,15 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     recommend = Recommend(
         settings.spec,
+        Sharding(*settings.grid, settings.key_groups),
         model.top_n,
         export,
         model.import_model or "",
-        settings.grid,
         settings.evaluate,
-        settings.key_groups,
     )
     lists = (
         parsed.ratings
         | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "KeyByCell" >> KeyByCell(*settings.grid, settings.key_groups)
         | "Recommend" >> recommend
     )
     _write_lists(lists, settings)

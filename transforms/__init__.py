@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from transforms.elements import Cell, KeyedRatings, RatingBatch, RawBatch, RecommendationBatch
+    from transforms.elements import RatingBatch, RawBatch, RecommendationBatch
     from transforms.filter import KeepPositives
     from transforms.formats.records import (
         DeadLetter,
@@ -28,16 +28,15 @@ if TYPE_CHECKING:
         WriteRecommendationsToKafka,
     )
     from transforms.kafka.source import ReadRatingsFromKafka
-    from transforms.key import KeyByCell
     from transforms.parse import Parsed, ParseRatings
     from transforms.read import ReadRatingsFromFiles
     from transforms.recommend import ModelExport, Recommend
     from transforms.recommenders.registry import RecommenderSpec
+    from transforms.sharding.config import Sharding
     from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
     from transforms.write import WriteDeadLetters, WriteEvaluations, WriteRecommendations
 
 _MODULES: Final = {
-    "Cell": "elements",
     "DeadLetter": "formats.records",
     "Evaluation": "formats.records",
     "Features": "formats.records",
@@ -45,8 +44,6 @@ _MODULES: Final = {
     "FromRequests": "single",
     "KafkaSettings": "kafka.settings",
     "KeepPositives": "filter",
-    "KeyByCell": "key",
-    "KeyedRatings": "elements",
     "ModelExport": "recommend",
     "ParseRatings": "parse",
     "Parsed": "parse",
@@ -61,6 +58,7 @@ _MODULES: Final = {
     "RecommenderSpec": "recommenders.registry",
     "Request": "formats.records",
     "ScoredItem": "formats.records",
+    "Sharding": "sharding.config",
     "ToEvaluations": "single",
     "ToRecommendations": "single",
     "WriteDeadLetters": "write",
@@ -72,7 +70,6 @@ _MODULES: Final = {
 }
 
 __all__ = [
-    "Cell",
     "DeadLetter",
     "Evaluation",
     "Features",
@@ -80,8 +77,6 @@ __all__ = [
     "FromRequests",
     "KafkaSettings",
     "KeepPositives",
-    "KeyByCell",
-    "KeyedRatings",
     "ModelExport",
     "ParseRatings",
     "Parsed",
@@ -96,6 +91,7 @@ __all__ = [
     "RecommenderSpec",
     "Request",
     "ScoredItem",
+    "Sharding",
     "ToEvaluations",
     "ToRecommendations",
     "WriteDeadLetters",

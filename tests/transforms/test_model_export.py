@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 
 from tests.support import RUNNERS, cells_of, movielens_like, same_arrays
-from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
+from transforms import ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec, Sharding
 from transforms.errors import IncompatibleModelError
 from transforms.model_export import load, require_fit, require_shards, save, shards_in
 from transforms.recommenders.recommender import Recommender
@@ -85,8 +85,7 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
             _ = (
                 pipeline
                 | beam.Create(batches, reshuffle=False)
-                | KeyByCell(user_blocks=2)
-                | Recommend(SPEC, 3, export, source, grid=(2, 1))
+                | Recommend(SPEC, Sharding(2), 3, export, source)
             )
     expected = cells_of(ratings, 2)
     assert [cell.sequence for cell in shards_in(folder)] == [
@@ -108,8 +107,7 @@ def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
         pipeline
         | stream
         | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
-        | KeyByCell()
-        | Recommend(SPEC, 3, export)
+        | Recommend(SPEC, top_n=3, export=export)
     )
     pipeline.run().wait_until_finish()
     # Each bundle exported what the one before had learned, and the end what the last had.

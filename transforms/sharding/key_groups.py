@@ -2,7 +2,7 @@
 
 Flink deals a key to one of its key groups by a hash of the key's bytes, and the groups to
 subtasks in order. A few small keys easily come to lie on one subtask while another has none:
-of the cells (0, 0) to (3, 0), all on the first of two. So each key gets a number more, its
+of the model shards (0, 0) to (3, 0), all on the first of two. So each key gets a number more, its
 salt, that makes it fall into the group that is its share; other runners do not care.
 """
 
@@ -13,12 +13,9 @@ from functools import lru_cache
 from itertools import count
 from typing import Final
 
-from apache_beam.coders import VarIntCoder
-
 KEY_GROUPS: Final = 128
 """Of a job whose `--max_parallelism` is ours."""
 
-_VARINT: Final = VarIntCoder()
 _32_BITS: Final = 0xFFFFFFFF
 
 
@@ -53,8 +50,18 @@ def spreading(
 
 
 def _on_flink(key: tuple[int, ...]) -> bytes:
-    encoded = b"".join(map(_VARINT.encode, key))
-    return encoded if len(key) == 2 else _VARINT.encode(len(encoded)) + encoded
+    encoded = b"".join(map(_varint, key))
+    return encoded if len(key) == 2 else _varint(len(encoded)) + encoded
+
+
+def _varint(number: int) -> bytes:
+    """Returns what Beam's `VarIntCoder` makes of a number from 0."""
+    encoded = bytearray()
+    while number > 127:
+        encoded.append(number & 127 | 128)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def key_group(encoded: bytes, key_groups: int = KEY_GROUPS) -> int:
