@@ -8,7 +8,7 @@ import pytest
 from cluster.broker import Broker
 from tests.support import Topics
 from transforms.kafka.client import KafkaSettings
-from transforms.learning.state import CACHE
+from transforms.learning.state import MODELS
 
 
 @pytest.fixture(scope="session")
@@ -33,4 +33,4 @@ logging.raiseExceptions = False
 @pytest.fixture(autouse=True)
 def _no_models_left() -> Iterator[None]:
     yield
-    CACHE.clear()
+    MODELS.clear()

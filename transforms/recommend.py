@@ -24,7 +24,9 @@ from transforms import collector, counters, evaluation_metrics, model_export, th
 from transforms.elements import RatingBatch, RatingBatchCoder, RecommendationBatch
 from transforms.formats.records import Rating
 from transforms.learning.shard import Learned, evaluate, learn
-from transforms.learning.state import CACHE, CellKey, CellState, FirstModel, OpenCell
+from transforms.learning.state import MODELS, FirstModel, OpenShard, ShardState
+from transforms.learning.token_cache import CacheKey
+from transforms.learning.warm_up import warm_up
 from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.sharding.config import Sharding
@@ -33,7 +35,6 @@ from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import KeyedPart, MergeItemShards
 from transforms.sharding.parts import Part
-from transforms.sharding.token_cache import CacheKey
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -50,15 +51,15 @@ class ModelExport:
 
     Attributes:
         directory: A folder on any of Beam's filesystems.
-        seconds: A cell is written when it learns and was last written so long ago, and when
+        seconds: A shard is written when it learns and was last written so long ago, and when
             the input has ended.
     """
 
     directory: str
     seconds: float = 60.0
 
-    def is_due(self, key: CellKey) -> bool:
-        """Whether the cell's last export by this process is long ago; counts as one if so."""
+    def is_due(self, key: CacheKey) -> bool:
+        """Whether the shard's last export by this process is long ago; counts as one if so."""
         now = time.monotonic()
         if now - _LAST_EXPORTS.setdefault(key, now) < self.seconds:
             return False
@@ -66,7 +67,7 @@ class ModelExport:
         return True
 
 
-_LAST_EXPORTS: dict[CellKey, float] = {}
+_LAST_EXPORTS: dict[CacheKey, float] = {}
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Recommend(beam.PTransform):
 
     Parallelism: a model shard is learned by one worker at a time.
     Delivery: learning is exactly once where the runner checkpoints; lists are at least once.
-    On failure: the bundle is repeated from the model as it was before, see `model_state`.
+    On failure: the bundle is repeated from the model as it was before, see `learning.state`.
 
     Its workers' garbage collector is made to look seldom, and their BLAS to use one thread, see
     `collector` and `threads`.
@@ -131,7 +132,7 @@ class Recommend(beam.PTransform):
 class _State(NamedTuple):
     """A model shard's state, valid while its element is processed."""
 
-    cell: CellState
+    model: ShardState
     order: OrderState
 
 
@@ -141,53 +142,54 @@ class _Learner:
     def __init__(self, settings: Recommend, scope: str) -> None:
         self._settings = settings
         self._scope = scope
-        self._open: dict[ModelShard, OpenCell] = {}
+        self._open: dict[ModelShard, OpenShard] = {}
         self._queues: dict[ModelShard, InOrder[RatingBatch]] = {}
 
     def setup(self) -> None:
         collector.calm()
         threads.use_one()
+        warm_up(self._settings.spec)
 
     def start_bundle(self) -> None:
         self._open = {}
         self._queues = {}
 
     def finish_bundle(self) -> None:
-        for cell in self._open.values():
-            cell.close()
+        for shard in self._open.values():
+            shard.close()
         for queue in self._queues.values():
             queue.close()
         self.start_bundle()
 
-    def open(self, key: ModelShard, state: CellState) -> OpenCell:
-        """Returns the cell as this bundle has it so far."""
-        cell = self._open.get(key)
-        if cell is None:
+    def open(self, key: ModelShard, state: ShardState) -> OpenShard:
+        """Returns the shard's recommender as this bundle has it so far."""
+        shard = self._open.get(key)
+        if shard is None:
             settings = self._settings
-            scoped = CellKey(self._scope, key[:2])
+            scoped = CacheKey(self._scope, STEP, key[:2])
             block = Block(key[1], settings.sharding.item_shards)
             first = self._first_model(key)
-            cell = OpenCell(settings.spec, state, CACHE, scoped, first, block)
-            self._open[key] = cell
-            counters.counter(counters.REBUILDS).inc(int(cell.rebuilt))
-            if cell.imported:
-                _count_known(key, len(cell.recommender.users), len(cell.recommender.items))
+            shard = OpenShard(settings.spec, state, MODELS, scoped, first, block)
+            self._open[key] = shard
+            counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
+            if shard.imported:
+                _count_known(key, len(shard.recommender.users), len(shard.recommender.items))
             if settings.export and settings.export.is_due(scoped):
                 # What a bundle starts with is what state has; what it learns may yet fail.
-                self.save(key, cell)
-        return cell
+                self.save(key, shard)
+        return shard
 
-    def save(self, key: ModelShard, cell: OpenCell) -> None:
-        """Exports the cell as it is."""
+    def save(self, key: ModelShard, shard: OpenShard) -> None:
+        """Exports the shard as it is."""
         settings = self._settings
-        if settings.export and cell.sequence:
+        if settings.export and shard.sequence:
             model_export.save(
                 settings.export.directory,
                 key[:2],
                 settings.sharding.grid,
                 settings.spec,
-                cell.sequence,
-                cell.recommender,
+                shard.sequence,
+                shard.recommender,
             )
 
     def _first_model(self, key: ModelShard) -> FirstModel | None:
@@ -203,7 +205,7 @@ class _Learner:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
         key, batch = element
         if self._settings.sharding.item_shards == 1:
-            yield from self.learn(key, batch, state.cell)
+            yield from self.learn(key, batch, state.model)
             return
         queue = self._queues.get(key)
         if queue is None:
@@ -212,16 +214,16 @@ class _Learner:
             )
             self._queues[key] = queue
         for (ready,) in queue.offer(batch.number, 0, batch, state.order):
-            yield from self.learn(key, ready, state.cell)
+            yield from self.learn(key, ready, state.model)
 
     def learn(
-        self, key: ModelShard, batch: RatingBatch, state: CellState
+        self, key: ModelShard, batch: RatingBatch, state: ShardState
     ) -> Iterator[RecommendationBatch | KeyedPart]:
         """Learns a batch, and gives a list for each of its ratings and requests."""
         settings = self._settings
         whole = settings.sharding.item_shards == 1
-        cell = self.open(key, state)
-        recommender = cell.recommender
+        shard = self.open(key, state)
+        recommender = shard.recommender
         users, items = len(recommender.users), len(recommender.items)
         changed: list[Rating] = []
         for minibatch in split(batch, LISTED_AT_ONCE) if whole else [batch]:
@@ -233,7 +235,7 @@ class _Learner:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
             yield from self._whole(minibatch, done) if whole else self._part(key, minibatch, done)
         if changed:
-            counters.counter(counters.SNAPSHOTS).inc(int(cell.record(changed, state)))
+            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
         _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
@@ -284,7 +286,7 @@ class _LearnAndRecommendDoFn(_Learner, beam.DoFn):
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
     ) -> Iterator[RecommendationBatch | KeyedPart]:
-        state = _State(CellState(meta, snapshot, log), OrderState(order, early))
+        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)
 
 
@@ -303,7 +305,7 @@ class _LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[RecommendationBatch | KeyedPart]:
         end.set(GlobalWindow().max_timestamp())
-        state = _State(CellState(meta, snapshot, log), OrderState(order, early))
+        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)
 
     @on_timer(END)
@@ -314,6 +316,6 @@ class _LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
     ) -> None:
-        state = CellState(meta, snapshot, log)
-        cell = self.open(key, state)
-        self.save(key, cell)
+        state = ShardState(meta, snapshot, log)
+        shard = self.open(key, state)
+        self.save(key, shard)

@@ -20,7 +20,7 @@ from transforms import (
     ToRecommendations,
 )
 from transforms.learning import state as model_state
-from transforms.learning.state import CACHE, CellState, Meta
+from transforms.learning.state import MODELS, Meta, ShardState
 from transforms.recommend import EARLY, LOG, META, ORDER, SNAPSHOT
 from transforms.recommenders.blocks import Block
 from transforms.recommenders.recommender import Recommender
@@ -79,7 +79,7 @@ def test_the_model_lives_on_from_bundle_to_bundle() -> None:
 
 class _DropCache(beam.DoFn):
     def process(self, element: RatingBatch) -> list[RatingBatch]:
-        CACHE.clear()
+        MODELS.clear()
         return [element]
 
 
@@ -90,7 +90,7 @@ def test_the_model_is_rebuilt_when_the_process_forgot_it(
 
     original = model_state.rebuild
 
-    def rebuild(spec: RecommenderSpec, meta: Meta, state: CellState, items: Block) -> Recommender:
+    def rebuild(spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block) -> Recommender:
         rebuilt.append(meta.sequence)
         return original(spec, meta, state, items)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support import Grid, movielens_like
 from tests.transforms.sharding.test_in_order import Bag, Value
 from transforms import RatingBatch, Recommend, RecommenderSpec, Request, ScoredItem, Sharding
-from transforms.learning.state import CACHE, CellState
+from transforms.learning.state import MODELS, ShardState
 from transforms.recommend import _LearnAndRecommendDoFn
 from transforms.sharding.in_order import QUEUES
 from transforms.sharding.key_batches import take_numbers
@@ -66,10 +66,10 @@ class Shard:
 
     def users(self) -> list[str]:
         """Returns the users that the model has, from state alone."""
-        CACHE.clear()
+        MODELS.clear()
         work = {"read": 0, "added": 0, "cleared": 0}
         bags = (Bag(self.bags[name], work) for name in ("snapshot", "log"))
-        state = CellState(Value(self.values["meta"]), *bags)
+        state = ShardState(Value(self.values["meta"]), *bags)
         return list(self.do_fn.open(self.key, state).recommender.users.ids)
 
 
@@ -122,7 +122,7 @@ def test_shards_agree_whatever_order_the_batches_of_two_partitions_are_delivered
             if shuffler.random() < failures:
                 shard.bundle(delivered[:count], commit=False)
             if shuffler.random() < failures:
-                CACHE.clear()
+                MODELS.clear()
                 QUEUES.clear()
             made += shard.bundle(delivered[:count])
             del delivered[:count]

@@ -1,7 +1,7 @@
-"""How a cell's recommender survives: meta, snapshot and log in state, a cache in the process.
+"""How a shard's recommender survives: meta, snapshot and log in state, a cache in the process.
 
 A model is too large to write whole for each bundle, and must not live only in memory. So state
-holds, for each cell:
+holds, for each model shard:
 
 * `meta`: a random token that is new in each bundle that learns, a count of ratings, sizes;
 * `snapshot`: the recommender's arrays at some point, in numbered chunks;
@@ -13,7 +13,7 @@ token: a bundle that failed, or ran elsewhere, left another one, and then the re
 rebuilt from snapshot and log. That makes learning exactly once wherever state is committed
 together with the input's progress.
 
-Nothing here imports Beam: state cells are whatever has Beam's `read`, `write`, `add`, `clear`.
+Nothing here imports Beam: state is whatever has Beam's `read`, `write`, `add`, `clear`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from __future__ import annotations
 import json
 import secrets
 import struct
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
@@ -33,6 +31,7 @@ from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating, rating_columns, ratings_of_columns
 from transforms.learning import snapshot_codec
 from transforms.learning.snapshot_codec import VERSION
+from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.blocks import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
@@ -43,7 +42,6 @@ LOG_FLOOR_BYTES: Final = 1 << 20
 
 _META: Final = struct.Struct(">B16sQQQ")
 _CHUNK: Final = struct.Struct(">BQII")
-_STALE_SECONDS: Final = 600.0
 
 
 class ValueState(Protocol):
@@ -70,19 +68,12 @@ class BagState(Protocol):
         """Removes all."""
 
 
-class CellState(NamedTuple):
-    """One cell's state, valid while its element is processed."""
+class ShardState(NamedTuple):
+    """One model shard's state, valid while its element is processed."""
 
     meta: ValueState
     snapshot: BagState
     log: BagState
-
-
-class CellKey(NamedTuple):
-    """A cell in the cache: the job that it belongs to, and the key in its state."""
-
-    scope: str
-    cell: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -90,9 +81,9 @@ class Meta:
     """What is read first.
 
     Attributes:
-        token: Names the only copy in memory that is the same as what is in state.
-        sequence: How many ratings changed the recommender: its positives and, in a grid with
-            several item blocks, the first ratings of users of items that others learn.
+        token: Names the only copy in memory that equals what is in state.
+        sequence: How many ratings changed the recommender: its positives and, where items are
+            sharded, the first ratings of users whose items other shards learn.
         snapshot_bytes: Size of the snapshot.
         log_bytes: Size of the log.
         spec: What the recommender is made from, as JSON: a log alone would replay into any.
@@ -121,57 +112,16 @@ class Meta:
         return cls(token, sequence, snapshot_bytes, log_bytes, encoded[_META.size :])
 
 
-class _Cached(NamedTuple):
-    token: bytes
-    recommender: Recommender
-    put_at: float
-
-
-class ModelCache:
-    """Recommenders between two bundles. Taking one out leaves nothing behind."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: dict[CellKey, _Cached] = {}
-
-    def pop(self, key: CellKey, token: bytes) -> Recommender | None:
-        """Takes the cell's entry out; returns it if it is the one that `token` names."""
-        with self._lock:
-            entry = self._entries.pop(key, None)
-        return entry.recommender if entry and entry.token == token else None
-
-    def put(self, key: CellKey, token: bytes, recommender: Recommender) -> None:
-        """Keeps a recommender until its cell's next bundle.
-
-        What other jobs left in this process, and has not been used for ten minutes, goes.
-        """
-        now = time.monotonic()
-        with self._lock:
-            stale = [
-                other
-                for other, entry in self._entries.items()
-                if other.scope != key.scope and now - entry.put_at > _STALE_SECONDS
-            ]
-            for other in stale:
-                del self._entries[other]
-            self._entries[key] = _Cached(token, recommender, now)
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        with self._lock:
-            self._entries.clear()
-
-
-CACHE: Final = ModelCache()
-"""Shared by all that runs in this process."""
+MODELS: Final = TokenCache[Recommender]()
+"""Recommenders between two bundles; shared by all that runs in this process."""
 
 
 FirstModel = Callable[[], tuple[Recommender, int]]
-"""Gives the recommender that a cell without any state starts from, and its sequence number."""
+"""Returns the recommender that a shard without state starts from, and its sequence number."""
 
 
-class OpenCell:
-    """A cell's recommender while a bundle works on it.
+class OpenShard:
+    """A shard's recommender while a bundle works on it.
 
     Attributes:
         recommender: The model as state has it, plus what this bundle learned.
@@ -182,9 +132,9 @@ class OpenCell:
     def __init__(
         self,
         spec: RecommenderSpec,
-        state: CellState,
-        cached: ModelCache,
-        key: CellKey,
+        state: ShardState,
+        cached: TokenCache[Recommender],
+        key: CacheKey,
         first: FirstModel | None = None,
         items: Block = EVERYTHING,
     ) -> None:
@@ -217,7 +167,7 @@ class OpenCell:
         """How many ratings changed the recommender."""
         return self._meta.sequence
 
-    def record(self, ratings: Sequence[Rating], state: CellState) -> bool:
+    def record(self, ratings: Sequence[Rating], state: ShardState) -> bool:
         """Puts the ratings that just changed the recommender, at least one, into state.
 
         Returns:
@@ -246,7 +196,7 @@ class OpenCell:
         if self._meta.token:
             self._cache.put(self._key, self._meta.token, self.recommender)
 
-    def _snapped(self, state: CellState) -> Meta:
+    def _snapped(self, state: ShardState) -> Meta:
         chunks = encode_snapshot(self._spec, self._meta.sequence, self.recommender, self._items)
         state.snapshot.clear()
         for chunk in chunks:
@@ -254,7 +204,7 @@ class OpenCell:
         state.log.clear()
         return replace(self._meta, snapshot_bytes=sum(map(len, chunks)), log_bytes=0)
 
-    def _save(self, meta: Meta, state: CellState) -> None:
+    def _save(self, meta: Meta, state: ShardState) -> None:
         if not self._renewed:
             meta = replace(meta, token=secrets.token_bytes(16))
             self._renewed = True
@@ -281,7 +231,7 @@ def encode_snapshot(
 
 
 def rebuild(
-    spec: RecommenderSpec, meta: Meta, state: CellState, items: Block = EVERYTHING
+    spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block = EVERYTHING
 ) -> Recommender:
     """Returns the recommender that snapshot and log describe.
 

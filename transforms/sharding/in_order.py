@@ -25,7 +25,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from transforms.errors import IncompatibleModelError, OutOfSequenceError
 from transforms.learning.state import BagState, ValueState
-from transforms.sharding.token_cache import CacheKey, TokenCache
+from transforms.learning.token_cache import CacheKey, TokenCache
 
 VERSION: Final = 1
 FIRST: Final = 1

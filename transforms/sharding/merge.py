@@ -12,10 +12,10 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 
 from transforms import counters, evaluation_metrics
 from transforms.elements import RecommendationBatch
+from transforms.learning.token_cache import CacheKey
 from transforms.sharding.in_order import QUEUES, InOrder, OrderState
 from transforms.sharding.keys import UserShard
 from transforms.sharding.parts import Part, PartCoder, merge
-from transforms.sharding.token_cache import CacheKey
 
 MERGE: Final = "Merge"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support import same_arrays
-from tests.transforms.learning.test_state import KEY, Store, learn
+from tests.transforms.learning.test_state import KEY, Cache, Store, learn
 from tests.transforms.recommenders.featured import featured
 from transforms.learning import state as model_state
-from transforms.learning.state import ModelCache, OpenCell
+from transforms.learning.state import OpenShard
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 
@@ -23,7 +23,7 @@ def test_every_model_is_rebuilt_to_the_bit_from_snapshot_and_log(
         part = ratings[start : start + 20]
         state = store.begin()
         # Nothing is in a new cache: the bundle starts from what state has.
-        cell = OpenCell(spec, state, ModelCache(), KEY)
+        cell = OpenShard(spec, state, Cache(), KEY)
         rebuilds += cell.rebuilt
         learn(cell, part, state)
         store.commit(state)

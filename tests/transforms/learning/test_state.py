@@ -12,18 +12,19 @@ from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
 from transforms.learning import state as model_state
 from transforms.learning.state import (
-    CellKey,
-    CellState,
     Meta,
-    ModelCache,
-    OpenCell,
+    OpenShard,
+    ShardState,
     encode_log_entry,
 )
+from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.arrays import Arrays
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
+Cache = TokenCache[Recommender]
 SPEC = RecommenderSpec("mf", {"k": 3}, seed=7)
-KEY = CellKey("job", (0, 0))
+KEY = CacheKey("job", "learn", (0, 0))
 
 
 class Value:
@@ -60,10 +61,10 @@ class Store:
     snapshot: list[bytes] = field(default_factory=list)
     log: list[bytes] = field(default_factory=list)
 
-    def begin(self) -> CellState:
-        return CellState(Value(self.meta), Bag(self.snapshot), Bag(self.log))
+    def begin(self) -> ShardState:
+        return ShardState(Value(self.meta), Bag(self.snapshot), Bag(self.log))
 
-    def commit(self, state: CellState) -> None:
+    def commit(self, state: ShardState) -> None:
         self.meta = state.meta.read()
         self.snapshot = list(state.snapshot.read())[::-1]
         self.log = list(state.log.read())[::-1]
@@ -76,7 +77,7 @@ def plain_loop(ratings: Iterable[Rating]) -> Arrays:
     return recommender.state_dict()
 
 
-def learn(cell: OpenCell, ratings: list[Rating], state: CellState) -> None:
+def learn(cell: OpenShard, ratings: list[Rating], state: ShardState) -> None:
     for rating in ratings:
         cell.recommender.update(rating)
     cell.record(ratings, state)
@@ -107,12 +108,12 @@ def test_whatever_fails_the_model_is_that_of_a_plain_loop(bundles: list[Bundle])
         patch.setattr(model_state, "LOG_FLOOR_BYTES", 300)
         patch.setattr(model_state, "CHUNK_BYTES", 500)
         stream = movielens_like(400, users=9, items=15)
-        store, cache, done = Store(), ModelCache(), 0
+        store, cache, done = Store(), Cache(), 0
         for bundle in bundles:
             if bundle.forget:
                 cache.clear()
             state = store.begin()
-            cell = OpenCell(SPEC, state, cache, KEY)
+            cell = OpenShard(SPEC, state, cache, KEY)
             assert cell.sequence == done
             position = done
             for size in bundle.batches:
@@ -126,31 +127,31 @@ def test_whatever_fails_the_model_is_that_of_a_plain_loop(bundles: list[Bundle])
                 done = position
             if done > len(stream) - 50:
                 break
-        final = OpenCell(SPEC, store.begin(), cache, KEY).recommender.state_dict()
+        final = OpenShard(SPEC, store.begin(), cache, KEY).recommender.state_dict()
         assert same_arrays(final, plain_loop(stream[:done]))
-        rebuilt = OpenCell(SPEC, store.begin(), ModelCache(), KEY).recommender.state_dict()
+        rebuilt = OpenShard(SPEC, store.begin(), Cache(), KEY).recommender.state_dict()
         assert same_arrays(rebuilt, plain_loop(stream[:done]))
 
 
 def test_the_cache_saves_the_rebuild() -> None:
-    store, cache = Store(), ModelCache()
+    store, cache = Store(), Cache()
     for batch in (movielens_like(10), movielens_like(10, seed=2)):
         state = store.begin()
-        cell = OpenCell(SPEC, state, cache, KEY)
+        cell = OpenShard(SPEC, state, cache, KEY)
         assert not cell.rebuilt
         learn(cell, batch, state)
         cell.close()
         store.commit(state)
-    assert OpenCell(SPEC, store.begin(), ModelCache(), KEY).rebuilt
+    assert OpenShard(SPEC, store.begin(), Cache(), KEY).rebuilt
 
 
 def test_two_jobs_in_a_process_do_not_share_a_model() -> None:
-    store, cache = Store(), ModelCache()
+    store, cache = Store(), Cache()
     state = store.begin()
-    cell = OpenCell(SPEC, state, cache, KEY)
+    cell = OpenShard(SPEC, state, cache, KEY)
     learn(cell, movielens_like(10), state)
     cell.close()
-    other = OpenCell(SPEC, Store().begin(), cache, CellKey("another job", KEY.cell))
+    other = OpenShard(SPEC, Store().begin(), cache, KEY._replace(scope="another job"))
     assert other.sequence == 0
     assert len(other.recommender.users) == 0
 
@@ -158,12 +159,12 @@ def test_two_jobs_in_a_process_do_not_share_a_model() -> None:
 def test_the_log_is_folded_into_snapshots_at_a_constant_cost() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_state, "LOG_FLOOR_BYTES", 2000)
-        store, cache = Store(), ModelCache()
+        store, cache = Store(), Cache()
         written, logged = 0, 0
         for start in range(0, 20_000, 50):
             batch = movielens_like(50, users=200, items=300, seed=start)
             state = store.begin()
-            cell = OpenCell(SPEC, state, cache, KEY)
+            cell = OpenShard(SPEC, state, cache, KEY)
             for rating in batch:
                 cell.recommender.update(rating)
             if cell.record(batch, state):
@@ -181,25 +182,25 @@ def test_the_log_is_folded_into_snapshots_at_a_constant_cost() -> None:
 def test_a_hole_in_the_log_is_not_passed_over() -> None:
     store = Store()
     state = store.begin()
-    cell = OpenCell(SPEC, state, ModelCache(), KEY)
+    cell = OpenShard(SPEC, state, Cache(), KEY)
     for seed in range(3):
         learn(cell, movielens_like(5, seed=seed), state)
     store.commit(state)
     del store.log[1]
     with pytest.raises(IncompatibleModelError, match="hole"):
-        OpenCell(SPEC, store.begin(), ModelCache(), KEY)
+        OpenShard(SPEC, store.begin(), Cache(), KEY)
 
 
 def test_a_missing_end_of_the_log_is_noticed() -> None:
     store = Store()
     state = store.begin()
-    cell = OpenCell(SPEC, state, ModelCache(), KEY)
+    cell = OpenShard(SPEC, state, Cache(), KEY)
     for seed in range(3):
         learn(cell, movielens_like(5, seed=seed), state)
     store.commit(state)
     del store.log[2]
     with pytest.raises(IncompatibleModelError, match="10 ratings, expected 15"):
-        OpenCell(SPEC, store.begin(), ModelCache(), KEY)
+        OpenShard(SPEC, store.begin(), Cache(), KEY)
 
 
 def test_a_missing_chunk_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,13 +208,13 @@ def test_a_missing_chunk_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_state, "CHUNK_BYTES", 100)
     store = Store()
     state = store.begin()
-    cell = OpenCell(SPEC, state, ModelCache(), KEY)
+    cell = OpenShard(SPEC, state, Cache(), KEY)
     learn(cell, movielens_like(5), state)
     store.commit(state)
     assert len(store.snapshot) > 2
     del store.snapshot[1]
     with pytest.raises(IncompatibleModelError, match="chunk"):
-        OpenCell(SPEC, store.begin(), ModelCache(), KEY)
+        OpenShard(SPEC, store.begin(), Cache(), KEY)
 
 
 def test_state_of_another_version_is_refused() -> None:
@@ -239,24 +240,24 @@ def test_state_of_another_spec_is_refused_snapshot_or_not(
     monkeypatch.setattr(model_state, "LOG_FLOOR_BYTES", floor)
     store = Store()
     state = store.begin()
-    cell = OpenCell(SPEC, state, ModelCache(), KEY)
+    cell = OpenShard(SPEC, state, Cache(), KEY)
     learn(cell, movielens_like(5), state)
     store.commit(state)
     assert bool(store.snapshot) == (floor == 0)
     with pytest.raises(IncompatibleModelError, match=difference):
-        OpenCell(other, store.begin(), ModelCache(), KEY)
+        OpenShard(other, store.begin(), Cache(), KEY)
 
 
 @pytest.mark.parametrize("damaged", [b"", b"[", b"[2]", b"[2,0,1]", b'[2,0,["u"]]'])
 def test_a_damaged_log_is_refused(damaged: bytes) -> None:
     store = Store()
     state = store.begin()
-    cell = OpenCell(SPEC, state, ModelCache(), KEY)
+    cell = OpenShard(SPEC, state, Cache(), KEY)
     learn(cell, movielens_like(5), state)
     store.commit(state)
     store.log[0] = damaged
     with pytest.raises(IncompatibleModelError, match="damaged"):
-        OpenCell(SPEC, store.begin(), ModelCache(), KEY)
+        OpenShard(SPEC, store.begin(), Cache(), KEY)
 
 
 def test_the_bytes_of_meta_never_change() -> None:

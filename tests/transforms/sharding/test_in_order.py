@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.errors import IncompatibleModelError, OutOfSequenceError
+from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.sharding.in_order import InOrder, OrderMeta, OrderState, Waiting
-from transforms.sharding.token_cache import CacheKey, TokenCache
 
 KEY = CacheKey("job", "step", (0, 0))
 

@@ -14,11 +14,11 @@ from tests.support import RUNNERS, movielens_like
 from transforms.elements import RatingBatch, RecommendationBatch
 from transforms.formats.records import Recommendation, ScoredItem
 from transforms.learning.shard import learn
+from transforms.learning.token_cache import TokenCache
 from transforms.recommenders.blocks import Block
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.sharding.merge import MERGE, META, WAITING, KeyedPart, MergeItemShards
 from transforms.sharding.parts import Part, PartCoder, merge
-from transforms.sharding.token_cache import TokenCache
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=3)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.sharding import token_cache
-from transforms.sharding.token_cache import CacheKey, TokenCache
+from transforms.learning.token_cache import CacheKey, TokenCache
+from transforms.learning import token_cache
 
 KEY = CacheKey("job", "step", (0, 1))
 
