@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from beam_pipeline.movielens import DEFAULT_FOLDER, fetch
-from transforms.elements import RatingBatch
 from transforms.formats.delimited import MOVIELENS_TABS, decode_rating
 from transforms.formats.records import Rating
 from transforms.learning.shard import evaluate, learn
@@ -85,7 +84,7 @@ def measure(spec: RecommenderSpec, ratings: Sequence[Rating], warm_up: int) -> R
         recommender.update(rating)
         figures.learn(rating.item)
     for rating in ratings[warm_up:]:
-        done = learn(recommender, RatingBatch([rating]), TOP_N, test=True)
+        done = learn(recommender, [rating], TOP_N, test=True)
         times = done.update_us, done.top_n_us
         figures.add(evaluate(rating, done.standings, spec.model, TOP_N, *times))
     outcome = figures.total

@@ -79,7 +79,7 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
 def _recommend(kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
     recommender = RecommenderSpec("mf").build()
     return [
-        RecommendationBatch(learn(recommender, RatingBatch(some), top_n, test=False).lists)
+        RecommendationBatch(learn(recommender, some, top_n, test=False).lists)
         for ratings in kept
         for some in (
             ratings[at : at + LISTED_AT_ONCE] for at in range(0, len(ratings), LISTED_AT_ONCE)

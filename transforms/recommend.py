@@ -227,7 +227,13 @@ class _Learner:
         users, items = len(recommender.users), len(recommender.items)
         changed: list[Rating] = []
         for minibatch in split(batch, LISTED_AT_ONCE) if whole else [batch]:
-            done = learn(recommender, minibatch, settings.top_n, test=settings.evaluate)
+            done = learn(
+                recommender,
+                minibatch.ratings,
+                settings.top_n,
+                requests=minibatch.requests,
+                test=settings.evaluate,
+            )
             changed += done.changed
             if minibatch.ratings:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))

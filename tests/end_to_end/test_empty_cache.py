@@ -17,7 +17,7 @@ from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 for model in MODEL_NAMES:
     for test in (True, False):
-        done = learn(RecommenderSpec(model).build(), RatingBatch(featured(300)), 10, test=test)
+        done = learn(RecommenderSpec(model).build(), featured(300), 10, test=test)
         print(model, len(done.lists), len(done.standings))
 """
 

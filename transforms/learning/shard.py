@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from transforms.elements import RatingBatch
-from transforms.formats.records import Evaluation, Rating, Recommendation, ScoredItem
+from transforms.formats.records import Evaluation, Rating, Recommendation, Request, ScoredItem
 from transforms.recommenders.ranking import count_candidates, rank
 from transforms.recommenders.recommender import POPULAR, Candidates, Recommender
 
@@ -46,28 +45,36 @@ class Learned:
     top_n_us: float = 0.0
 
 
-def learn(recommender: Recommender, batch: RatingBatch, top_n: int, *, test: bool) -> Learned:
+def learn(
+    recommender: Recommender,
+    ratings: Sequence[Rating],
+    top_n: int,
+    *,
+    requests: Sequence[Request] = (),
+    test: bool = False,
+) -> Learned:
     """Learns a batch, and lists for each of its ratings and requests.
 
     Args:
         recommender: Learns.
-        batch: What to learn, in order.
+        ratings: What to learn, in order.
         top_n: Length of a list; with 0 no list is made for a rating.
-        test: Whether to say how things stood before each rating.
+        requests: Are answered when all ratings have been learned.
+        test: Whether to return the scores before each update.
     """
     done = Learned()
     size = 0 if test else recommender.minibatch_size(top_n)
     if size:
-        learning, listing = _learn_in_minibatches(recommender, batch.ratings, top_n, size, done)
+        learning, listing = _learn_in_minibatches(recommender, ratings, top_n, size, done)
     else:
-        learning, listing = _learn_one_by_one(recommender, batch.ratings, top_n, test, done)
+        learning, listing = _learn_one_by_one(recommender, ratings, top_n, test, done)
     start = time.perf_counter()
-    for user, timestamp, origin, context in batch.requests:
+    for user, timestamp, origin, context in requests:
         best = recommender.recommend(user, top_n, context)
         fallback = "" if recommender.knows(user) else POPULAR
         done.lists.append(Recommendation(user, best, timestamp, origin, fallback))
     listing += time.perf_counter() - start
-    done.update_us = learning / max(1, len(batch.ratings)) * 1e6
+    done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.lists)) * 1e6
     return done
 

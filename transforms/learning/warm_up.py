@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from transforms.elements import RatingBatch
 from transforms.formats.records import Features, Rating, Request
 from transforms.learning.shard import learn
 from transforms.recommenders.numerics import jit
@@ -57,6 +56,6 @@ def _exercise(spec: RecommenderSpec) -> None:
         Rating(f"u{number % 3}", f"i{number % 7}", 5.0, float(number), "", features)
         for number in range(20)
     ]
-    batch = RatingBatch(ratings, requests=[Request("u0", context=(1.0,)), Request("nobody")])
+    requests = [Request("u0", context=(1.0,)), Request("nobody")]
     for top_n, test in ((2, True), (2, False), (0, False)):
-        learn(spec.build(), batch, top_n, test=test)
+        learn(spec.build(), ratings, top_n, requests=requests, test=test)

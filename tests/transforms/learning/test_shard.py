@@ -6,7 +6,6 @@ from flurs.data.entity import Event, Item, User
 from flurs.evaluator import Evaluator
 
 from tests.support import movielens_like
-from transforms.elements import RatingBatch
 from transforms.formats.records import Recommendation, Request, ScoredItem
 from transforms.learning.shard import evaluate, learn, merge_items, merge_lists
 from transforms.recommenders.blocks import Block
@@ -20,7 +19,7 @@ SPEC = RecommenderSpec("mf", {"k": 4}, seed=3)
 
 def test_a_rating_is_learned_and_then_listed() -> None:
     ratings = movielens_like(200)
-    done = learn(SPEC.build(), RatingBatch(ratings), 5, test=False)
+    done = learn(SPEC.build(), ratings, 5, test=False)
     plain = SPEC.build()
     for rating, found in zip(ratings, done.lists, strict=True):
         plain.update(rating)
@@ -36,20 +35,18 @@ def test_requests_are_answered_after_the_ratings_and_change_nothing() -> None:
     ratings = movielens_like(100)
     requests = [Request(ratings[0].user, 5.0, "r:1"), Request("nobody", 6.0, "r:2")]
     recommender = SPEC.build()
-    known, unknown = learn(recommender, RatingBatch(ratings, 0.0, requests), 3, test=False).lists[
-        -2:
-    ]
+    known, unknown = learn(recommender, ratings, 3, requests=requests, test=False).lists[-2:]
     assert known == Recommendation(
         ratings[0].user, recommender.recommend(ratings[0].user, 3), 5.0, "r:1"
     )
     assert unknown.fallback == "popular"
     assert unknown.items == recommender.recommend("nobody", 3)
     assert not recommender.knows("nobody")
-    assert learn(recommender, RatingBatch([], 0.0, requests), 3, test=True).changed == []
+    assert learn(recommender, [], 3, requests=requests, test=True).changed == []
 
 
 def test_with_top_n_zero_no_rating_is_listed() -> None:
-    assert learn(SPEC.build(), RatingBatch(movielens_like(9)), 0, test=False).lists == []
+    assert learn(SPEC.build(), movielens_like(9), 0, test=False).lists == []
 
 
 def plain_rank(recommender: Recommender, user: str, item: str) -> int | None:
@@ -65,7 +62,7 @@ def test_a_test_says_where_the_item_stands_in_the_list_of_all(allow_repeats: boo
     ratings = movielens_like(300, users=12, items=40)
     recommender, plain, popular = spec.build(), spec.build(), spec.build()
     for rating in ratings:
-        done = learn(recommender, RatingBatch([rating]), 6, test=True)
+        done = learn(recommender, [rating], 6, test=True)
         found = evaluate(rating, done.standings, "mf", 6, 1.5, 2.0)
         assert (found.origin, found.user, found.item) == (rating.origin, rating.user, rating.item)
         assert (found.update_us, found.top_n_us) == (1.5, 2.0)
@@ -101,7 +98,7 @@ def test_ranks_are_those_of_flurs_own_evaluator() -> None:
     compared = 0
     for rating, flurs_rank in zip(ratings, flurs_ranks, strict=True):
         known = recommender.knows(rating.user)
-        done = learn(recommender, RatingBatch([rating]), 6, test=True)
+        done = learn(recommender, [rating], 6, test=True)
         found = evaluate(rating, done.standings, "mf", 6, 1.5, 2.0)
         if known and found.rank is not None:
             assert found.rank == flurs_rank
@@ -119,7 +116,7 @@ def test_a_test_over_several_blocks_is_that_over_their_items_together() -> None:
             for place, (item, score) in enumerate(cell.recommend(rating.user, 10_000))
         )
         everything = [item for *_, item in together]
-        parts = [learn(cell, RatingBatch([rating]), 5, test=True) for cell in cells]
+        parts = [learn(cell, [rating], 5, test=True) for cell in cells]
         standings = [part.standings[0] for part in parts]
         found = evaluate(rating, standings, "mf", 5, 1.5, 2.0)
         if rating.item in everything:
@@ -140,6 +137,6 @@ def test_lists_are_merged_best_first_and_of_equals_the_earlier_one_wins() -> Non
 
 def test_nothing_to_list_is_an_empty_list() -> None:
     assert merge_items([[], []], 3) == []
-    done = learn(SPEC.build(), RatingBatch([], 0.0, [Request("u")]), 3, test=True)
+    done = learn(SPEC.build(), [], 3, requests=[Request("u")], test=True)
     assert done.lists == [Recommendation("u", [], 0.0, "", "popular")]
     assert np.isfinite(done.top_n_us)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.learning import token_cache
+from transforms.learning.token_cache import CacheKey, TokenCache
 
 KEY = CacheKey("job", "step", (0, 1))
 

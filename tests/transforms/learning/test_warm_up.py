@@ -32,7 +32,7 @@ for model, hyperparameters in {specs!r}:
     del compiled[:]
     spec = RecommenderSpec(model, hyperparameters)
     for top_n, test in ((10, True), (10, False), (0, False)):
-        learn(spec.build(), RatingBatch(featured(300)), top_n, test=test)
+        learn(spec.build(), featured(300), top_n, test=test)
     spec.build().recommend("nobody", 10)
     print(model, *compiled)
 """

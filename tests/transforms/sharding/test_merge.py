@@ -11,7 +11,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints import typehints
 
 from tests.support import RUNNERS, movielens_like
-from transforms.elements import RatingBatch, RecommendationBatch
+from transforms.elements import RecommendationBatch
 from transforms.formats.records import Recommendation, ScoredItem
 from transforms.learning.shard import learn
 from transforms.learning.token_cache import TokenCache
@@ -28,7 +28,7 @@ def parts_of(number: int, count: int, columns: int, *, test: bool = False) -> li
     ratings = movielens_like(count, seed=number + count)
     made = []
     for column in range(columns):
-        done = learn(SPEC.build(Block(column, columns)), RatingBatch(ratings), 4, test=test)
+        done = learn(SPEC.build(Block(column, columns)), ratings, 4, test=test)
         tested = ratings if test else []
         made.append(Part(number, column, done.lists, tested, done.standings, (1.5, 2.0)))
     return made
