@@ -8,11 +8,22 @@ import apache_beam as beam
 
 from transforms import counters
 from transforms.elements import RatingBatch, RecommendationBatch
-from transforms.formats.records import Evaluation, Rating, Recommendation, Request
+from transforms.formats.records import (
+    Evaluation,
+    Rating,
+    Recommendation,
+    Request,
+    validated_rating,
+    validated_request,
+)
 
 
 class FromRatings(beam.PTransform):
-    """`Rating` to a `RatingBatch` of one; nothing waits for a batch to fill."""
+    """`Rating` to a `RatingBatch` of one; nothing waits for a batch to fill.
+
+    On failure: a rating that a parser would refuse, or with an id that is no string, raises
+    `MalformedRecordError`.
+    """
 
     def expand(self, ratings: beam.PCollection[Rating]) -> beam.PCollection[RatingBatch]:
         """Adds the step."""
@@ -20,7 +31,10 @@ class FromRatings(beam.PTransform):
 
 
 class FromRequests(beam.PTransform):
-    """`Request` to a `RatingBatch` without ratings, to be flattened with those that have some."""
+    """`Request` to a `RatingBatch` without ratings, to be flattened with those that have some.
+
+    On failure: as `FromRatings`.
+    """
 
     def expand(self, requests: beam.PCollection[Request]) -> beam.PCollection[RatingBatch]:
         """Adds the step."""
@@ -46,13 +60,15 @@ class ToEvaluations(beam.PTransform):
 
 
 def _wrapped(rating: Rating) -> RatingBatch:
+    valid = validated_rating(rating)
     counters.counter(counters.READ).inc()
-    return RatingBatch([rating])
+    return RatingBatch([valid])
 
 
 def _wrapped_request(request: Request) -> RatingBatch:
+    valid = validated_request(request)
     counters.counter(counters.REQUESTS).inc()
-    return RatingBatch([], requests=[request])
+    return RatingBatch([], requests=[valid])
 
 
 def _unwrapped(batch: RecommendationBatch) -> Sequence[Recommendation]:

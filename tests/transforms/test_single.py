@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
+import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support import counts
 from transforms.elements import RatingBatch, RecommendationBatch
-from transforms.formats.records import Evaluation, Rating, Recommendation, Request, ScoredItem
+from transforms.formats.records import (
+    Evaluation,
+    Features,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+)
 from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
 
 RATINGS = [Rating("u", f"i{n}", 3.0, float(n), f"a:{n}") for n in range(3)]
@@ -69,6 +79,34 @@ def test_each_request_is_a_batch_without_ratings() -> None:
         assert batches.element_type is RatingBatch
         assert_that(batches, equal_to([RatingBatch([], 0.0, [one]) for one in requests]))
     assert counts(pipeline.result) == {"requests": 2}
+
+
+GOOD = Rating("u", "i", 3.0, 1.0, "o")
+
+
+@pytest.mark.parametrize(
+    ("wrap", "record"),
+    [(FromRatings(), GOOD._replace(user=196)), (FromRequests(), Request(196))],  # type: ignore
+)
+def test_what_a_parser_would_refuse_is_an_error_at_once(wrap: beam.PTransform, record: Any) -> None:
+    pipeline = TestPipeline(runner="FnApiRunner")
+    _ = pipeline | beam.Create([None]) | beam.Map(lambda _: record) | wrap
+    with pytest.raises(Exception, match="user is 196 of type int, expected a string") as caught:
+        pipeline.run()
+    assert f"{type(wrap).__name__}/Wrap" in str(caught.value)
+
+
+def test_whole_numbers_become_floats_and_rows_become_ratings_behind_a_shuffle() -> None:
+    featured = GOOD._replace(features=Features((1.0,), (), (2, 3.0)))
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        batches = (
+            pipeline
+            | beam.Create([GOOD._replace(rating=3, timestamp=1), featured])
+            | beam.Map(lambda one: one).with_output_types(Rating)
+            | beam.Reshuffle()
+            | FromRatings()
+        )
+        assert_that(batches, equal_to([RatingBatch([GOOD]), RatingBatch([featured])]))
 
 
 def test_unwrapped_lists_cross_a_shuffle() -> None:

@@ -249,6 +249,50 @@ def checked_request(user: object, timestamp: object, context: object, origin: st
     return Request(checked.user, checked.timestamp, origin, vector)
 
 
+def validated_rating(value: object) -> Rating:
+    """Returns a `Rating` that a program made, or raises; its ids have to be strings.
+
+    Raises:
+        MalformedRecordError: It is no `Rating`, or a value is of a wrong type or out of range.
+    """
+    user, item, rating, timestamp, origin, features = _fields_of(value, Rating)
+    _require_text(user=user, item=item, origin=origin)
+    if features is not None:
+        features = checked_features(*_fields_of(features, Features))
+    return checked_rating(user, item, rating, timestamp, origin, features)
+
+
+def validated_request(value: object) -> Request:
+    """Returns a `Request` that a program made, or raises; its user has to be a string.
+
+    Raises:
+        MalformedRecordError: It is no `Request`, or a value is of a wrong type or out of range.
+    """
+    user, timestamp, origin, context = _fields_of(value, Request)
+    _require_text(user=user, origin=origin)
+    return checked_request(user, timestamp, context, origin)
+
+
+def _fields_of(value: object, kind: type[Rating] | type[Request] | type[Features]) -> Any:
+    # Behind a shuffle, Beam's RowCoder makes named tuples of its own.
+    if getattr(value, "_fields", None) != kind._fields:
+        msg = f"{_shown(value)} is of type {type(value).__name__}, expected a {kind.__name__}"
+        raise MalformedRecordError(msg)
+    return value
+
+
+def _require_text(**named: object) -> None:
+    for name, value in named.items():
+        if type(value) is not str:
+            msg = f"{name} is {_shown(value)} of type {type(value).__name__}, expected a string"
+            raise MalformedRecordError(msg)
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as e:
+            msg = f"{name} is {_shown(value)}, expected a string that UTF-8 can encode"
+            raise MalformedRecordError(msg) from e
+
+
 def checked_features(user: object, item: object, context: object) -> Features | None:
     """Makes `Features` of decoded values, None if all three are missing (None), or raises.
 
@@ -262,7 +306,7 @@ def checked_features(user: object, item: object, context: object) -> Features | 
 
 
 def _vector(name: str, value: object) -> tuple[float, ...]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         msg = f"{name} is of type {type(value).__name__}, expected a list of numbers"
         raise MalformedRecordError(msg)
     if len(value) > MAX_FEATURES:

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.errors import MalformedRecordError
-from transforms.formats.records import Rating, ScoredItem, ScoredItems, checked_rating
+from transforms.formats.records import (
+    Features,
+    Rating,
+    Request,
+    ScoredItem,
+    ScoredItems,
+    checked_rating,
+    validated_rating,
+    validated_request,
+)
 
 GOOD: dict[str, Any] = {"user": "196", "item": "242", "rating": 3.0, "timestamp": 881250949.0}
 
@@ -140,3 +149,51 @@ def test_a_list_in_columns_is_a_sequence_of_scored_items() -> None:
     assert listed != "242"
     assert repr(listed) == repr(pairs)
     assert pickle.loads(pickle.dumps(listed)) == pairs
+
+
+LONG = "x" * 1001
+VALID = Rating("u", "i", 3.0, 1.0, "o")
+
+
+@pytest.mark.parametrize(
+    ("rating", "message"),
+    [
+        (VALID._replace(user=196), "user is 196 of type int, expected a string"),
+        (VALID._replace(item=242), "item is 242 of type int, expected a string"),
+        (VALID._replace(item=None), "item is None of type NoneType, expected a string"),
+        (VALID._replace(user=""), "user is empty"),
+        (VALID._replace(user=LONG), "an id of 1001 characters, expected at most 1000"),
+        (VALID._replace(item="\ud800"), r"item is '\\ud800', expected a string that UTF-8"),
+        (VALID._replace(origin=7), "origin is 7 of type int, expected a string"),
+        (VALID._replace(rating=math.nan), "rating is nan, expected a finite number"),
+        (VALID._replace(rating=-math.inf), "rating is -inf, expected a finite number"),
+        (VALID._replace(rating="3"), "rating is of type str, expected a number"),
+        (VALID._replace(timestamp=math.inf), "timestamp is inf, expected finite seconds"),
+        (VALID._replace(timestamp=-1.0), "timestamp is -1.0, expected finite seconds"),
+        (
+            VALID._replace(features=Features((math.nan,))),
+            "user_features holds a number that is not",
+        ),
+        (VALID._replace(features=(1.0,)), r"\(1.0,\) is of type tuple, expected a Features"),
+        ({"user": "u", "item": "i"}, "of type dict, expected a Rating"),
+        (("u", "i", 3.0, 1.0), "of type tuple, expected a Rating"),
+    ],
+)
+def test_a_rating_that_a_parser_would_refuse_is_refused(rating: Any, message: str) -> None:
+    with pytest.raises(MalformedRecordError, match=message):
+        validated_rating(rating)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(196), "user is 196 of type int, expected a string"),  # type: ignore[arg-type]
+        (Request(LONG), "an id of 1001 characters, expected at most 1000"),
+        (Request("u", math.nan), "timestamp is nan, expected finite seconds"),
+        (Request("u", 1.0, "o", (math.inf,)), "context holds a number that is not finite"),
+        (VALID, "of type Rating, expected a Request"),
+    ],
+)
+def test_a_request_that_a_parser_would_refuse_is_refused(request_: Any, message: str) -> None:
+    with pytest.raises(MalformedRecordError, match=message):
+        validated_request(request_)
