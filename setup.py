@@ -20,6 +20,7 @@ setup(
         "transforms.formats",
         "transforms.kafka",
         "transforms.recommenders",
+        "transforms.runtime",
     ],
     package_data={
         "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],

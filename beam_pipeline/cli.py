@@ -39,6 +39,7 @@ from transforms.errors import (
 from transforms.kafka.client import require_topics
 from transforms.read import match_files
 from transforms.resumable_read import resume_reading, stop_reading
+from transforms.runtime.fn_api_runner import bounded_memory
 from transforms.write import STDOUT, start_file
 
 EXIT_FAILED: Final = 1
@@ -138,7 +139,7 @@ def _start_files(settings: Settings, output_format: str) -> None:
 
 def _here(pipeline: beam.Pipeline) -> Any:
     """Runs the pipeline in this process; returns its result."""
-    with _StoppingInOrder() as stopping:
+    with bounded_memory(), _StoppingInOrder() as stopping:
         result = pipeline.run()
         # Prism's job server takes SIGINT for itself when it starts.
         stopping.listen()

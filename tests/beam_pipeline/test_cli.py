@@ -8,6 +8,8 @@ import pytest
 from beam_pipeline import cli
 from cluster.broker import free_port
 from tests.support import Topics, movielens_like, tab_lines
+from transforms import model_export, read
+from transforms.resumable_read import Limits
 
 
 def fails_with(
@@ -178,6 +180,25 @@ def test_a_path_that_needs_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("u.data").write_text(tab_lines(movielens_like(30)))
     assert cli.main(["--runner=DirectRunner", "--input=u.data", "--output=lists.jsonl"]) == 0
     assert os.path.getsize("lists.jsonl") > 0
+
+
+def test_a_run_of_many_bundles_ends_with_its_summary_and_one_export(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    exports = []
+    monkeypatch.setattr(read, "BATCH_RECORDS", 1)
+    monkeypatch.setattr(read, "Limits", lambda: Limits(records=1))
+    monkeypatch.setattr(model_export, "save", lambda *args: exports.append(args))
+    path = tmp_path / "u.data"
+    # Of a thousand bundles and more, Beam itself can not give the metrics.
+    path.write_text(tab_lines(movielens_like(1200)))
+    output = tmp_path / "lists.jsonl"
+    code = cli.main(
+        ["--runner=FnApiRunner", f"--input={path}", f"--output={output}", "--export_model=m"]
+    )
+    assert code == 0
+    assert "read=1200 " in capsys.readouterr().err.splitlines()[-1]
+    assert len(exports) == 1
 
 
 def test_help_shows_our_groups(capsys: pytest.CaptureFixture[str]) -> None:
