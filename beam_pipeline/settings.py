@@ -139,6 +139,7 @@ def parse(argv: Sequence[str]) -> Settings:
     if unknown and is_local(known.runner):
         # Other runners have options that only their job server knows.
         raise UsageError(_unknown(unknown[0]))
+    _check_workers(known)
     defaults = _flink_defaults(known, argv)
     beam = PipelineOptions([*argv, *defaults])
     _check_input(known)
@@ -183,6 +184,26 @@ def _unknown(flag: str) -> str:
     close = difflib.get_close_matches(name, flags, n=1)
     hint = f"did you mean {close[0]}?" if close else "see --help"
     return f"unknown flag {name}; {hint}"
+
+
+def _check_workers(known: argparse.Namespace) -> None:
+    """Refuses what makes FnApiRunner learn wrongly, or deaf to Ctrl-C.
+
+    Several workers each cache state that the others change, a repeated bundle is learned again,
+    and `stop_reading` does not reach another process.
+    """
+    for name, only in (
+        ("direct_running_mode", "in_memory"),
+        ("direct_num_workers", 1),
+        ("direct_runner_bundle_repeat", 0),
+    ):
+        value = getattr(known, name)
+        if value != only and is_local(known.runner):
+            msg = (
+                f"--{name}={value} is not supported: a local run learns in one worker, in this"
+                " process; for more workers use --runner FlinkRunner"
+            )
+            raise UsageError(msg)
 
 
 def _check_input(known: argparse.Namespace) -> None:

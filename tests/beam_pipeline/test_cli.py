@@ -68,6 +68,11 @@ def fails_with(
         (["--evaluation", "gs://b/x"], "--evaluation takes a local path"),
         (["--output", "gs://b/x"], "--output takes a local path"),
         (["--output", "-", "--output_format", "avro"], "prints json only"),
+        (["--direct_running_mode=multi_threading"], "--direct_running_mode=multi_threading"),
+        (["--direct_running_mode=multi_processing"], "--direct_running_mode=multi_processing"),
+        (["--direct_num_workers=2"], "--direct_num_workers=2"),
+        (["--direct_num_workers=0"], "use --runner FlinkRunner"),
+        (["--direct_runner_bundle_repeat=1"], "--direct_runner_bundle_repeat=1"),
         (
             ["--input_topic=t", "--kafka_bootstrap_servers=h:1", "--kafka_config=/not/there"],
             "can not read --kafka_config",
