@@ -19,6 +19,7 @@ from beam_pipeline.options import (
     FLINK_DEFAULTS,
     OURS,
     EvaluationOptions,
+    InputOptions,
     OutputOptions,
     hyperparameter_flags,
 )
@@ -110,6 +111,11 @@ class Settings:
     def runs_here(self) -> bool:
         """Whether the runner works in this process."""
         return is_local(self.beam.view_as(StandardOptions).runner)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run ends by itself."""
+        return not self.input_topic or bool(self.beam.view_as(InputOptions).stop_at_end)
 
     @property
     def output_topics(self) -> tuple[str, ...]:
@@ -222,6 +228,9 @@ def _check_input(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if math.isnan(known.min_rating):
         msg = "--min_rating is NaN, expected a number"
+        raise UsageError(msg)
+    if not 0 <= known.export_seconds < math.inf:
+        msg = f"--export_seconds is {known.export_seconds}, expected 0 or more"
         raise UsageError(msg)
     if known.max_record_bytes < 1:
         msg = f"--max_record_bytes is {known.max_record_bytes}, expected at least 1"

@@ -11,6 +11,7 @@ that the model has seen each pair by then: what grows afterwards is a leak.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import subprocess
@@ -115,6 +116,7 @@ def slope(samples: Sequence[Sample]) -> float:
 
 def main(argv: Sequence[str]) -> int:
     """Prints a line now and then, and the outcome; 1 if the program did not do as it should."""
+    logging.getLogger("kafka").setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=float, default=1000.0, help="ratings a second")
