@@ -40,7 +40,8 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, EXPECTED):
         return one_line(error)
     raised = [found for line in str(error).splitlines() if (found := _RAISED.match(line))]
-    names = {cls.__name__ for expected in EXPECTED for cls in _with_subclasses(expected)}
+    # numpy gives its MemoryError the base's name; a traceback shows the qualified one.
+    names = {cls.__qualname__ for expected in EXPECTED for cls in _with_subclasses(expected)}
     # Of a traceback with several exceptions the last one counts, if it is one of ours or not.
     return _tidy(raised[-1][2]) if raised and raised[-1][1] in names else ""
 

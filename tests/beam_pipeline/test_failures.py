@@ -26,6 +26,7 @@ Traceback (most recent call last):
         (DeliveryError("not taken\\nat all [while running 'Send']"), "not taken\\nat all"),
         (RuntimeError("PermissionError: [Errno 13] no [while running 'Append']"), "[Errno 13] no"),
         (MemoryError(), "MemoryError"),
+        (RuntimeError("numpy._core._exceptions._ArrayMemoryError: 1 TiB"), "1 TiB"),
         (
             RuntimeError(_PRISM.format(last="RuntimeError: OSError: full [while running 'Send']")),
             "full",
