@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="flurs-beam",
@@ -13,19 +13,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    packages=[
-        "beam_pipeline",
-        "beam_pipeline.web",
-        "transforms",
-        "transforms.formats",
-        "transforms.kafka",
-        "transforms.learning",
-        "transforms.recommenders",
-        "transforms.recommenders.memory",
-        "transforms.recommenders.models",
-        "transforms.recommenders.numerics",
-        "transforms.sharding",
-    ],
+    packages=find_packages(include=["beam_pipeline*", "transforms*"]),
     package_data={
         "transforms": ["py.typed"],
         "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -16,41 +15,31 @@ from typing import Any, Final
 
 import apache_beam as beam
 import grpc
-from apache_beam.options.pipeline_options import DebugOptions
-from kafka.errors import KafkaError
+from apache_beam.options.pipeline_options import DebugOptions, PortableOptions
+from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
-from beam_pipeline.options import (
-    EvaluationOptions,
-    InputOptions,
-    KafkaOptions,
-    OutputOptions,
-)
+from beam_pipeline.failures import EXPECTED, one_line, reason_of
+from beam_pipeline.options import InputOptions, KafkaOptions, OutputOptions
+from beam_pipeline.outputs import start_outputs
 from beam_pipeline.pipeline import build
 from beam_pipeline.settings import Settings, parse
-from beam_pipeline.summary import last_lists, notes, print_lists, summarize
-from beam_pipeline.usage import UsageError
-from transforms.errors import (
-    DeliveryError,
-    IncompatibleModelError,
-    KafkaSetupError,
-    UnsupportedFormatError,
+from beam_pipeline.summary import (
+    last_lists,
+    notes,
+    nothing_read,
+    nothing_usable,
+    print_lists,
+    summarize,
 )
+from beam_pipeline.usage import UsageError
 from transforms.kafka.client import require_topics
-from transforms.read import match_files
 from transforms.resumable_read import resume_reading, stop_reading
-from transforms.write import STDOUT, start_file
+from transforms.runtime.fn_api_runner import bounded_memory
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-_EXPECTED: Final = (
-    DeliveryError,
-    IncompatibleModelError,
-    KafkaError,
-    KafkaSetupError,
-    UnsupportedFormatError,
-    OSError,
-)
+_YEARS: Final = 10 * 365 * 24 * 3600
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,8 +52,14 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as e:
         _say(f"error: {e}")
         return EXIT_USAGE
-    except _EXPECTED as e:
-        _say(f"error: {_one_line(e)}")
+    except KeyboardInterrupt:
+        _say("broken off")
+        return EXIT_FAILED
+    except Exception as e:
+        reason = reason_of(e)
+        if not reason:
+            raise
+        _say(f"error: {reason}")
         return EXIT_FAILED
 
 
@@ -76,7 +71,7 @@ def _run(settings: Settings, folder: Path) -> int:
     output = settings.beam.view_as(OutputOptions)
     if settings.sample:
         _say("no --input and no --input_topic: running on a bundled, synthetic sample")
-    _avoid_prism_splits(settings)
+    _suit_prism(settings)
     if settings.kafka:
         create = settings.beam.view_as(KafkaOptions).create_topics
         asked = settings.beam.view_as(InputOptions).request_topic
@@ -86,12 +81,12 @@ def _run(settings: Settings, folder: Path) -> int:
     try:
         pipeline = beam.Pipeline(options=settings.beam)
         build(pipeline, settings)
-    except _EXPECTED:
+    except EXPECTED:
         raise
     except ValueError as e:
         # Beam's own for what its options can not mean, such as a runner that there is not.
-        raise UsageError(_one_line(e)) from e
-    _start_files(settings, "json" if shown else output.output_format)
+        raise UsageError(one_line(e)) from e
+    start_outputs(settings, "json" if shown else output.output_format)
     logging.getLogger("kafka").setLevel(logging.ERROR)
     start = time.monotonic()
     result = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
@@ -101,44 +96,12 @@ def _run(settings: Settings, folder: Path) -> int:
     if shown:
         with shown.open("rb") as lines:
             print_lists(last_lists(lines), Console())
-    _finish(result.metrics(), seconds, output.summary)
-    return 0
-
-
-def _start_files(settings: Settings, output_format: str) -> None:
-    """Empties the files that the run writes; one that goes on where another stopped adds to them.
-
-    Raises:
-        UsageError: A file is named twice, or is a file of the input.
-        OSError: One can not be written.
-    """
-    options = settings.beam.view_as(OutputOptions)
-    lists = "" if settings.output == STDOUT else settings.output
-    tests = settings.beam.view_as(EvaluationOptions).evaluation
-    written = (lists, options.dead_letters, tests, options.summary)
-    named = [path for path in written if path]
-    requests = settings.beam.view_as(InputOptions).requests
-    read = () if settings.input_topic else (settings.input, requests)
-    inputs = [path for pattern in read if pattern for path in match_files(pattern)[0]]
-    taken = {os.path.realpath(path) for path in inputs}
-    for path in named:
-        if os.path.realpath(path) in taken:
-            msg = f"{path} is to be written, and is also the input or another output"
-            raise UsageError(msg)
-        taken.add(os.path.realpath(path))
-    goes_on = settings.beam.view_as(InputOptions).start_offset == "committed"
-    if lists:
-        start_file(lists, output_format, keep=goes_on)
-    for path in (options.dead_letters, tests):
-        if path:
-            start_file(path, keep=goes_on)
-    if options.summary:
-        start_file(options.summary)
+    return _finish(result.metrics(), seconds, settings)
 
 
 def _here(pipeline: beam.Pipeline) -> Any:
     """Runs the pipeline in this process; returns its result."""
-    with _StoppingInOrder() as stopping:
+    with bounded_memory(), _StoppingInOrder() as stopping:
         result = pipeline.run()
         # Prism's job server takes SIGINT for itself when it starts.
         stopping.listen()
@@ -159,28 +122,42 @@ def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
         _say("left; a job that was submitted goes on until it is cancelled there")
         return None
     except (RuntimeError, grpc.RpcError) as e:
-        _say(f"error: {_one_line(e)}")
+        _say(f"error: {reason_of(e) or one_line(e)}")
         return None
     return result
 
 
-def _finish(metrics: Any, seconds: float, summary_path: str | None) -> None:
+def _finish(metrics: Any, seconds: float, settings: Settings) -> int:
+    """Says how the run went; returns the exit code."""
     summary = summarize(metrics)
     for line in notes(metrics):
         _say(line)
     _say(f"{summary.read / seconds:,.0f} events/s, {seconds:.1f} s")
+    code = 0
+    if nothing_read(metrics):
+        _say("warning: there was no record to read")
+    elif nothing_usable(metrics):
+        code = EXIT_FAILED if settings.ends else 0
+        _say(f"{'error' if code else 'warning'}: no record could be used; the log says why")
     _say(summary.line())
-    if summary_path:
-        Path(summary_path).write_text(summary.to_json() + "\n", encoding="utf-8")
+    path = settings.beam.view_as(OutputOptions).summary
+    if path:
+        Path(path).write_text(summary.to_json() + "\n", encoding="utf-8")
+    return code
 
 
-def _avoid_prism_splits(settings: Settings) -> None:
-    """Keeps Prism from working on one key in two bundles at once.
+def _suit_prism(settings: Settings) -> None:
+    """Keeps Prism from working on one key in two bundles at once, and from a run's early end.
 
     Prism 2.77 splits a slow bundle of a stateful stage in two, and runs the second half beside
-    the first although both have the same key; each then misses what the other learned.
+    the first although both have the same key; each then misses what the other learned. And Beam
+    waits for the end of a run on Prism no longer than for an answer of a job server: 5 minutes.
     """
     settings.beam.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
+    if settings.runs_here and "job_server_timeout" not in settings.beam.get_all_options(
+        drop_default=True
+    ):
+        settings.beam.view_as(PortableOptions).job_server_timeout = _YEARS
 
 
 class _StoppingInOrder:
@@ -216,6 +193,9 @@ def _quieten() -> None:
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True
     )
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_not_told_anyhow)
+    sdk_worker.print = _drop
     # These print the traceback of an error that reaches us anyhow.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     logging.getLogger("apache_beam.runners.worker.sdk_worker").setLevel(logging.CRITICAL)
@@ -223,8 +203,15 @@ def _quieten() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split(" [while running")[0].split())
+def _is_not_told_anyhow(record: logging.LogRecord) -> bool:
+    """Drops what Prism and its client say of an error that reaches us anyhow."""
+    return record.name != "PrismRunner" and not (
+        record.name == "root" and "Traceback (most recent call last)" in record.getMessage()
+    )
+
+
+def _drop(*_: object, **__: object) -> None:
+    """Stands in for the `print` by which Beam's worker shows the same traceback once more."""
 
 
 def _say(text: str) -> None:

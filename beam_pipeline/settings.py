@@ -19,6 +19,7 @@ from beam_pipeline.options import (
     FLINK_DEFAULTS,
     OURS,
     EvaluationOptions,
+    InputOptions,
     OutputOptions,
     hyperparameter_flags,
 )
@@ -112,6 +113,11 @@ class Settings:
         return is_local(self.beam.view_as(StandardOptions).runner)
 
     @property
+    def ends(self) -> bool:
+        """Whether the run ends by itself."""
+        return not self.input_topic or bool(self.beam.view_as(InputOptions).stop_at_end)
+
+    @property
     def output_topics(self) -> tuple[str, ...]:
         """The topics that are written."""
         letters = self.beam.view_as(OutputOptions).dead_letter_topic
@@ -139,6 +145,7 @@ def parse(argv: Sequence[str]) -> Settings:
     if unknown and is_local(known.runner):
         # Other runners have options that only their job server knows.
         raise UsageError(_unknown(unknown[0]))
+    _check_workers(known)
     defaults = _flink_defaults(known, argv)
     beam = PipelineOptions([*argv, *defaults])
     _check_input(known)
@@ -185,6 +192,26 @@ def _unknown(flag: str) -> str:
     return f"unknown flag {name}; {hint}"
 
 
+def _check_workers(known: argparse.Namespace) -> None:
+    """Refuses what makes FnApiRunner learn wrongly, or deaf to Ctrl-C.
+
+    Several workers each cache state that the others change, a repeated bundle is learned again,
+    and `stop_reading` does not reach another process.
+    """
+    for name, only in (
+        ("direct_running_mode", "in_memory"),
+        ("direct_num_workers", 1),
+        ("direct_runner_bundle_repeat", 0),
+    ):
+        value = getattr(known, name)
+        if value != only and is_local(known.runner):
+            msg = (
+                f"--{name}={value} is not supported: a local run learns in one worker, in this"
+                " process; for more workers use --runner FlinkRunner"
+            )
+            raise UsageError(msg)
+
+
 def _check_input(known: argparse.Namespace) -> None:
     if known.input and known.input_topic:
         msg = "--input and --input_topic exclude each other"
@@ -201,6 +228,9 @@ def _check_input(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if math.isnan(known.min_rating):
         msg = "--min_rating is NaN, expected a number"
+        raise UsageError(msg)
+    if not 0 <= known.export_seconds < math.inf:
+        msg = f"--export_seconds is {known.export_seconds}, expected 0 or more"
         raise UsageError(msg)
     if known.max_record_bytes < 1:
         msg = f"--max_record_bytes is {known.max_record_bytes}, expected at least 1"

@@ -55,6 +55,18 @@ def summarize(metrics: Any) -> Summary:
     )
 
 
+def nothing_read(metrics: Any) -> bool:
+    """Whether there was no record at all."""
+    counts = _counts(metrics)
+    return not counts[counters.READ] and not counts[counters.REQUESTS]
+
+
+def nothing_usable(metrics: Any) -> bool:
+    """Whether there were records and each is a dead letter."""
+    counts = _counts(metrics)
+    return counts[counters.READ] == counts[counters.DEAD] > 0 and not counts[counters.REQUESTS]
+
+
 def _counts(metrics: Any) -> dict[str, int]:
     counts = dict.fromkeys(counters.COUNTERS, 0)
     for found in metrics.query()["counters"]:

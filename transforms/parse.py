@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -18,7 +19,9 @@ from transforms.formats.detection import (
     require_value,
 )
 from transforms.formats.records import DeadLetter, Rating, Request
+from transforms.parse_watch import ParseWatch
 
+_LOGGER: Final = logging.getLogger(__name__)
 MAX_RECORD_BYTES: Final = 1 << 20
 _DEAD: Final = "dead_letters"
 _Record = TypeVar("_Record", Rating, Request)
@@ -72,7 +75,8 @@ class ParseRatings(beam.PTransform):
 
     Parallelism: any.
     Delivery: each record comes out once, as a rating, a request or a dead letter.
-    On failure: no record makes it fail; a malformed one is a dead letter with its reason.
+    On failure: no record makes it fail; a malformed one is a dead letter with its reason. A
+    warning in the log says so if no record can be used, or few of the first thousand.
 
     Attributes:
         max_record_bytes: A record longer than this is a dead letter.
@@ -105,6 +109,9 @@ class _ParseDoFn(beam.DoFn):
     def __init__(self, max_record_bytes: int) -> None:
         self._max_record_bytes = max_record_bytes
 
+    def setup(self) -> None:
+        self._watch = ParseWatch()
+
     def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
         ratings: list[Rating] = []
         requests: list[Request] = []
@@ -115,6 +122,8 @@ class _ParseDoFn(beam.DoFn):
             ratings, dead = parse(element, self._max_record_bytes)
         counters.counter(counters.READ).inc(len(ratings) + len(dead))
         counters.counter(counters.DEAD).inc(len(dead))
+        if warning := self._watch.note(len(ratings) + len(requests) + len(dead), dead):
+            _LOGGER.warning(warning)
         if ratings or requests:
             yield RatingBatch(ratings, element.published, requests)
         for letter in dead:

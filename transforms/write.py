@@ -44,6 +44,9 @@ def _append(path: str, block: bytes) -> None:
         view = memoryview(block)
         while view:
             view = view[os.write(descriptor, view) :]
+    except OSError as e:
+        # Of a disk that is full, the system does not say where it is.
+        raise OSError(e.errno, e.strerror, path) from e
     finally:
         os.close(descriptor)
 

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from apache_beam.options.pipeline_options import PortableOptions
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from beam_pipeline import cli
+from beam_pipeline.settings import parse
 from cluster.broker import free_port
-from tests.support import Topics, movielens_like, tab_lines
+from tests.support import RUNNERS, Topics, movielens_like, run, tab_lines
+from transforms import model_export, read
+from transforms.resumable_read import Limits
 
 
 def fails_with(
@@ -46,6 +52,7 @@ def fails_with(
         (["--user_blocks", "0"], "--user_blocks"),
         (["--min_rating", "nan"], "min_rating is NaN"),
         (["--model", "magic"], "--model: invalid choice: 'magic'"),
+        (["--export_seconds", "nan"], "--export_seconds is nan, expected 0 or more"),
         (["--max_record_bytes", "0"], "--max_record_bytes is 0"),
         (["--input", "a", "--input_topic", "b"], "exclude each other"),
         (["--output", "a", "--output_topic", "b"], "exclude each other"),
@@ -66,6 +73,11 @@ def fails_with(
         (["--evaluation", "gs://b/x"], "--evaluation takes a local path"),
         (["--output", "gs://b/x"], "--output takes a local path"),
         (["--output", "-", "--output_format", "avro"], "prints json only"),
+        (["--direct_running_mode=multi_threading"], "--direct_running_mode=multi_threading"),
+        (["--direct_running_mode=multi_processing"], "--direct_running_mode=multi_processing"),
+        (["--direct_num_workers=2"], "--direct_num_workers=2"),
+        (["--direct_num_workers=0"], "use --runner FlinkRunner"),
+        (["--direct_runner_bundle_repeat=1"], "--direct_runner_bundle_repeat=1"),
         (
             ["--input_topic=t", "--kafka_bootstrap_servers=h:1", "--kafka_config=/not/there"],
             "can not read --kafka_config",
@@ -112,12 +124,75 @@ def test_a_file_of_no_known_format(capsys: pytest.CaptureFixture[str], tmp_path:
     fails_with(capsys, 1, "is of no known format; say which with --input_format", "--input", path)
 
 
-def test_an_output_that_can_not_be_written(
+@pytest.mark.parametrize("flag", ["output", "dead_letters", "evaluation", "summary"])
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/proc/nope", "No such file or directory"), ("/proc", "Is a directory")]
+)
+def test_each_file_that_can_not_be_written_is_told_before_the_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, flag: str, path: str, reason: str
+) -> None:
+    rated = tmp_path / "u.data"
+    rated.write_text(tab_lines(movielens_like(5)))
+    told = f"can not write --{flag} {path}: {reason}"
+    fails_with(capsys, 1, told, "--input", rated, f"--{flag}={path}")
+
+
+def test_a_folder_that_can_not_take_the_model_is_told_before_the_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    path = tmp_path / "u.data"
+    path, output = tmp_path / "u.data", tmp_path / "lists"
     path.write_text(tab_lines(movielens_like(5)))
-    fails_with(capsys, 1, "No such file or directory", "--input", path, "--output", "/not/there/x")
+    for folder, reason in (("/proc/nope", "No such file"), (path, "File exists")):
+        told = f"can not write --export_model {folder}: {reason}"
+        arguments = ("--input", path, "--output", output, "--export_model", folder)
+        fails_with(capsys, 1, told, *arguments)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_disk_that_is_full_in_the_midst_of_a_run_is_one_line(tmp_path: Path, runner: str) -> None:
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(50)))
+    done = run(*RUNNERS[runner](), "--input", path, "--output=/dev/full")
+    assert done.code == 1
+    lines = [line for line in done.err.splitlines() if "apitools" not in line]
+    assert lines == ["error: [Errno 28] No space left on device: '/dev/full'"]
+
+
+def test_an_input_of_which_nothing_can_be_used_fails_and_says_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"user": 1, "rating": 3, "timestamp": 1}\n' * 1500)
+    arguments = ["--runner=FnApiRunner", f"--input={path}", f"--output={tmp_path / 'out'}"]
+    assert cli.main(arguments) == 1
+    why, _, error, summary = capsys.readouterr().err.splitlines()
+    assert "none of the first 1000 record(s)" in why
+    assert "1000 time(s): item is missing (for example in.jsonl:1)" in why
+    assert error == "error: no record could be used; the log says why"
+    assert summary.startswith("read=1500 positives=0 filtered=0 dead=1500 ")
+
+
+def test_an_input_of_which_something_can_be_used_does_not_fail(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "in.jsonl"
+    low = '{"user": 1, "item": 2, "rating": 1, "timestamp": 1}\n'
+    path.write_text("{}\n" * 1500 + low)
+    arguments = ["--runner=FnApiRunner", f"--input={path}", f"--output={tmp_path / 'out'}"]
+    assert cli.main(arguments) == 0
+    assert "none of the first 1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "user,item,rating,timestamp\n"])
+def test_an_empty_input_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(text)
+    arguments = ["--runner=FnApiRunner", f"--input={path}", f"--output={tmp_path / 'out'}"]
+    assert cli.main(arguments) == 0
+    assert "warning: there was no record to read" in capsys.readouterr().err.splitlines()
 
 
 def test_an_unreachable_broker(capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +253,51 @@ def test_a_path_that_needs_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("u.data").write_text(tab_lines(movielens_like(30)))
     assert cli.main(["--runner=DirectRunner", "--input=u.data", "--output=lists.jsonl"]) == 0
     assert os.path.getsize("lists.jsonl") > 0
+
+
+def test_a_run_of_many_bundles_ends_with_its_summary_and_one_export(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    exports = []
+    monkeypatch.setattr(read, "BATCH_RECORDS", 1)
+    monkeypatch.setattr(read, "Limits", lambda: Limits(records=1))
+    monkeypatch.setattr(model_export, "save", lambda *args: exports.append(args))
+    path = tmp_path / "u.data"
+    # Of a thousand bundles and more, Beam itself can not give the metrics.
+    path.write_text(tab_lines(movielens_like(1200)))
+    output = tmp_path / "lists.jsonl"
+    code = cli.main(
+        [
+            *("--runner=FnApiRunner", f"--input={path}", f"--output={output}"),
+            *(f"--export_model={tmp_path / 'model'}", "--export_seconds=3600"),
+        ]
+    )
+    assert code == 0
+    assert "read=1200 " in capsys.readouterr().err.splitlines()[-1]
+    assert len(exports) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        (["--runner=DirectRunner"], 10 * 365 * 24 * 3600),
+        (["--runner=PrismRunner"], 10 * 365 * 24 * 3600),
+        (["--runner=PrismRunner", "--job_server_timeout=7"], 7),
+        (["--runner=FlinkRunner", "--output=x"], 300),
+    ],
+)
+def test_a_run_on_prism_may_take_longer_than_a_job_server_its_answer(
+    arguments: list[str], seconds: int
+) -> None:
+    settings = parse(arguments)
+    cli._suit_prism(settings)
+    options = settings.beam.view_as(PortableOptions)
+    assert options.job_server_timeout == seconds
+    # Beam gives the stream that tells of the run's end the same time: when it no longer does,
+    # `_suit_prism` can do without.
+    service = mock.Mock(**{"GetStateStream.return_value": iter(["running"])})
+    JobServiceHandle(service, options).run("a job")
+    assert service.GetStateStream.call_args.kwargs == {"timeout": seconds}
 
 
 def test_help_shows_our_groups(capsys: pytest.CaptureFixture[str]) -> None:

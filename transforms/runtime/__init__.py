@@ -1,0 +1,1 @@
+"""What acts on a whole process: patches of Beam and settings of the interpreter. No stages."""
