@@ -81,6 +81,13 @@ def test_a_flag_that_is_neither_is_refused_and_not_shown(tmp_path: Path) -> None
         require_hidden_in_error(raised.value)
 
 
+def test_what_librdkafka_says_of_no_setting_by_name_is_not_shown(tmp_path: Path) -> None:
+    reason = "do not work with librdkafka: .*plugin"
+    with pytest.raises(KafkaSetupError, match=reason) as raised:
+        check_settings(in_file(tmp_path, f"plugin.library.paths={PASSWORD}", "librdkafka"))
+    require_hidden_in_error(raised.value)
+
+
 def test_a_value_out_of_range_is_said_with_the_range(tmp_path: Path) -> None:
     with pytest.raises(KafkaSetupError, match=r"allowed range 0\.\.3600000"):
         check_settings(in_file(tmp_path, "reconnect.backoff.ms=-3", "librdkafka"))
