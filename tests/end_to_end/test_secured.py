@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.canary import PASSWORD
+from cluster.flink_cluster import FlinkCluster
+from tests.canary import MARK, PASSWORD, unpacked
 from tests.dashboards import serving
 from tests.secured import USER, SecuredBroker
-from tests.support import Topics, movielens_like, run, tab_lines, wait_until
+from tests.support import Topics, movielens_like, run, running, tab_lines, wait_until
 from transforms.kafka.client import CLIENTS, KafkaSettings
 
 
@@ -85,3 +87,46 @@ def test_a_variable_that_is_not_set_is_a_usage_error_of_one_line(
     (line,) = failed.err.splitlines()
     assert failed.code == 2
     assert "sasl.password refers to the environment variable KAFKA_PASSWORD; set it" in line
+
+
+@pytest.mark.timeout(400)
+def test_flink_keeps_no_password_in_what_it_stores_of_a_job(
+    secured: SecuredBroker, tmp_path: Path
+) -> None:
+    config = secured.config_file(
+        "flink",
+        security_protocol="SASL_SSL",
+        ssl_ca_location=secured.authority.path,
+        **secured.login("SCRAM-SHA-256"),
+    )
+    topics = Topics(KafkaSettings(secured.address("BOTH"), str(config)))
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, movielens_like(200))
+    cluster = FlinkCluster(tmp_path / "flink", task_managers=1)
+    try:
+        cluster.start()
+        broker = ("--kafka_bootstrap_servers", topics.settings.bootstrap_servers)
+        flags = (*cluster.flags(), *broker, "--kafka_config", config)
+        flags += ("--checkpointing_interval=1500",)
+        log = tmp_path / "log"
+        with running(log, *flags, "--input_topic", rated, "--output_topic", lists):
+            cluster.wait_for_job()
+            wait_until(lambda: topics.count(lists) > 100, seconds=90)
+            wait_until(lambda: any((cluster.folder / "checkpoints").rglob("_metadata")))
+            stored = contents(cluster.folder)
+            cluster.stop()
+    finally:
+        cluster.stop()
+    # The settings are in the job graph that a JobManager recovers the job from.
+    assert any(str(config).encode() in content for content in stored.values())
+    assert not [path for path, content in stored.items() if MARK.encode() in content]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files but jars, unpacked; a running cluster deletes some meanwhile."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".jar":
+            with contextlib.suppress(FileNotFoundError):
+                found[path] = unpacked(path.read_bytes())
+    return found

@@ -34,7 +34,7 @@ _DEFAULT_PORT: Final = 9092
 _FRAME_BYTES: Final = 1 << 20
 _UNSUPPORTED_MECHANISM: Final = 33
 _ILLEGAL_SASL_STATE: Final = 34
-_PASSWORD_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_SCRAM: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class _FoundError(Exception):
@@ -240,7 +240,9 @@ class _Probe:
             protocol = "SSL" if self._tls else "PLAINTEXT"
             advice = f"name the port for logins, or set security.protocol={protocol}"
             raise _FoundError(Finding(reason, advice))
-        if mechanism in _PASSWORD_MECHANISMS:
+        # kafka-python's SCRAM does not escape these two as librdkafka's does.
+        plain_name = not {",", "="} & set(self._properties.get("sasl.username", ""))
+        if mechanism == "PLAIN" or (mechanism in _SCRAM and plain_name):
             self._authenticate(wire, mechanism)
 
     def _authenticate(self, wire: _Wire, mechanism: str) -> None:

@@ -35,7 +35,8 @@ _SYNONYMS: Final = {
 _JAAS: Final = "sasl.jaas.config"
 _JAAS_OPTION: Final = re.compile(r'\b(username|password)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))')
 _CHECK_NAMES: Final = "ssl.endpoint.identification.algorithm"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# What can not be a name is never shown: it may be the rest of a secret that has two lines.
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[._][a-z0-9._]+)|acks|debug|partitioner|retries")
 _SEPARATOR: Final = re.compile(r"(?<!\\)[=:\s]")
 _OURS: Final = {
     "acks",
@@ -91,7 +92,6 @@ def _pairs(text: str) -> list[tuple[str, str]]:
             if isinstance(element, javaproperties.KeyValue):
                 source = element.source.strip()
                 if not (_NAME.fullmatch(element.key) and _SEPARATOR.search(source)):
-                    # Not shown: it may be the second half of a password.
                     break
                 pairs.append((element.key, element.value))
             line += element.source.count("\n")

@@ -15,6 +15,7 @@ _CERTIFICATE: Final = "ssl.certificate.location"
 _KEY: Final = "ssl.key.location"
 _REVOKED: Final = "ssl.crl.location"
 _KEY_STORE: Final = "ssl.keystore.location"
+_LIBRDKAFKAS_DEFAULT: Final = "probe"
 _JKS_START: Final = b"\xfe\xed\xfe\xed"
 _DER_START: Final = b"\x30\x82"
 
@@ -25,6 +26,8 @@ def client_context(properties: Mapping[str, str]) -> ssl.SSLContext:
     Raises:
         KafkaSetupError: A file is missing, can not be read, or is of another kind or key.
     """
+    if properties.get(_CA) == _LIBRDKAFKAS_DEFAULT:
+        properties = {name: value for name, value in properties.items() if name != _CA}
     for name in (_CA, _CERTIFICATE, _KEY, _REVOKED, _KEY_STORE):
         _require_readable(name, properties.get(name, ""))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

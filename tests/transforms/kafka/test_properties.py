@@ -78,6 +78,8 @@ def test_a_line_means_what_it_means_to_java(line: str, value: str, tmp_path: Pat
         f"={PASSWORD}",
         f"sasl.password={PASSWORD}\\u12",
         f"{PASSWORD}/x=1",
+        f"sasl.password=a\n{PASSWORD}==",
+        f"sasl.password=a\n{PASSWORD.lower().replace('-', '')}={PASSWORD}",
     ],
 )
 def test_a_line_that_is_no_setting_is_named_by_its_number(text: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import pty
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_missing_key_password_is_not_asked_for_at_the_terminal(authority: Auth
     )
     ours, theirs = pty.openpty()
     process = subprocess.run(
-        ["setsid", "--ctty", "python", "-c", code],
+        ["setsid", "--ctty", sys.executable, "-c", code],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -109,6 +110,8 @@ def test_what_can_be_used_is_loaded(authority: Authority) -> None:
     assert context.verify_mode == ssl.CERT_REQUIRED
     lax = client_context({"ssl.endpoint.identification.algorithm": "none"})
     assert (lax.check_hostname, lax.verify_mode) == (False, ssl.CERT_REQUIRED)
+    # librdkafka's word for the system's.
+    assert client_context({"ssl.ca.location": "probe"}).verify_mode == ssl.CERT_REQUIRED
     assert client_context({"ssl.ca.pem": authority.path.read_text()}).get_ca_certs()
 
 
