@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from kafka.errors import KafkaError
 from kafka.net.sasl import get_sasl_mechanism
-from kafka.protocol.metadata import ApiVersionsRequest
+from kafka.protocol.metadata import ApiVersionsRequest, MetadataRequest
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
@@ -29,6 +29,7 @@ PROBE_SECONDS: Final = 4.0
 """How long all servers together may take; the error is to come within five seconds."""
 _COME_UP_SECONDS: Final = 2.5
 """How long a broker that is being started is waited for."""
+_SHORTEST_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.25
 _DEFAULT_PORT: Final = 9092
 _FRAME_BYTES: Final = 1 << 20
@@ -59,9 +60,9 @@ def find_problem(servers: str, properties: Mapping[str, str]) -> Finding | None:
     while True:
         findings = []
         for left, (host, port) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            remaining = max(0.5, start + PROBE_SECONDS - time.monotonic())
+            seconds = _share(start + PROBE_SECONDS, left)
             try:
-                _Probe(host, port, properties, context, remaining / left).run()
+                _Probe(host, port, properties, context, seconds).run()
             except _FoundError as e:
                 findings.append(e.args[0])
             else:
@@ -70,6 +71,11 @@ def find_problem(servers: str, properties: Mapping[str, str]) -> Finding | None:
         if told or time.monotonic() - start > _COME_UP_SECONDS:
             return next(iter(told or findings), None)
         time.sleep(_RETRY_SECONDS)
+
+
+def _share(deadline: float, left: int) -> float:
+    """Returns the seconds for one of those that are left."""
+    return max(_SHORTEST_SECONDS, (deadline - time.monotonic()) / left)
 
 
 def _address(server: str) -> tuple[str, int]:
@@ -120,6 +126,7 @@ class _Probe:
                 return
             with contextlib.suppress(OSError, KafkaError, ValueError, KeyError):
                 self._log_in(wire)
+                self._reach_advertised(wire)
 
     def _connect(self) -> socket.socket:
         where = f"{self._host}:{self._port}"
@@ -258,6 +265,26 @@ class _Probe:
                 reason = f"the broker refuses the login by {mechanism} ({said})"
                 raise _FoundError(Finding(reason, "check sasl.username and sasl.password"))
             login.receive(answer.auth_bytes)
+
+    def _reach_advertised(self, wire: _Wire) -> None:
+        """Clients leave the server that they started with for the addresses that it gives."""
+        brokers = wire.ask(MetadataRequest(version=1, topics=[])).brokers
+        if any((broker.host, broker.port) == (self._host, self._port) for broker in brokers):
+            return
+        found = None
+        for left, broker in zip(range(len(brokers), 0, -1), brokers, strict=True):
+            seconds = _share(self._deadline, left)
+            advertised = _Probe(broker.host, broker.port, self._properties, self._context, seconds)
+            try:
+                advertised._connect().close()
+            except _FoundError as e:
+                found = e.args[0]
+            else:
+                return
+        if found:
+            reason = f"the broker sends its clients to another address, and {found.reason}"
+            advice = "set the broker's advertised.listeners to what this machine can reach"
+            raise _FoundError(Finding(reason, advice))
 
 
 class _Wire:

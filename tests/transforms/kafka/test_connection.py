@@ -9,11 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from kafka import TopicPartition
 
-from cluster.broker import free_port
+from cluster.broker import Broker, free_port
 from tests.canary import KEY_PASSWORD, PASSWORD, require_hidden, require_hidden_in_error
 from tests.secured import MECHANISMS, USER, SecuredBroker
 from tests.support import Topics, wait_until
@@ -317,6 +318,34 @@ class Answering:
         socket.create_connection(self._server.getsockname()).close()
         self._thread.join()
         self._server.close()
+
+
+def test_a_broker_that_sends_its_clients_elsewhere(client: str, tmp_path: Path) -> None:
+    elsewhere = f"127.0.0.1:{free_port()}"
+    broker = Broker(
+        tmp_path / "broker", properties=[f"advertised.listeners=PLAINTEXT://{elsewhere}"]
+    )
+    broker.start()
+    try:
+        fails_with(
+            KafkaSettings(broker.address, client=client),
+            f"can not reach Kafka at {broker.address}: the broker sends its clients to another"
+            f" address, and nothing listens at {elsewhere} (Connection refused); set the broker's"
+            " advertised.listeners to what this machine can reach",
+        )
+    finally:
+        broker.stop()
+
+
+def test_a_broker_that_sends_its_clients_to_another_name_of_it(client: str, tmp_path: Path) -> None:
+    port = free_port()
+    advertised = f"advertised.listeners=PLAINTEXT://localhost:{port}"
+    broker = Broker(tmp_path / "broker", port, properties=[advertised])
+    broker.start()
+    try:
+        send_and_read(KafkaSettings(broker.address, client=client))
+    finally:
+        broker.stop()
 
 
 def test_one_server_of_several_is_enough(client: str, secured: SecuredBroker) -> None:
