@@ -60,6 +60,7 @@ case "${1:-}" in
     shift
     need java "install a JDK, 17 or later, for the Kafka broker of the tests"
     need mvn "install Maven, for the Kafka broker's jars"
+    need openssl "install OpenSSL, for the tests of certificates"
     install_chromium
     install test '.[test]'
     build_prism

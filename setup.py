@@ -24,6 +24,7 @@ setup(
         "apache-beam>=2.77,<3",
         "fastavro>=1.9",
         "flurs==0.0.5",
+        "javaproperties>=0.8.1",
         "jinja2>=3.1",
         "kafka-python[crc32c,lz4,snappy,zstd]>=3.0.12,<4",
         "numba>=0.61",
@@ -43,6 +44,7 @@ setup(
         "test": [
             "build>=1.2",
             "confluent-kafka>=2.16,<3",
+            "cryptography>=42",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.11",

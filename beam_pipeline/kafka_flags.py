@@ -6,12 +6,12 @@ from pathlib import Path
 
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
-from transforms.kafka.client import KafkaSettings, read_properties
+from transforms.kafka.client import KafkaSettings, check_settings
 from transforms.kafka.settings import KAFKA_PYTHON
 
 
 def kafka_settings(servers: str, config: str | None, client: str = KAFKA_PYTHON) -> KafkaSettings:
-    """Returns the settings of the brokers, with those of a file if one is given.
+    """Returns the settings of the brokers, with the path of a file that has been checked.
 
     Args:
         servers: What `--kafka_bootstrap_servers` says.
@@ -19,16 +19,19 @@ def kafka_settings(servers: str, config: str | None, client: str = KAFKA_PYTHON)
         client: What `--kafka_client` says.
 
     Raises:
-        UsageError: The file can not be read, a line of it is not `name=value`, or names no
-            setting of the client.
+        UsageError: The file can not be read, a line of it is not `name=value`, names no setting
+            of the client, or a file that can not be used.
     """
     if not config:
         return KafkaSettings(servers, client=client)
     try:
-        text = Path(config).read_text(encoding="utf-8")
-        return KafkaSettings(servers, read_properties(text, client), client)
-    except (OSError, UnicodeDecodeError) as e:
+        Path(config).read_bytes()
+    except OSError as e:
         msg = f"can not read --kafka_config: {e}"
         raise UsageError(msg) from e
+    settings = KafkaSettings(servers, config, client=client)
+    try:
+        check_settings(settings)
     except KafkaSetupError as e:
         raise UsageError(str(e)) from e
+    return settings

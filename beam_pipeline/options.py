@@ -76,7 +76,8 @@ class KafkaOptions(PipelineOptions):
         group.add_argument(
             "--kafka_config",
             metavar="FILE",
-            help="name=value lines for the clients: SASL, TLS, ... in Java's or librdkafka's names",
+            help="client settings (SASL, TLS, ...), name=value lines in Java's or librdkafka's"
+            " names; workers read the same path",
         )
         group.add_argument(
             "--kafka_group",

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,22 +38,35 @@ class Broker:
     Args:
         folder: Where its configuration, its log and its data go.
         port: Where it listens; a free one if it is 0.
-        listener: A further listener, as `NAME://host:port`.
         properties: Further lines of its configuration.
+        listeners: Further listeners: the security protocol of each by its name.
+        users: Passwords of users that may log in by SCRAM.
+
+    Attributes:
+        address: Where it listens, in plaintext.
+        addresses: Where each of the further listeners does.
     """
 
     def __init__(
-        self, folder: Path, port: int = 0, listener: str = "", properties: Sequence[str] = ()
+        self,
+        folder: Path,
+        port: int = 0,
+        properties: Sequence[str] = (),
+        listeners: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.listener = listener
+        protocols = listeners or {}
+        self.addresses = {name: f"127.0.0.1:{free_port()}" for name in protocols}
         self._jars = copy_dependencies(_POM)
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / "server.properties"
         controller = free_port()
-        advertised = [f"PLAINTEXT://{self.address}", *([listener] if listener else [])]
+        every = {"PLAINTEXT": self.address, **self.addresses}
+        advertised = [f"{name}://{address}" for name, address in every.items()]
+        mapped = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT", **protocols}
         lines = [
             "process.roles=broker,controller",
             "node.id=1",
@@ -61,8 +74,8 @@ class Broker:
             f"listeners=CONTROLLER://127.0.0.1:{controller},{','.join(advertised)}",
             f"advertised.listeners={','.join(advertised)}",
             "controller.listener.names=CONTROLLER",
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
-            "SASL_SSL:SASL_SSL",
+            "listener.security.protocol.map="
+            + ",".join(f"{name}:{protocol}" for name, protocol in mapped.items()),
             f"log.dirs={folder / 'data'}",
             "offsets.topic.replication.factor=1",
             "offsets.topic.num.partitions=1",
@@ -75,7 +88,13 @@ class Broker:
         ]
         folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._java("kafka.tools.StorageTool", "format", "-t", _kafka_uuid(), "-c").wait()
+        scram = [
+            argument
+            for name, password in (users or {}).items()
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
+        ]
+        self._java("kafka.tools.StorageTool", "format", "-t", _kafka_uuid(), *scram, "-c").wait()
 
     def start(self) -> None:
         """Starts it, and returns when it answers.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from cluster.broker import Broker
+from tests.canary import MARK
+from tests.secured import SecuredBroker
 from tests.support import Topics
 from transforms.kafka.client import KafkaSettings
 from transforms.learning.state import MODELS
@@ -21,6 +23,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker.stop()
 
 
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
+    secured = SecuredBroker(tmp_path_factory.mktemp("secured"))
+    secured.broker.start()
+    yield secured
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    secured.broker.stop()
+
+
 @pytest.fixture
 def topics(broker: Broker) -> Topics:
     return Topics(KafkaSettings(broker.address))
@@ -28,6 +39,21 @@ def topics(broker: Broker) -> Topics:
 
 # Threads of Beam and kafka-python log until the process ends, when nobody listens any more.
 logging.raiseExceptions = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fails a test whose output, log or error shows a password."""
+    report = yield
+    shown = {"error": report.longreprtext, **dict(report.sections)}
+    leaks = [name for name, text in shown.items() if MARK in text]
+    if leaks:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} ({call.when}) shows a password: {', '.join(leaks)}"
+        report.sections = []
+    return report
 
 
 @pytest.fixture(autouse=True)

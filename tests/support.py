@@ -18,10 +18,12 @@ import apache_beam as beam
 import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from tests.canary import require_hidden
 from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating, ScoredItem
 from transforms.kafka.client import KafkaSettings, require_topics
+from transforms.kafka.kafka_python import configuration
 from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.blocks import Block, block_of
 from transforms.recommenders.recommender import Recommender
@@ -161,6 +163,7 @@ def run(*arguments: object, module: str = "beam_pipeline", timeout: float = 120)
         check=False,
         env=environment(),
     )
+    require_hidden(done.stdout + done.stderr, "the program")
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
@@ -181,6 +184,7 @@ def running(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            require_hidden(log.read_text(errors="replace"), "the program")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -199,7 +203,7 @@ class Topics:
 
     def _client(self, client: type[Any]) -> dict[str, Any]:
         """What a client of kafka-python takes, whichever client is under test."""
-        known = {k: v for k, v in self.settings.properties if k in client.DEFAULT_CONFIG}
+        known = configuration(client, self.settings.resolve())
         return {"bootstrap_servers": self.settings.bootstrap_servers, **known}
 
     def create(self, partitions: int = 1) -> str:

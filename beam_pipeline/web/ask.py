@@ -56,8 +56,9 @@ class Asker:
         if topic:
             require_topics(settings, {topic: 1})
             # A person waits here, so nothing waits for minutes.
-            patience = ("max_block_ms", int(seconds * 1000))
-            impatient = dataclasses.replace(settings, properties=(*settings.properties, patience))
+            patience = {"max.block.ms": str(int(seconds * 1000))}
+            given = {**dict(settings.properties), **patience}
+            impatient = dataclasses.replace(settings, properties=given)
             # Not a `protocols.Sender`, which does not tell the offset that a record got.
             self._producer = KafkaPythonProducer(impatient, linger_ms=0)
 

@@ -22,7 +22,7 @@ _LOOK_SECONDS: Final = 2.0
 _EARLIER_LISTS: Final = 10_000
 _EARLIER_LETTERS: Final = 5
 # How long the broker may be silent before that is said.
-_PATIENCE: Final = ("request_timeout_ms", 5000)
+_PATIENCE: Final = {"request.timeout.ms": "5000"}
 
 
 class Topics(NamedTuple):
@@ -62,7 +62,8 @@ class Follower:
         self, settings: KafkaSettings, topics: Topics, live: Live, window: int = 5000
     ) -> None:
         self._topics, self._live = topics, live
-        impatient = dataclasses.replace(settings, properties=(*settings.properties, _PATIENCE))
+        given = {**dict(settings.properties), **_PATIENCE}
+        impatient = dataclasses.replace(settings, properties=given)
         self._client = consumer(impatient, None)
         earlier = {topics.output: _EARLIER_LISTS}
         if topics.evaluation:

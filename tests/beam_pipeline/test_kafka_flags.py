@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import UsageError
-from transforms.kafka.client import CLIENTS, KafkaSettings, read_properties
+from tests.canary import PASSWORD, require_hidden_in_error
+from transforms.kafka.client import CLIENTS, KafkaSettings
 
 
 def test_without_a_file_there_are_no_properties() -> None:
@@ -17,20 +19,24 @@ def test_without_a_file_there_are_no_properties() -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_files_properties_are_those_of_the_client(client: str, tmp_path: Path) -> None:
+def test_of_a_file_only_its_path_is_kept(client: str, tmp_path: Path) -> None:
     path = tmp_path / "kafka.properties"
-    path.write_text("# é\nfetch.wait.max.ms=7\n", encoding="utf-8")
-    properties = read_properties("fetch.wait.max.ms=7", client)
-    assert properties
-    assert kafka_settings("h:1", str(path), client) == KafkaSettings("h:1", properties, client)
+    path.write_text(f"# é\nfetch.wait.max.ms=7\nsasl.password:{PASSWORD}\n", encoding="utf-8")
+    settings = kafka_settings("h:1", str(path), client)
+    assert settings == KafkaSettings("h:1", str(path), client=client)
+    assert PASSWORD.encode() not in pickle.dumps(settings)
+    assert settings.resolve() == {"fetch.wait.max.ms": "7", "sasl.password": PASSWORD}
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (None, r"can not read --kafka_config: \[Errno 2\] No such file"),
-        (b"sasl.username=\xff", "can not read --kafka_config: 'utf-8' codec"),
+        (b"sasl.username=\xff", "can not read the Kafka settings: .* is not UTF-8"),
         (b'{"sasl.username": "me"}', "line 1 of the Kafka settings is .*expected name=value"),
+        (f"client.id=1\n{PASSWORD}".encode(), "line 2 of the Kafka settings is no setting"),
+        (f"no.such.setting:{PASSWORD}".encode(), "'no.such.setting' in the Kafka settings"),
+        (b"ssl.ca.location=/not/there", "can not read /not/there, the ssl.ca.location"),
         (b"no.such.setting=1", "'no.such.setting' in the Kafka settings is no setting"),
         (b"acks=0", "'acks' in the Kafka settings has a flag of its own"),
     ],
@@ -44,3 +50,4 @@ def test_a_file_that_can_not_be_used_is_a_usage_error_of_one_line(
     with pytest.raises(UsageError, match=reason) as raised:
         kafka_settings("h:1", str(path))
     assert len(str(raised.value).splitlines()) == 1
+    require_hidden_in_error(raised.value)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.connection import checked
 from transforms.kafka.protocols import Consumer, Producer
 from transforms.kafka.settings import (
     CLIENTS,
@@ -16,16 +17,15 @@ from transforms.kafka.settings import (
     LIBRDKAFKA,
     LINGER_MS,
     KafkaSettings,
-    properties_of,
 )
 
 __all__ = [
     "CLIENTS",
     "KafkaSettings",
+    "check_settings",
     "consumer",
     "partitions_of",
     "producer",
-    "read_properties",
     "require_topics",
 ]
 
@@ -45,20 +45,13 @@ def _implementation(client: str) -> Any:
         raise KafkaSetupError(msg) from e
 
 
-def read_properties(text: str, client: str = KAFKA_PYTHON) -> tuple[tuple[str, Any], ...]:
-    """Reads `name=value` lines, in the names of the Java client, librdkafka or kafka-python.
-
-    Args:
-        text: Lines; those that start with `#` or `!` are comments.
-        client: The one that is to get them, one of `CLIENTS`.
-
-    Returns:
-        `KafkaSettings.properties` for this client.
+def check_settings(settings: KafkaSettings) -> None:
+    """Checks all that can be checked without the brokers: the file, its lines, files it names.
 
     Raises:
-        KafkaSetupError: A line is not `name=value`, or names no setting of the client.
+        KafkaSetupError: Something can not be used; the text has no value of a setting.
     """
-    return tuple(sorted(_implementation(client).accepted(properties_of(text)).items()))
+    _implementation(settings.client).accepted(checked(settings))
 
 
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -14,14 +15,16 @@ from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
 
 from transforms.errors import DeliveryError, KafkaSetupError
+from transforms.kafka.connection import prepared
+from transforms.kafka.properties import KAFKA_PYTHON_NAMES
 from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Records, Sender
+from transforms.kafka.secrets import redacted
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BACKOFF_MS,
     BATCH_BYTES,
     CONNECT_SECONDS,
     KAFKA_PYTHON,
-    KAFKA_PYTHON_NAMES,
     MAX_MESSAGE_BYTES,
     KafkaSettings,
     refused,
@@ -70,30 +73,46 @@ def _converted(name: str, value: str) -> tuple[str, Any]:
     default = defaults[0]
     if isinstance(default, bool):
         if value.lower() not in {"true", "false"}:
-            msg = f"{name} is {value!r} in the Kafka settings, expected true or false"
+            msg = f"{name} in the Kafka settings is neither true nor false"
             raise KafkaSetupError(msg)
         return key, value.lower() == "true"
     if isinstance(default, int):
-        try:
-            return key, int(value)
-        except ValueError as e:
-            msg = f"{name} is {value!r} in the Kafka settings, expected a whole number"
-            raise KafkaSetupError(msg) from e
+        if not re.fullmatch(r"[+-]?\d+", value):
+            # Not shown, as no value is: it may be a password that stands in the wrong line.
+            msg = f"{name} in the Kafka settings is no whole number"
+            raise KafkaSetupError(msg)
+        return key, int(value)
     return key, value
 
 
-def _connected(client: type[Any], settings: KafkaSettings, **more: Any) -> Any:
-    known = {name: value for name, value in settings.properties if name in client.DEFAULT_CONFIG}
-    defaults = {
+def configuration(client: type[Any], properties: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a class of kafka-python takes of the properties, in its names and types."""
+    known = accepted(properties)
+    return {name: value for name, value in known.items() if name in client.DEFAULT_CONFIG}
+
+
+def _connected(
+    client: type[Any],
+    settings: KafkaSettings,
+    defaults: Mapping[str, Any] | None = None,
+    **fixed: Any,
+) -> Any:
+    properties = prepared(settings)
+    arguments = {
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "bootstrap_timeout_ms": int(CONNECT_SECONDS * 1000),
         "reconnect_backoff_max_ms": BACKOFF_MS,
+        **(defaults or {}),
+        **configuration(client, properties),
+        **fixed,
     }
     try:
-        return client(**{**defaults, **known, **more})
+        return client(**arguments)
     # kafka-python raises ValueError, AssertionError and OSError for settings that can not work.
     except (KafkaError, ValueError, AssertionError, OSError) as e:
-        raise unreachable(settings, e) from e
+        reason = redacted(str(e), properties)
+    # Raised here, so that the error has no context: that one's text may show a value.
+    raise unreachable(settings, reason)
 
 
 class KafkaPythonConsumer:
@@ -192,11 +211,10 @@ class KafkaPythonProducer:
             "delivery_timeout_ms": AWAY_SECONDS * 1000,
             "max_block_ms": AWAY_SECONDS * 1000,
         }
-        given = dict(settings.properties)
         self.client = _connected(
             KafkaProducer,
             settings,
-            **{name: value for name, value in defaults.items() if name not in given},
+            defaults,
             enable_idempotence=True,
             acks="all",
             allow_auto_create_topics=False,

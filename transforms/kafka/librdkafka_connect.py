@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import confluent_kafka as rd
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.connection import prepared
+from transforms.kafka.secrets import redacted
 from transforms.kafka.settings import (
     BACKOFF_MS,
     CONNECT_SECONDS,
@@ -23,6 +26,8 @@ NO_GROUP: Final = "flurs-beam-commits-nothing"
 # Below the logger that the program turns down for kafka-python.
 LOGGER: Final = logging.getLogger("kafka.librdkafka")
 _UNKNOWN: Final = "No such configuration property"
+_QUOTED: Final = re.compile(r'"([\w.]+)"')
+_RANGE: Final = re.compile(r"allowed range -?\d+\.\.-?\d+")
 
 
 def accepted(properties: Mapping[str, str]) -> dict[str, Any]:
@@ -34,13 +39,25 @@ def accepted(properties: Mapping[str, str]) -> dict[str, Any]:
     try:
         rd.Consumer({"group.id": NO_GROUP, **_common(properties)}).close()
     except rd.KafkaException as e:
-        text = text_of(e)
-        if text.startswith(_UNKNOWN):
-            name = text.split('"')[1] if '"' in text else text
-            raise unknown_property(name, LIBRDKAFKA) from e
-        msg = f"the Kafka settings do not work with librdkafka: {text}"
-        raise KafkaSetupError(msg) from e
-    return dict(properties)
+        problem = _bad_setting(text_of(e), properties)
+    else:
+        return dict(properties)
+    # Raised here, so that the error has no context: that one's text may show a value.
+    raise problem
+
+
+def _bad_setting(text: str, properties: Mapping[str, str]) -> KafkaSetupError:
+    """Returns the error for settings that librdkafka does not take, without their values."""
+    named = [name for name in _QUOTED.findall(text) if name in properties]
+    if named and text.startswith(_UNKNOWN):
+        return unknown_property(named[0], LIBRDKAFKA)
+    if named:
+        within = _RANGE.search(text)
+        more = f" ({within[0]})" if within else ""
+        msg = f"{named[0]!r} in the Kafka settings has a value that librdkafka does not take{more}"
+        return KafkaSetupError(msg)
+    reason = redacted(text, properties)
+    return KafkaSetupError(f"the Kafka settings do not work with librdkafka: {reason}")
 
 
 def _common(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,15 +101,21 @@ def connected(
         KafkaSetupError: The broker can not be reached, or refuses.
     """
     troubles = _Troubles()
+    properties = prepared(settings)
     config = {
-        **_common({**defaults, **dict(settings.properties)}),
+        **_common({**defaults, **properties}),
         "bootstrap.servers": settings.bootstrap_servers,
         "error_cb": troubles.note,
         **fixed,
     }
     try:
         client = kind(config)
-        client.list_topics(timeout=CONNECT_SECONDS)
     except rd.KafkaException as e:
-        raise unreachable(settings, troubles.last or text_of(e)) from e
-    return client
+        problem = _bad_setting(text_of(e), properties)
+    else:
+        try:
+            client.list_topics(timeout=CONNECT_SECONDS)
+        except rd.KafkaException as e:
+            raise unreachable(settings, troubles.last or text_of(e)) from e
+        return client
+    raise problem

@@ -1,13 +1,20 @@
-"""How to reach the brokers, and what a file of client settings says about it."""
+"""How to reach the brokers: what travels with a pipeline, and what never does."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.properties import (
+    KEY_STORE_HINT,
+    canonical,
+    read_file,
+    require_references,
+    resolved,
+)
 
 KAFKA_PYTHON: Final = "kafka-python"
 LIBRDKAFKA: Final = "librdkafka"
@@ -23,128 +30,72 @@ BACKOFF_MS: Final = 2000
 LINGER_MS: Final = 5
 BATCH_BYTES: Final = 1 << 18
 
-# librdkafka's names, which all files are read into, and kafka-python's where they differ.
-KAFKA_PYTHON_NAMES: Final = {
-    "fetch.wait.max.ms": "fetch_max_wait_ms",
-    "message.max.bytes": "max_request_size",
-    "sasl.password": "sasl_plain_password",
-    "sasl.username": "sasl_plain_username",
-    "socket.receive.buffer.bytes": "receive_buffer_bytes",
-    "socket.send.buffer.bytes": "send_buffer_bytes",
-    "ssl.ca.location": "ssl_cafile",
-    "ssl.certificate.location": "ssl_certfile",
-    "ssl.cipher.suites": "ssl_ciphers",
-    "ssl.crl.location": "ssl_crlfile",
-    "ssl.endpoint.identification.algorithm": "ssl_check_hostname",
-    "ssl.key.location": "ssl_keyfile",
-    "ssl.key.password": "ssl_password",
-}
-_SYNONYMS: Final = {
-    **{theirs.replace("_", "."): name for name, theirs in KAFKA_PYTHON_NAMES.items()},
-    "sasl.mechanisms": "sasl.mechanism",
-}
-_JAAS: Final = re.compile(r'(username|password)\s*=\s*"((?:[^"\\]|\\.)*)"')
-_OURS: Final = {
-    "acks",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "delivery.report.only.error",
-    "enable.auto.commit",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "group.id",
-    "isolation.level",
-    "partitioner",
-    "transactional.id",
-}
-_HINTS: Final = {
-    f"ssl.truststore.{part}": "; Java's trust stores are not read: export the certificates as"
-    " PEM and name that file in ssl.ca.location"
-    for part in ("location", "password", "type", "certificates")
-}
-
 
 @dataclass(frozen=True)
 class KafkaSettings:
     """How to reach the brokers.
 
+    It is pickled into the pipeline, so it holds no secret: `config_file` is a path, which is
+    read where a client is made, and `properties` must refer to their secrets. A value, there and
+    in the file, may be or have `${env:NAME}`, `${file:PATH}`, `${file:PATH:KEY}` or
+    `${directory:PATH:NAME}`. The machine that starts the pipeline needs the file and what it
+    refers to as well as every worker.
+
     Attributes:
         bootstrap_servers: `host:port`, several with commas between.
-        properties: Further settings, as `read_properties` makes them for this client.
+        config_file: Path of a file with client settings in Java's properties format, under the
+            names of the Java client, of librdkafka or of kafka-python.
+        properties: Further settings under the same names, as a mapping or as pairs; they win
+            over those of the file.
         client: `kafka-python`, or `librdkafka`, which the extra of that name installs.
     """
 
     bootstrap_servers: str
-    properties: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+    config_file: str = ""
+    properties: Mapping[str, str] | tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: str = KAFKA_PYTHON
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a client that there is not."""
+        """Checks what can be checked without the brokers.
+
+        Raises:
+            ValueError: There is no such client.
+            KafkaSetupError: A property is a secret that would travel with the pipeline, or
+                may not be set.
+        """
         if self.client not in CLIENTS:
             msg = f"{self.client!r} is not a Kafka client, expected {' or '.join(CLIENTS)}"
             raise ValueError(msg)
+        properties = canonical((name, str(value)) for name, value in dict(self.properties).items())
+        require_references(properties)
+        object.__setattr__(self, "properties", tuple(sorted(properties.items())))
+        if self.config_file:
+            object.__setattr__(self, "config_file", os.path.abspath(self.config_file))
 
+    def resolve(self) -> dict[str, str]:
+        """Returns all settings under librdkafka's names, with secrets: not to be kept.
 
-def properties_of(text: str) -> dict[str, str]:
-    """Reads `name=value` lines into librdkafka's names.
-
-    The names may be those of the Java client, of librdkafka or of kafka-python. Lines that
-    start with `#` or `!` are comments. Of `sasl.jaas.config`, user name and password are taken.
-
-    Raises:
-        KafkaSetupError: A line is not `name=value`, or sets what is not the file's to set.
-    """
-    return dict(_named(text))
-
-
-def _named(text: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped[0] in "#!":
-            continue
-        name, equals, value = (part.strip() for part in stripped.partition("="))
-        if not equals:
-            msg = f"line {number} of the Kafka settings is {stripped!r}, expected name=value"
-            raise KafkaSetupError(msg)
-        dotted = name.replace("_", ".")
-        key = _SYNONYMS.get(dotted, dotted)
-        if key == "sasl.jaas.config":
-            found = dict(_JAAS.findall(value))
-            yield "sasl.username", found.get("username", "")
-            yield "sasl.password", found.get("password", "")
-        elif key in _OURS:
-            msg = f"{name!r} in the Kafka settings has a flag of its own, or may not be changed"
-            raise KafkaSetupError(msg)
-        elif key == "ssl.endpoint.identification.algorithm":
-            yield key, "https" if _checks_names(name, value) else "none"
-        else:
-            yield key, value
-
-
-def _checks_names(name: str, value: str) -> bool:
-    lower = value.lower()
-    if lower in {"", "none", "false"}:
-        return False
-    if lower in {"https", "true"}:
-        return True
-    expected = "true or false" if "check" in name else "https or none"
-    msg = f"{name} is {value!r} in the Kafka settings, expected {expected}"
-    raise KafkaSetupError(msg)
+        Raises:
+            KafkaSetupError: The file can not be read, or a setting can not be.
+        """
+        in_file = read_file(self.config_file) if self.config_file else {}
+        return resolved({**in_file, **dict(self.properties)})
 
 
 def unknown_property(name: str, client: str) -> KafkaSetupError:
     """Returns the error for a name that the client does not know."""
-    msg = f"{name!r} in the Kafka settings is no setting of {client}{_HINTS.get(name, '')}"
-    return KafkaSetupError(msg)
+    hint = f". {KEY_STORE_HINT}" if name.startswith("ssl.keystore.") else ""
+    return KafkaSetupError(f"{name!r} in the Kafka settings is no setting of {client}{hint}")
 
 
-def unreachable(settings: KafkaSettings, reason: object) -> KafkaSetupError:
+_ADVICE: Final = "check --kafka_bootstrap_servers, --kafka_config and that the broker runs"
+
+
+def unreachable(settings: KafkaSettings, reason: object, advice: str = _ADVICE) -> KafkaSetupError:
     """Returns the error for brokers that do not answer, or refuse."""
-    msg = (
-        f"can not reach Kafka at {settings.bootstrap_servers}: {reason};"
-        " check --kafka_bootstrap_servers, --kafka_config and that the broker runs"
+    return KafkaSetupError(
+        f"can not reach Kafka at {settings.bootstrap_servers}: {reason}; {advice}"
     )
-    return KafkaSetupError(msg)
 
 
 def refused(topic: str, reason: object) -> str:

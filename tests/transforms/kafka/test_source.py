@@ -407,7 +407,7 @@ def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> N
         beam.Pipeline() | ReadRatingsFromKafka(topics.settings, "not-there")
 
 
-def test_the_bytes_of_a_partition_never_change_and_hold_no_secret() -> None:
+def test_the_bytes_of_a_partition_never_change() -> None:
     partition = KafkaPartition("ratings", 3, PositionRange(5, END), 17)
     encoded = KafkaPartitionCoder().encode(partition)
     assert encoded == b'[2,"ratings",3,5,9223372036854775807,17]'
