@@ -11,6 +11,8 @@ from tests.secured import SecuredBroker
 from tests.support import Topics
 from transforms.kafka.client import KafkaSettings
 from transforms.learning.state import MODELS
+from transforms.learning.warm_up import warm_up
+from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +56,13 @@ def pytest_runtest_makereport(
         report.longrepr = f"{item.nodeid} ({call.when}) shows a password: {', '.join(leaks)}"
         report.sections = []
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels_are_cached() -> None:
+    # Else the first program that a test starts would say that it compiles them.
+    for model in MODEL_NAMES:
+        warm_up(RecommenderSpec(model))
 
 
 @pytest.fixture(autouse=True)

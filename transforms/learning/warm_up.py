@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import Final
 
+from numba.core import event
+
 from transforms.formats.records import Features, Rating, Request
 from transforms.learning.shard import learn
 from transforms.recommenders.numerics import jit
@@ -34,13 +36,15 @@ def warm_up(spec: RecommenderSpec) -> None:
             return
         _warm.add(spec.model)
         start = time.monotonic()
-        _exercise(replace(spec, max_users=0, max_items=0))
-        if "neighbors" in spec.to_dict()["hyperparameters"]:
-            # Counts of many items are kept in another way than those of few.
-            few = {**spec.hyperparameters, "neighbors": 2}
-            _exercise(replace(spec, hyperparameters=few, max_users=0, max_items=0))
+        with event.install_recorder("numba:compile") as compiled:
+            _exercise(replace(spec, max_users=0, max_items=0))
+            if "neighbors" in spec.to_dict()["hyperparameters"]:
+                # Counts of many items are kept in another way than those of few.
+                few = {**spec.hyperparameters, "neighbors": 2}
+                _exercise(replace(spec, hyperparameters=few, max_users=0, max_items=0))
         seconds = time.monotonic() - start
-    if seconds > _WORTH_TELLING_SECONDS:
+    # Loading kernels from the cache takes a while, too, on a busy machine.
+    if compiled.buffer and seconds > _WORTH_TELLING_SECONDS:
         cached = (
             "the next start will find them cached"
             if jit.is_cached()
