@@ -15,6 +15,10 @@ class IncompatibleModelError(ValueError):
     """A saved model does not fit the recommender that is asked to load it."""
 
 
+class IncompatibleStateError(ValueError):
+    """Saved state was written by a version of this package that this one does not read."""
+
+
 class KafkaSetupError(RuntimeError):
     """A broker, topic or Kafka setting can not be used; the text says what to do."""
 

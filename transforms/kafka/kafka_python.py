@@ -8,13 +8,21 @@ from functools import lru_cache
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError, NoError, OffsetOutOfRangeError, TopicAlreadyExistsError
 from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
 
 from transforms.errors import DeliveryError, KafkaSetupError
-from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Records, Sender
+from transforms.kafka.protocols import (
+    Admin,
+    Consumer,
+    Message,
+    Polled,
+    Producer,
+    Records,
+    Sender,
+)
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BACKOFF_MS,
@@ -112,7 +120,7 @@ class KafkaPythonConsumer:
             metrics_enabled=False,
         )
         self._assigned: dict[TopicPartition, None] = {}
-        self._held: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
 
     def partitions_for_topic(self, topic: str) -> list[int]:
         return sorted(self._client.partitions_for_topic(topic) or ())
@@ -130,24 +138,24 @@ class KafkaPythonConsumer:
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         return {partition: self._client.committed(partition) for partition in partitions}
 
-    def stand_at(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition not in self._assigned:
             # Partitions that are assigned already keep what was fetched for them.
             self._assigned[partition] = None
             self._client.assign(list(self._assigned))
         self._client.seek(partition, offset)
 
-    def leave(self, partition: TopicPartition) -> None:
+    def unassign(self, partition: TopicPartition) -> None:
         del self._assigned[partition]
-        self._held.discard(partition)
+        self._paused.discard(partition)
         self._client.assign(list(self._assigned))
 
-    def hold(self, partitions: Collection[TopicPartition]) -> None:
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
         wanted = set(partitions)
-        if wanted != self._held:
-            self._client.pause(*(wanted - self._held))
-            self._client.resume(*(self._held - wanted))
-            self._held = wanted
+        if wanted != self._paused:
+            self._client.pause(*(wanted - self._paused))
+            self._client.resume(*(self._paused - wanted))
+            self._paused = wanted
 
     def poll(self, seconds: float) -> Polled:
         try:
@@ -246,6 +254,36 @@ class KafkaPythonSender:
             raise DeliveryError(refused(self._topic, e)) from e
 
 
+class KafkaPythonAdmin:
+    """A `protocols.Admin`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client = _connected(KafkaAdminClient, settings)
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        try:
+            described = self._client.describe_topics(list(topics))
+        except (KafkaError, OSError) as e:
+            raise unreachable(self._settings, e) from e
+        return {
+            one["name"]: str(one.get("topic_id") or "")
+            for one in described
+            if one["error_code"] == NoError.errno
+        }
+
+    def max_message_bytes(self, topic: str) -> int | None:
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic, configs=["max.message.bytes"])
+        try:
+            found = self._client.describe_configs([asked], config_filter="all")
+            return int(found["topic"][topic]["max.message.bytes"]["value"])
+        except (KafkaError, OSError, KeyError, ValueError):
+            return None
+
+    def close(self) -> None:
+        self._client.close()
+
+
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     """See `client.consumer`."""
     return KafkaPythonConsumer(settings, group)
@@ -256,15 +294,20 @@ def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
     return KafkaPythonProducer(settings, linger_ms)
 
 
+def admin(settings: KafkaSettings) -> Admin:
+    """See `client.admin`."""
+    return KafkaPythonAdmin(settings)
+
+
 def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     """Creates topics with so many partitions; one that has come up meanwhile is no error.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    admin = _connected(KafkaAdminClient, settings)
+    client = _connected(KafkaAdminClient, settings)
     try:
-        admin.create_topics(
+        client.create_topics(
             {topic: {"num_partitions": count} for topic, count in topics.items()},
             wait_for_metadata=True,
         )
@@ -274,4 +317,4 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
         msg = f"can not create the topic(s) {', '.join(topics)}: {e}"
         raise KafkaSetupError(msg) from e
     finally:
-        admin.close()
+        client.close()

@@ -7,25 +7,27 @@ It takes 1 us of CPU to read a record where kafka-python takes 4, and 4 to send 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import confluent_kafka as rd
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from transforms.errors import DeliveryError, KafkaSetupError
 from transforms.kafka.librdkafka_connect import ANSWER_SECONDS, accepted, connected, text_of
 from transforms.kafka.librdkafka_consumer import LibrdkafkaConsumer
-from transforms.kafka.protocols import Consumer, Message, Producer, Sender
+from transforms.kafka.protocols import Admin, Consumer, Message, Producer, Sender
 from transforms.kafka.settings import (
     AWAY_SECONDS,
     BATCH_BYTES,
     MAX_MESSAGE_BYTES,
     KafkaSettings,
     refused,
+    unreachable,
 )
 
-__all__ = ["accepted", "consumer", "create_topics", "producer"]
+__all__ = ["accepted", "admin", "consumer", "create_topics", "producer"]
 
 
 class LibrdkafkaProducer:
@@ -95,6 +97,48 @@ class LibrdkafkaSender:
         self._failures.append(error)
 
 
+class LibrdkafkaAdmin:
+    """A `protocols.Admin`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client = connected(AdminClient, settings, {}, {})
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        asked = rd.TopicCollection(list(topics))
+        found = {}
+        for topic, described in self._client.describe_topics(
+            asked, request_timeout=ANSWER_SECONDS
+        ).items():
+            try:
+                found[topic] = _hexadecimal(described.result().topic_id)
+            except rd.KafkaException as e:
+                if e.args[0].code() != rd.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise unreachable(self._settings, text_of(e)) from e
+        return found
+
+    def max_message_bytes(self, topic: str) -> int | None:
+        asked = ConfigResource(ResourceType.TOPIC, topic)
+        try:
+            (described,) = self._client.describe_configs(
+                [asked], request_timeout=ANSWER_SECONDS
+            ).values()
+            return int(described.result()["max.message.bytes"].value)
+        except (rd.KafkaException, KeyError, ValueError):
+            return None
+
+    def close(self) -> None:
+        # It disconnects when nothing refers to it any more.
+        del self._client
+
+
+def _hexadecimal(topic_id: Any) -> str:
+    """Returns an id as kafka-python writes it; one that is all zeros is none."""
+    high, low = topic_id.get_most_significant_bits(), topic_id.get_least_significant_bits()
+    number = (high % (1 << 64)) << 64 | low % (1 << 64)
+    return str(uuid.UUID(int=number)) if number else ""
+
+
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     """See `client.consumer`."""
     return LibrdkafkaConsumer(settings, group)
@@ -105,18 +149,23 @@ def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
     return LibrdkafkaProducer(settings, linger_ms)
 
 
+def admin(settings: KafkaSettings) -> Admin:
+    """See `client.admin`."""
+    return LibrdkafkaAdmin(settings)
+
+
 def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     """Creates topics with so many partitions; one that has come up meanwhile is no error.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    admin = connected(AdminClient, settings, {}, {})
+    client = connected(AdminClient, settings, {}, {})
     try:
         wanted = [NewTopic(topic, num_partitions=count) for topic, count in topics.items()]
-        for made in admin.create_topics(wanted, operation_timeout=ANSWER_SECONDS).values():
+        for made in client.create_topics(wanted, operation_timeout=ANSWER_SECONDS).values():
             _created(made)
-        _wait_for(admin, topics)
+        _wait_for(client, topics)
     except rd.KafkaException as e:
         msg = f"can not create the topic(s) {', '.join(topics)}: {text_of(e)}"
         raise KafkaSetupError(msg) from e
@@ -130,11 +179,11 @@ def _created(made: Any) -> None:
             raise
 
 
-def _wait_for(admin: AdminClient, topics: Mapping[str, int]) -> None:
+def _wait_for(client: AdminClient, topics: Mapping[str, int]) -> None:
     """Returns when the brokers tell of the topics: they may do so a little after the creation."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        known = admin.list_topics(timeout=ANSWER_SECONDS).topics
+        known = client.list_topics(timeout=ANSWER_SECONDS).topics
         if all(known.get(topic) and known[topic].partitions for topic in topics):
             return
         time.sleep(0.05)

@@ -1,0 +1,106 @@
+"""The Kafka consumers of this process: one for each source that it reads."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from kafka import TopicPartition
+
+from transforms.kafka.client import consumer
+from transforms.kafka.partition_consumer import PartitionConsumer, PartitionLease
+from transforms.kafka.protocols import Consumer
+from transforms.kafka.settings import KafkaSettings
+
+
+class SourceKey(NamedTuple):
+    """Which consumer a reader shares.
+
+    Attributes:
+        settings: Of the brokers.
+        group: Whose offsets are committed; None for nobody's.
+        source: Unique to each source of each pipeline: two sources of one topic need positions
+            of their own.
+    """
+
+    settings: KafkaSettings
+    group: str | None
+    source: str
+
+
+class ConsumerPool:
+    """Opens consumers when they are first read, and closes them with their last user.
+
+    Args:
+        connect: Makes a client.
+    """
+
+    def __init__(self, connect: Callable[[KafkaSettings, str | None], Consumer] = consumer) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._open: dict[SourceKey, PartitionConsumer] = {}
+        self._users: Counter[SourceKey] = Counter()
+
+    def add_user(self, key: SourceKey) -> None:
+        """Keeps a consumer open, once it is, until `remove_user`."""
+        with self._lock:
+            self._users[key] += 1
+
+    def remove_user(self, key: SourceKey) -> None:
+        """Takes an `add_user` back; the last one closes the consumer."""
+        with self._lock:
+            self._users[key] -= 1
+            if self._users[key] > 0:
+                return
+            del self._users[key]
+            closing = self._open.pop(key, None)
+        if closing is not None:
+            closing.close()
+
+    def consumer(self, key: SourceKey) -> PartitionConsumer:
+        """Returns the consumer of a source.
+
+        Raises:
+            KafkaSetupError: The broker can not be reached, or refuses.
+        """
+        with self._lock:
+            found = self._open.get(key)
+            if found is None:
+                client = self._connect(key.settings, key.group)
+                found = self._open[key] = PartitionConsumer(client, self._consumers)
+            return found
+
+    def lease(self, key: SourceKey, partition: TopicPartition, offset: int) -> PartitionLease:
+        """Returns the right to read a partition; see `PartitionConsumer.lease`.
+
+        Raises:
+            KafkaSetupError: The broker can not be reached, or refuses.
+        """
+        return self.consumer(key).lease(partition, offset)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that were fetched and that nobody has read."""
+        return sum(one.buffered_bytes for one in self._consumers())
+
+    @property
+    def sources(self) -> int:
+        """Number of consumers that are open."""
+        return len(self._open)
+
+    def close(self) -> None:
+        """Closes all consumers."""
+        with self._lock:
+            closing = list(self._open.values())
+            self._open.clear()
+        for one in closing:
+            one.close()
+
+    def _consumers(self) -> list[PartitionConsumer]:
+        return list(self._open.values())
+
+
+CONSUMERS: Final = ConsumerPool()
+"""This process's."""
