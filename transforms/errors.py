@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MalformedRecordError(ValueError):
     """A record can not be read as a rating; the text is the dead letter's reason."""
@@ -25,3 +27,16 @@ class KafkaSetupError(RuntimeError):
 
 class DeliveryError(RuntimeError):
     """The broker did not acknowledge a record before the bundle had to end."""
+
+
+class MessageTooLargeError(DeliveryError):
+    """The client or the broker refused messages because of their size.
+
+    Attributes:
+        places: Which of the messages sent since the last flush, from 0. Some may have been
+            refused only because they were sent together with one that is too large.
+    """
+
+    def __init__(self, text: str, places: Sequence[int]) -> None:
+        super().__init__(text)
+        self.places = places

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, NoError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoError,
+    OffsetOutOfRangeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
 from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
 
-from transforms.errors import DeliveryError, KafkaSetupError
+from transforms.errors import DeliveryError, KafkaSetupError, MessageTooLargeError
 from transforms.kafka.protocols import (
     Admin,
     Consumer,
@@ -38,6 +47,7 @@ from transforms.kafka.settings import (
 )
 
 _POLL_RECORDS: Final = 10_000
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 _LOGGER: Final = logging.getLogger(__name__)
 _CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 # Settings whose values are objects, which text can not name.
@@ -239,19 +249,35 @@ class KafkaPythonSender:
                 # What the client's own partitioner gives, and Java's.
                 partition = partitions[(_hashed(key) & 0x7FFFFFFF) % count if count > 1 else 0]
                 headers = [("origin", origin.encode())] if origin else None
-                sent.append(send(topic, value, key, headers, partition))
+                try:
+                    sent.append(send(topic, value, key, headers, partition))
+                except MessageSizeTooLargeError:
+                    sent.append(None)
         except KafkaError as e:
             raise DeliveryError(refused(topic, e)) from e
 
     def flush(self) -> None:
         sent, self._sent = self._sent, []
-        try:
-            # Sends at once what would linger for company.
+        deadline = time.monotonic() + AWAY_SECONDS + 60
+        # Sends at once what would linger for company. After a batch was split because of its
+        # size it fails at once, although all goes on: only the futures know.
+        with suppress(KafkaError):
             self._client.flush(timeout=AWAY_SECONDS + 60)
-            for future in sent:
-                future.get(timeout=0)
+        too_large: list[int] = []
+        try:
+            for place, future in enumerate(sent):
+                if future is None:
+                    too_large.append(place)
+                    continue
+                try:
+                    future.get(timeout=max(0.0, deadline - time.monotonic()))
+                except _TOO_LARGE:
+                    too_large.append(place)
         except KafkaError as e:
             raise DeliveryError(refused(self._topic, e)) from e
+        if too_large:
+            msg = refused(self._topic, "it is too large")
+            raise MessageTooLargeError(msg, too_large)
 
 
 class KafkaPythonAdmin:

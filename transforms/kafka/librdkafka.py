@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import confluent_kafka as rd
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from transforms.errors import DeliveryError, KafkaSetupError
+from transforms.errors import DeliveryError, KafkaSetupError, MessageTooLargeError
 from transforms.kafka.librdkafka_connect import ANSWER_SECONDS, accepted, connected, text_of
 from transforms.kafka.librdkafka_consumer import LibrdkafkaConsumer
 from transforms.kafka.protocols import Admin, Consumer, Message, Producer, Sender
@@ -28,6 +28,9 @@ from transforms.kafka.settings import (
 )
 
 __all__ = ["accepted", "admin", "consumer", "create_topics", "producer"]
+
+
+_TOO_LARGE: Final = (rd.KafkaError.MSG_SIZE_TOO_LARGE, rd.KafkaError.RECORD_LIST_TOO_LARGE)
 
 
 class LibrdkafkaProducer:
@@ -67,12 +70,18 @@ class LibrdkafkaSender:
     def __init__(self, client: rd.Producer, topic: str) -> None:
         self._client = client
         self._topic = topic
+        self._sent: list[Message] = []
+        self._refused: list[int] = []
+        self._too_large: set[tuple[bytes, bytes]] = set()
         self._failures: list[rd.KafkaError] = []
 
     def send(self, messages: Iterable[Message]) -> None:
         produce, topic, failed = self._client.produce, self._topic, self._failed
+        messages = list(messages)
+        start = len(self._sent)
+        self._sent.extend(messages)
         try:
-            for key, value, origin in messages:
+            for place, (key, value, origin) in enumerate(messages, start):
                 headers = [("origin", origin.encode())] if origin else None
                 while True:
                     try:
@@ -81,6 +90,11 @@ class LibrdkafkaSender:
                     except BufferError:
                         # Room comes with acknowledgements, or with what is given up.
                         self._client.poll(0.1)
+                    except rd.KafkaException as e:
+                        if e.args[0].code() not in _TOO_LARGE:
+                            raise
+                        self._refused.append(place)
+                        break
             self._client.poll(0)
         except rd.KafkaException as e:
             raise DeliveryError(refused(topic, text_of(e))) from e
@@ -88,13 +102,30 @@ class LibrdkafkaSender:
     def flush(self) -> None:
         left = self._client.flush(AWAY_SECONDS + 60)
         failures, self._failures = self._failures, []
+        places = self._places()
         if failures:
             raise DeliveryError(refused(self._topic, failures[0].str()))
         if left:
             raise DeliveryError(refused(self._topic, f"{left} are still not acknowledged"))
 
+        if places:
+            msg = refused(self._topic, "it is too large")
+            raise MessageTooLargeError(msg, places)
+
+    def _places(self) -> list[int]:
+        """Returns which messages were refused for their size; forgets what was sent."""
+        sent, refused_at, too_large = self._sent, self._refused, self._too_large
+        self._sent, self._refused, self._too_large = [], [], set()
+        if too_large:
+            # Equal ones count as refused, too, and are sent again.
+            refused_at += [at for at, one in enumerate(sent) if (one.key, one.value) in too_large]
+        return sorted(refused_at)
+
     def _failed(self, error: rd.KafkaError, message: Any) -> None:
-        self._failures.append(error)
+        if error.code() in _TOO_LARGE:
+            self._too_large.add((message.key() or b"", message.value() or b""))
+        else:
+            self._failures.append(error)
 
 
 class LibrdkafkaAdmin:

@@ -152,7 +152,7 @@ class Sender(Protocol):
         """Hands messages over, in order; waits where the producer has too many already.
 
         Raises:
-            DeliveryError: One is refused at once.
+            DeliveryError: One is refused at once, for another reason than its size.
         """
         ...
 
@@ -160,6 +160,8 @@ class Sender(Protocol):
         """Waits until the brokers have everything that was sent.
 
         Raises:
+            MessageTooLargeError: The topic or the client does not take messages of that size;
+                all others are written. The producer may be of no use any more.
             DeliveryError: Something was refused, or not acknowledged in eleven minutes.
         """
         ...
