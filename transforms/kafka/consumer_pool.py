@@ -9,10 +9,12 @@ from typing import Final, NamedTuple
 
 from kafka import TopicPartition
 
-from transforms.kafka.client import consumer
-from transforms.kafka.partition_consumer import PartitionConsumer, PartitionLease
-from transforms.kafka.protocols import Consumer
+from transforms.kafka.client import admin, consumer
+from transforms.kafka.partition_consumer import PartitionConsumer
+from transforms.kafka.partition_lease import PartitionLease
+from transforms.kafka.protocols import Admin, Consumer
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.topic_watch import TopicWatch
 
 
 class SourceKey(NamedTuple):
@@ -34,11 +36,17 @@ class ConsumerPool:
     """Opens consumers when they are first read, and closes them with their last user.
 
     Args:
-        connect: Makes a client.
+        connect: Makes a client that reads.
+        connect_admin: Makes a client that asks about topics.
     """
 
-    def __init__(self, connect: Callable[[KafkaSettings, str | None], Consumer] = consumer) -> None:
+    def __init__(
+        self,
+        connect: Callable[[KafkaSettings, str | None], Consumer] = consumer,
+        connect_admin: Callable[[KafkaSettings], Admin] = admin,
+    ) -> None:
         self._connect = connect
+        self._connect_admin = connect_admin
         self._lock = threading.Lock()
         self._open: dict[SourceKey, PartitionConsumer] = {}
         self._users: Counter[SourceKey] = Counter()
@@ -69,7 +77,11 @@ class ConsumerPool:
             found = self._open.get(key)
             if found is None:
                 client = self._connect(key.settings, key.group)
-                found = self._open[key] = PartitionConsumer(client, self._consumers)
+                settings = key.settings
+                watch = TopicWatch(
+                    settings.bootstrap_servers, lambda: self._connect_admin(settings)
+                )
+                found = self._open[key] = PartitionConsumer(client, self._consumers, watch)
             return found
 
     def lease(self, key: SourceKey, partition: TopicPartition, offset: int) -> PartitionLease:

@@ -13,11 +13,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import (
     KafkaError,
+    LogTruncationError,
     MessageSizeTooLargeError,
-    NoError,
     OffsetOutOfRangeError,
     RecordListTooLargeError,
     TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
 )
 from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
@@ -172,6 +173,9 @@ class KafkaPythonConsumer:
             polled = self._client.poll(int(seconds * 1000), _POLL_RECORDS)
         except OffsetOutOfRangeError as e:
             return Polled({}, set(e.args[0]))
+        except LogTruncationError as e:
+            # Also where the topic was created anew.
+            return Polled({}, set(e.divergent_offsets), set(e.divergent_offsets))
         return Polled({partition: _columns(polled[partition]) for partition in polled})
 
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
@@ -293,9 +297,9 @@ class KafkaPythonAdmin:
         except (KafkaError, OSError) as e:
             raise unreachable(self._settings, e) from e
         return {
-            one["name"]: str(one.get("topic_id") or "")
+            one["name"]: _topic_id(one.get("topic_id"))
             for one in described
-            if one["error_code"] == NoError.errno
+            if one["error_code"] != UnknownTopicOrPartitionError.errno
         }
 
     def max_message_bytes(self, topic: str) -> int | None:
@@ -308,6 +312,12 @@ class KafkaPythonAdmin:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _topic_id(found: object) -> str:
+    """Returns an id; one that is all zeros is none."""
+    text = str(found or "")
+    return text if set(text) - set("0-") else ""
 
 
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:

@@ -30,6 +30,7 @@ from transforms.kafka.settings import (
 __all__ = ["accepted", "admin", "consumer", "create_topics", "producer"]
 
 
+_ASK_SECONDS: Final = 5.0
 _TOO_LARGE: Final = (rd.KafkaError.MSG_SIZE_TOO_LARGE, rd.KafkaError.RECORD_LIST_TOO_LARGE)
 
 
@@ -139,7 +140,7 @@ class LibrdkafkaAdmin:
         asked = rd.TopicCollection(list(topics))
         found = {}
         for topic, described in self._client.describe_topics(
-            asked, request_timeout=ANSWER_SECONDS
+            asked, request_timeout=_ASK_SECONDS
         ).items():
             try:
                 found[topic] = _hexadecimal(described.result().topic_id)
@@ -152,7 +153,7 @@ class LibrdkafkaAdmin:
         asked = ConfigResource(ResourceType.TOPIC, topic)
         try:
             (described,) = self._client.describe_configs(
-                [asked], request_timeout=ANSWER_SECONDS
+                [asked], request_timeout=_ASK_SECONDS
             ).values()
             return int(described.result()["max.message.bytes"].value)
         except (rd.KafkaException, KeyError, ValueError):

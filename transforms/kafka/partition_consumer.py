@@ -12,13 +12,15 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import Final, NamedTuple
+from typing import Final
 
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
-from transforms.kafka.protocols import NO_RECORDS, Consumer, Records
+from transforms.kafka.partition_lease import Fetched, PartitionLease
+from transforms.kafka.protocols import NO_RECORDS, Consumer
 from transforms.kafka.record_buffer import RecordBuffer
+from transforms.kafka.topic_watch import TopicWatch
 
 PARTITION_BYTES: Final = 16 << 20
 """A partition with this many buffered bytes is paused."""
@@ -35,65 +37,6 @@ _IDLE_WAIT_SECONDS: Final = 0.25
 _RECENT_SECONDS: Final = 5.0
 
 
-class Fetched(NamedTuple):
-    """The result of one read.
-
-    Attributes:
-        records: Empty if none came in time.
-        next_offset: Where to go on; past the records, and past offsets that deliver none.
-        lost: How many offsets were deleted from the topic before they could be read.
-        at_end: Whether the broker has nothing more, as far as is known.
-    """
-
-    records: Records
-    next_offset: int
-    lost: int = 0
-    at_end: bool = False
-
-
-class PartitionLease:
-    """The right to read one partition, from `position` on, until a newer reader takes it over.
-
-    A reader whose lease was taken over gets nothing, and its `next_offset` stays where it is, so
-    that it cannot claim records that went to its successor.
-    """
-
-    def __init__(self, consumer: PartitionConsumer, partition: TopicPartition, offset: int) -> None:
-        self.partition = partition
-        self.position = offset
-        self._consumer = consumer
-
-    @property
-    def partitions(self) -> int:
-        """Number of partitions that this source reads in this process."""
-        return self._consumer.partitions
-
-    def read(self, limit: int, wait_seconds: float) -> Fetched:
-        """Returns up to `limit` records from `position` on, and moves it past them.
-
-        Waits up to `wait_seconds` if there are none, but not while other partitions have
-        records that nobody takes.
-
-        Raises:
-            KafkaSetupError: The position lies behind the end of the partition.
-        """
-        return self._consumer.read(self, limit, wait_seconds)
-
-    def unassign(self) -> None:
-        """Stops fetching: the partition has been read to its end."""
-        self._consumer.unassign(self)
-
-    def close(self) -> None:
-        """Gives the lease back. What was fetched ahead is kept for the next one."""
-        self._consumer.end(self)
-
-    def __enter__(self) -> PartitionLease:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
 class _Assigned:
     """A partition that is being fetched.
 
@@ -101,6 +44,7 @@ class _Assigned:
         position: The next offset that a reader gets.
         buffer: What was fetched from there on.
         out_of_range: Whether there is no record at the position.
+        truncated: Whether that is because the broker cut the log off before it.
         read_at: When somebody last read it.
         thread: Who that was.
     """
@@ -109,6 +53,7 @@ class _Assigned:
         self.position = position
         self.buffer = RecordBuffer()
         self.out_of_range = False
+        self.truncated = False
         self.read_at = time.monotonic()
         self.thread = threading.get_ident()
 
@@ -123,6 +68,7 @@ class PartitionConsumer:
         client: Used by nobody else.
         neighbors: Returns all consumers of this process, this one included: they share the bound
             on memory.
+        watch: Tells when reading can not go on; None if nobody does.
 
     Attributes:
         had_records: Whether the last read gave any.
@@ -132,11 +78,14 @@ class PartitionConsumer:
         self,
         client: Consumer,
         neighbors: Callable[[], Collection[PartitionConsumer]] | None = None,
+        watch: TopicWatch | None = None,
     ) -> None:
         self._client = client
+        self._watch = watch
         self._neighbors = neighbors or (lambda: (self,))
         self._condition = threading.Condition()
         self._polling = False
+        self._closed = False
         self._assigned: dict[TopicPartition, _Assigned] = {}
         self._leases: dict[TopicPartition, PartitionLease] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -156,6 +105,15 @@ class PartitionConsumer:
         """Bytes that were fetched and that nobody has read."""
         return self._buffered
 
+    def require_topic(self, topic: str, topic_id: str) -> None:
+        """Makes reads fail when the topic is deleted, or created anew.
+
+        Raises:
+            KafkaSetupError: It has been already.
+        """
+        if self._watch is not None:
+            self._watch.require(topic, topic_id)
+
     def is_read_by(self, thread: int) -> bool:
         """Returns whether that thread was the last to read it, within the last seconds."""
         return self._thread == thread and time.monotonic() - self._read_at < _RECENT_SECONDS
@@ -174,6 +132,8 @@ class PartitionConsumer:
         with self._condition:
             asked = yielded = False
             while (assigned := self._assigned_to(lease)) is not None:
+                if self._watch is not None:
+                    self._watch.raise_failure()
                 assigned.touch()
                 if assigned.buffer:
                     return self._take(lease, assigned, limit)
@@ -209,6 +169,9 @@ class PartitionConsumer:
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
+            if self._closed:
+                # A runner may call a bundle final after it has torn its DoFns down.
+                return
             if self._client.commit(partition, offset, wait=final):
                 self._committed[partition] = offset
 
@@ -235,8 +198,11 @@ class PartitionConsumer:
 
     def close(self) -> None:
         """Disconnects from the brokers."""
+        if self._watch is not None:
+            self._watch.close()
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
+            self._closed = True
             self._leases.clear()
             self._assigned.clear()
             self._buffered = 0
@@ -316,6 +282,7 @@ class PartitionConsumer:
         for partition in polled.out_of_range:
             if partition in self._assigned:
                 self._assigned[partition].out_of_range = True
+                self._assigned[partition].truncated = partition in polled.truncated
         for partition, records in polled.records.items():
             if partition in self._assigned:
                 self._buffered += self._assigned[partition].buffer.append(records)
@@ -337,12 +304,18 @@ class PartitionConsumer:
     def _step_over_lost(self, lease: PartitionLease, assigned: _Assigned) -> Fetched | None:
         """Goes on at the first record that is left; None if no record was lost."""
         partition, offset = lease.partition, lease.position
+        if self._watch is not None:
+            # A new topic of the same name is said to be one, not to have lost records.
+            self._watch.check()
+            self._watch.raise_failure()
         first = self._client.beginning_offsets([partition])[partition]
         end = self._client.end_offsets([partition])[partition]
-        if offset > end:
+        if offset > end or assigned.truncated:
             msg = (
-                f"offset {offset} lies behind the end, {end}, of {partition.topic}-"
-                f"{partition.partition}: was the topic made anew? Start from earliest or latest"
+                f"offset {offset} lies behind the end of the log of {partition.topic}-"
+                f"{partition.partition}, which ends at {end} now: the brokers lost records, or the"
+                " topic was created anew; start the job again with --start_offset earliest or"
+                " latest"
             )
             raise KafkaSetupError(msg)
         lease.position = self._seek(partition, max(offset, first)).position

@@ -46,10 +46,13 @@ class Polled(NamedTuple):
         records: Of each partition that had any.
         out_of_range: Partitions that have no record at the offset at which they stand; they
             give nothing until `seek` is called for them.
+        truncated: Those of them whose log the broker cut off before that offset, and perhaps
+            wrote anew.
     """
 
     records: Mapping[TopicPartition, Records]
     out_of_range: Collection[TopicPartition] = ()
+    truncated: Collection[TopicPartition] = ()
 
 
 class Message(NamedTuple):

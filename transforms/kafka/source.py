@@ -5,24 +5,22 @@ from __future__ import annotations
 import time
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apache_beam as beam
-import orjson
-from apache_beam.coders import Coder, registry
-from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
 from transforms.elements import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
-from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.client import admin, consumer, partitions_of
 from transforms.kafka.consumer_pool import CONSUMERS, ConsumerPool, SourceKey
-from transforms.kafka.partition_consumer import Fetched
+from transforms.kafka.partition_lease import Fetched
+from transforms.kafka.partitions import KafkaPartition, spread_out
 from transforms.kafka.settings import KafkaSettings
-from transforms.key_groups import KEY_GROUPS, spreading
+from transforms.key_groups import KEY_GROUPS
 from transforms.resumable_read import (
     END,
     Chunk,
@@ -31,76 +29,11 @@ from transforms.resumable_read import (
     PositionRangeProvider,
     ReadBudget,
     read_in_bounds,
-    require_version,
 )
 
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000
 _IDLE_LAG_SECONDS: Final = 1.0
-_VERSION: Final = 3
-
-
-class KafkaPartition(NamedTuple):
-    """One partition to be read. A savepoint holds it, so brokers and passwords are not in it.
-
-    Attributes:
-        topic: The topic's name.
-        partition: The partition's number.
-        positions: Which offsets.
-        salt: A number that spreads the partitions evenly, see `key_groups`.
-        topic_id: The broker's id of the topic, which another topic of the same name does not
-            have; empty if it tells none.
-    """
-
-    topic: str
-    partition: int
-    positions: PositionRange
-    salt: int = 0
-    topic_id: str = ""
-
-
-class KafkaPartitionCoder(Coder):
-    """A JSON document with a version: what savepoints hold, so it must not change."""
-
-    def encode(self, value: KafkaPartition) -> bytes:
-        """Returns the partition as bytes."""
-        topic, partition, positions, *rest = value
-        return orjson.dumps([_VERSION, topic, partition, *positions, *rest])
-
-    def decode(self, encoded: bytes) -> KafkaPartition:
-        """Returns the partition that `encode` wrote.
-
-        Raises:
-            IncompatibleStateError: Another version wrote it.
-        """
-        document = orjson.loads(encoded)
-        require_version("Kafka partition", document, _VERSION)
-        _, topic, partition, start, stop, *rest = document
-        return KafkaPartition(topic, partition, PositionRange(start, stop), *rest)
-
-    def is_deterministic(self) -> bool:
-        """Equal partitions have equal bytes."""
-        return True
-
-
-registry.register_coder(KafkaPartition, KafkaPartitionCoder)
-
-
-def spread_out(
-    partitions: Sequence[KafkaPartition], key_groups: int = KEY_GROUPS
-) -> list[KafkaPartition]:
-    """Returns the partitions with salts: Flink has each read by the subtask of its hash."""
-    # As Flink sees what has a coder of our own.
-    coder = LengthPrefixCoder(KafkaPartitionCoder())
-
-    def salted(place: int, partition: KafkaPartition) -> KafkaPartition:
-        def encode(number: int) -> bytes:
-            encoded: bytes = coder.encode(partition._replace(salt=number))
-            return encoded
-
-        return partition._replace(salt=spreading(encode, place, len(partitions), key_groups))
-
-    return [salted(place, partition) for place, partition in enumerate(partitions)]
 
 
 @dataclass
@@ -118,7 +51,8 @@ class ReadRatingsFromKafka(beam.PTransform):
         checkpoint; aborted transactions never. Records that retention deleted before they were
         read give one dead letter.
     On failure: reading goes on from the runner's last checkpoint, not from group offsets; a
-        broker that is away is waited for.
+        broker that is away is waited for, ten minutes at most. A topic that is deleted, or deleted
+        and created anew, fails the bundle.
 
     Attributes:
         settings: Of the brokers.
@@ -195,6 +129,11 @@ class ReadRatingsFromKafka(beam.PTransform):
                 start = {p: first[p] if at is None else at for p, at in committed.items()}
         finally:
             client.close()
+        asking = admin(self.settings)
+        try:
+            ids = asking.topic_ids(topics)
+        finally:
+            asking.close()
         elements = [
             KafkaPartition(
                 partition.topic,
@@ -203,6 +142,7 @@ class ReadRatingsFromKafka(beam.PTransform):
                     start[partition],
                     max(start[partition], end[partition]) if self.stop_at_end else END,
                 ),
+                topic_id=ids.get(partition.topic, ""),
             )
             for partition in found
         ]
@@ -233,6 +173,7 @@ class PartitionReader:
         self._record_format = REQUEST_FORMAT if asks else source.record_format
         self._partition = TopicPartition(element.topic, element.partition)
         self._consumer = pool.consumer(key)
+        self._consumer.require_topic(element.topic, element.topic_id)
         self._lease = self._consumer.lease(self._partition, start)
         self._read_to = start
 

@@ -29,6 +29,7 @@ class FakeConsumer:
         assigned: Positions of the partitions that are assigned.
         paused: Partitions that are paused.
         closed: Whether it was closed.
+        commits: The offsets that were committed.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class FakeConsumer:
         self.assigned: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.closed = False
+        self.commits: list[int] = []
         self._value = value
         self._chunk = chunk
         self._pause_seconds = pause_seconds
@@ -111,6 +113,7 @@ class FakeConsumer:
             return max(position, self._end(partition)), True
 
     def commit(self, partition: TopicPartition, offset: int, *, wait: bool) -> bool:
+        self.commits.append(offset)
         return True
 
     def close(self) -> None:

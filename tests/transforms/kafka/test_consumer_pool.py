@@ -61,6 +61,19 @@ def test_the_last_user_closes_a_consumer() -> None:
     assert fakes.made[1].closed
 
 
+def test_what_outlives_its_consumer_does_nothing() -> None:
+    fakes = Fakes()
+    pool = ConsumerPool(fakes)
+    pool.add_user(FIRST)
+    lease = pool.lease(FIRST, PARTITION, 0)
+    consumer = pool.consumer(FIRST)
+    pool.remove_user(FIRST)
+    fetched = lease.read(5, 1.0)
+    assert (fetched.records.offsets, fetched.next_offset) == ([], 0)
+    consumer.commit(PARTITION, 5, final=True)
+    assert fakes.made[0].commits == []
+
+
 def test_a_user_that_reads_nothing_opens_nothing() -> None:
     fakes = Fakes()
     pool = ConsumerPool(fakes)

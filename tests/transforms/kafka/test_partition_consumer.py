@@ -14,6 +14,7 @@ from transforms.errors import KafkaSetupError
 from transforms.kafka import partition_consumer
 from transforms.kafka.client import consumer
 from transforms.kafka.partition_consumer import PartitionConsumer
+from transforms.kafka.protocols import Polled
 from transforms.kafka.record_buffer import RECORD_BYTES
 
 FIRST, SECOND = TopicPartition("topic", 0), TopicPartition("topic", 1)
@@ -27,7 +28,9 @@ def test_an_offset_behind_the_end_says_so(topics: Topics) -> None:
     topic = topics.create()
     topics.send(topic, values(3))
     reader = PartitionConsumer(consumer(topics.settings, None))
-    with pytest.raises(KafkaSetupError, match="offset 100 lies behind the end, 3"):
+    with pytest.raises(
+        KafkaSetupError, match=r"offset 100 lies behind the end .*, which ends at 3 now"
+    ):
         reader.lease(TopicPartition(topic, 0), 100).read(10, 30.0)
     reader.close()
 
@@ -299,3 +302,15 @@ def test_a_thread_that_reads_all_partitions_in_turns_does_not_wait_for_itself(
     start = time.monotonic()
     assert idle.read(10, 60.0).records.offsets == []
     assert time.monotonic() - start < 30
+
+
+def test_a_log_that_was_cut_off_and_written_anew_is_not_read_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakeConsumer({FIRST: range(1000)})
+    reader = PartitionConsumer(fake)
+    lease = reader.lease(FIRST, 0)
+    assert lease.read(7, 1.0).next_offset == 7
+    monkeypatch.setattr(fake, "poll", lambda seconds: Polled({}, {FIRST}, {FIRST}))
+    with pytest.raises(KafkaSetupError, match="offset 7 lies behind the end"):
+        lease.read(7, 1.0)

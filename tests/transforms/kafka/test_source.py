@@ -4,12 +4,9 @@ import json
 import tempfile
 import threading
 import time
-from collections import Counter
 
 import apache_beam as beam
 import pytest
-from apache_beam.coders import registry
-from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
@@ -17,15 +14,9 @@ from kafka.admin import KafkaAdminClient
 
 from tests.support import RUNNERS, Topics, wait_until
 from transforms.elements import RawBatch
-from transforms.errors import IncompatibleStateError, KafkaSetupError, UnsupportedFormatError
+from transforms.errors import KafkaSetupError, UnsupportedFormatError
 from transforms.kafka.consumer_pool import CONSUMERS
-from transforms.kafka.source import (
-    KafkaPartition,
-    KafkaPartitionCoder,
-    ReadRatingsFromKafka,
-    spread_out,
-)
-from transforms.key_groups import key_group
+from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.resumable_read import END, PositionRange, resume_reading, stop_reading
 
 
@@ -306,31 +297,3 @@ def test_formats_of_files_are_refused(topics: Topics) -> None:
 def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> None:
     with pytest.raises(KafkaSetupError, match="does not exist"):
         beam.Pipeline() | ReadRatingsFromKafka(topics.settings, "not-there")
-
-
-@pytest.mark.parametrize("encoded", [b'[2,"ratings",3,5,9,17]', b'[4,"ratings"]', b"[]", b"7"])
-def test_a_partition_of_another_version_is_refused(encoded: bytes) -> None:
-    with pytest.raises(
-        IncompatibleStateError, match=r"Kafka partition is of version .*, expected 3"
-    ):
-        KafkaPartitionCoder().decode(encoded)
-
-
-def test_the_bytes_of_a_partition_never_change_and_hold_no_secret() -> None:
-    partition = KafkaPartition("ratings", 3, PositionRange(5, END), 17, "an id")
-    encoded = KafkaPartitionCoder().encode(partition)
-    assert encoded == b'[3,"ratings",3,5,9223372036854775807,17,"an id"]'
-    assert KafkaPartitionCoder().decode(encoded) == partition
-    assert isinstance(registry.get_coder(KafkaPartition), KafkaPartitionCoder)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 17])
-@pytest.mark.parametrize("parallelism", [1, 2, 4])
-def test_partitions_are_spread_evenly_over_any_parallelism(count: int, parallelism: int) -> None:
-    plain = [KafkaPartition("ratings", number, PositionRange(number)) for number in range(count)]
-    spread = spread_out(plain)
-    assert [partition[:3] for partition in spread] == [partition[:3] for partition in plain]
-    coder = LengthPrefixCoder(KafkaPartitionCoder())
-    subtasks = Counter(key_group(coder.encode(one)) * parallelism // 128 for one in spread)
-    fair = count / parallelism
-    assert all(fair - 1 < subtasks[number] < fair + 1 for number in range(parallelism))
