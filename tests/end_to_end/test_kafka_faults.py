@@ -118,7 +118,7 @@ def test_a_broker_that_is_down_when_the_job_starts_is_said_in_one_line(client: s
 def test_a_broker_that_stays_away_ends_the_job_with_one_line(
     mortal: Broker, tmp_path: Path, client: str
 ) -> None:
-    """The sink gives up first here, after the seconds that the settings say, not 600."""
+    """After the seconds that the settings say, not 600; nothing is on its way to a topic."""
     topics = Topics(KafkaSettings(mortal.address))
     rated, lists = topics.create(), topics.create()
     topics.send_ratings(rated, RATINGS[:20])
@@ -128,10 +128,9 @@ def test_a_broker_that_stays_away_ends_the_job_with_one_line(
     more = arguments(topics, rated, lists, client)
     with running(log, *more, "--kafka_config", str(config)) as process:
         wait_until(lambda: topics.count(lists) == 20)
-        topics.send_ratings(rated, RATINGS[20:])
         mortal.kill()
         line = last_line_of(process, log)
-    assert lists in line
+    assert f"Kafka at {topics.settings.bootstrap_servers} has not answered for" in line
 
 
 def test_a_broker_that_is_away_for_a_while_is_said_and_waited_for(

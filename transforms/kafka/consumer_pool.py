@@ -13,8 +13,10 @@ from transforms.kafka.client import admin, consumer
 from transforms.kafka.partition_consumer import PartitionConsumer
 from transforms.kafka.partition_lease import PartitionLease
 from transforms.kafka.protocols import Admin, Consumer
-from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.settings import AWAY_SECONDS, KafkaSettings
 from transforms.kafka.topic_watch import TopicWatch
+
+_DELIVERY_TIMEOUTS: Final = ("delivery_timeout_ms", "delivery.timeout.ms", "message.timeout.ms")
 
 
 class SourceKey(NamedTuple):
@@ -79,7 +81,9 @@ class ConsumerPool:
                 client = self._connect(key.settings, key.group)
                 settings = key.settings
                 watch = TopicWatch(
-                    settings.bootstrap_servers, lambda: self._connect_admin(settings)
+                    settings.bootstrap_servers,
+                    lambda: self._connect_admin(settings),
+                    away_seconds=_away_seconds(settings),
                 )
                 found = self._open[key] = PartitionConsumer(client, self._consumers, watch)
             return found
@@ -112,6 +116,12 @@ class ConsumerPool:
 
     def _consumers(self) -> list[PartitionConsumer]:
         return list(self._open.values())
+
+
+def _away_seconds(settings: KafkaSettings) -> float:
+    """Returns how long the brokers may be away: for readers as long as for a send."""
+    given = [int(value) for name, value in settings.properties if name in _DELIVERY_TIMEOUTS]
+    return given[0] / 1000 if given else AWAY_SECONDS
 
 
 CONSUMERS: Final = ConsumerPool()

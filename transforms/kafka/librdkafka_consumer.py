@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from transforms.kafka.settings import KafkaSettings, unreachable
 _POLL_RECORDS: Final = 10_000
 # Of one partition, as `consume` gives them; more objects at once cost the garbage collector time.
 _CONSUME_RECORDS: Final = 1000
+_CLOSE_SECONDS: Final = 5.0
 _BACKOFF_MS: Final = 10
 
 
@@ -188,7 +190,10 @@ class LibrdkafkaConsumer:
         return True
 
     def close(self) -> None:
-        self._client.close()
+        # While the brokers are away it waits for its last commit to be answered, for minutes.
+        closing = threading.Thread(target=self._client.close, name="kafka-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
 
 
 def _log_commit(error: rd.KafkaError | None, offsets: list[Any]) -> None:
