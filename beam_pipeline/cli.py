@@ -87,7 +87,6 @@ def _run(settings: Settings, folder: Path) -> int:
         # Beam's own for what its options can not mean, such as a runner that there is not.
         raise UsageError(one_line(e)) from e
     start_outputs(settings, "json" if shown else output.output_format)
-    logging.getLogger("kafka").setLevel(logging.ERROR)
     start = time.monotonic()
     result = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
     if result is None:
@@ -199,7 +198,7 @@ def _quieten() -> None:
     # These print the traceback of an error that reaches us anyhow.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     logging.getLogger("apache_beam.runners.worker.sdk_worker").setLevel(logging.CRITICAL)
-    # What goes wrong while connecting is in our own error; later the client may speak.
+    # What goes wrong is in our own errors, and `topic_watch` says when the brokers are away.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 

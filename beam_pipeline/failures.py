@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 from transforms.errors import (
     DeliveryError,
     IncompatibleModelError,
+    IncompatibleStateError,
     KafkaSetupError,
     UnsupportedFormatError,
 )
@@ -23,6 +24,7 @@ from transforms.errors import (
 EXPECTED: Final = (
     DeliveryError,
     IncompatibleModelError,
+    IncompatibleStateError,
     KafkaError,
     KafkaSetupError,
     MemoryError,

@@ -66,41 +66,53 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         | "KeepPositives" >> KeepPositives(model.min_rating)
         | "Recommend" >> recommend
     )
-    _write_lists(lists, settings)
-    _write_evaluations(lists, settings)
-    _write_dead_letters(parsed.dead_letters, settings)
+    unwritten_lists = _write_lists(lists, settings)
+    unwritten_evaluations = _write_evaluations(lists, settings)
+    _write_dead_letters("WriteDeadLetters", parsed.dead_letters, settings)
+    if unwritten_lists is not None:
+        _write_dead_letters("WriteUnwrittenLists", unwritten_lists, settings)
+    if unwritten_evaluations is not None:
+        _write_dead_letters("WriteUnwrittenEvaluations", unwritten_evaluations, settings)
 
 
-def _write_lists(lists: beam.PCollection[RecommendationBatch], settings: Settings) -> None:
+def _write_lists(
+    lists: beam.PCollection[RecommendationBatch], settings: Settings
+) -> beam.PCollection[DeadLetter] | None:
+    """Returns the lists that their topic did not take; None without a topic."""
     output = settings.beam.view_as(OutputOptions)
     if settings.output_topic and settings.kafka:
-        lists | "WriteRecommendations" >> WriteRecommendationsToKafka(
+        return lists | "WriteRecommendations" >> WriteRecommendationsToKafka(
             settings.kafka, settings.output_topic, output.output_format
         )
-    elif settings.output:
+    if settings.output:
         lists | "WriteRecommendations" >> WriteRecommendations(
             settings.output, output.output_format
         )
+    return None
 
 
-def _write_evaluations(lists: beam.PCollection[RecommendationBatch], settings: Settings) -> None:
+def _write_evaluations(
+    lists: beam.PCollection[RecommendationBatch], settings: Settings
+) -> beam.PCollection[DeadLetter] | None:
+    """Returns the evaluations that their topic did not take; None without a topic."""
     output = settings.beam.view_as(EvaluationOptions)
     if output.evaluation_topic and settings.kafka:
-        lists | "WriteEvaluations" >> WriteEvaluationsToKafka(
+        return lists | "WriteEvaluations" >> WriteEvaluationsToKafka(
             settings.kafka, output.evaluation_topic
         )
-    elif output.evaluation:
+    if output.evaluation:
         lists | "WriteEvaluations" >> WriteEvaluations(output.evaluation)
+    return None
 
 
-def _write_dead_letters(letters: beam.PCollection[DeadLetter], settings: Settings) -> None:
+def _write_dead_letters(
+    label: str, letters: beam.PCollection[DeadLetter], settings: Settings
+) -> None:
     output = settings.beam.view_as(OutputOptions)
     if output.dead_letter_topic and settings.kafka:
-        letters | "WriteDeadLetters" >> WriteDeadLettersToKafka(
-            settings.kafka, output.dead_letter_topic
-        )
+        letters | label >> WriteDeadLettersToKafka(settings.kafka, output.dead_letter_topic)
     elif output.dead_letters:
-        letters | "WriteDeadLetters" >> WriteDeadLetters(output.dead_letters)
+        letters | label >> WriteDeadLetters(output.dead_letters)
 
 
 def _source(settings: Settings) -> beam.PTransform:

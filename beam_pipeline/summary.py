@@ -82,6 +82,8 @@ def notes(metrics: Any) -> list[str]:
     counts = _counts(metrics)
     requests, tested = counts[counters.REQUESTS], counts[counters.TESTED]
     lines = [f"{requests} requests answered"] if requests else []
+    if counts[counters.UNWRITTEN]:
+        lines.append(f"{counts[counters.UNWRITTEN]} records too large for their topic, not written")
     if tested:
         recall, popular = (counts[name] / tested for name in (counters.HITS, counters.POPULAR_HITS))
         lines.append(f"recall {recall:.4f} in {tested} tests, most popular {popular:.4f}")

@@ -109,7 +109,7 @@ def _wait_for(settings: KafkaSettings, topic: str, count: int) -> None:
 def _read(settings: KafkaSettings, topic: str, count: int) -> Records:
     client = consumer(settings, None)
     (partition,) = partitions_of(client, topic, settings)
-    client.stand_at(partition, 0)
+    client.seek(partition, 0)
     records = Records([], [], [])
     while len(records.offsets) < count:
         for more in client.poll(1.0).records.values():

@@ -116,7 +116,7 @@ def _lists(settings: KafkaSettings) -> Iterator[str]:
     client = consumer(settings, None)
     partitions = partitions_of(client, _LISTS, settings)
     for partition, first in client.beginning_offsets(partitions).items():
-        client.stand_at(partition, first)
+        client.seek(partition, first)
     shown = 0.0
     try:
         while True:

@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 
 from tests.canary import require_hidden
 from transforms.elements import RatingBatch
@@ -206,11 +207,36 @@ class Topics:
         known = configuration(client, self.settings.resolve())
         return {"bootstrap_servers": self.settings.bootstrap_servers, **known}
 
-    def create(self, partitions: int = 1) -> str:
-        """Returns the name of a new topic."""
+    def create(self, partitions: int = 1, **config: str) -> str:
+        """Returns the name of a new topic; its settings have `_` for each dot."""
         name = f"topic-{os.getpid()}-{next(_NUMBERS)}"
-        require_topics(self.settings, {name: partitions}, create=True)
+        self.create_again(name, partitions, **config)
         return name
+
+    def create_again(self, name: str, partitions: int = 1, **config: str) -> None:
+        """Creates a topic of this name."""
+        with self._admin() as admin:
+            configs = {key.replace("_", "."): value for key, value in config.items()}
+            admin.create_topics({name: {"num_partitions": partitions, "configs": configs}})
+        require_topics(self.settings, {name: partitions}, create=True)
+
+    def delete(self, name: str) -> None:
+        """Deletes a topic."""
+        with self._admin() as admin:
+            admin.delete_topics([name])
+
+    def delete_records(self, name: str, before: int, partition: int = 0) -> None:
+        """Deletes the records of a partition that stand before an offset."""
+        with self._admin() as admin:
+            admin.delete_records({TopicPartition(name, partition): before})
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[KafkaAdminClient]:
+        admin = KafkaAdminClient(**self._client(KafkaAdminClient))
+        try:
+            yield admin
+        finally:
+            admin.close()
 
     def send(
         self, topic: str, values: Iterable[bytes | None], partition: int | None = None

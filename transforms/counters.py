@@ -24,6 +24,8 @@ REQUESTS: Final = "requests"
 TESTED: Final = "tested"
 HITS: Final = "hits"
 POPULAR_HITS: Final = "popular_hits"
+UNWRITTEN: Final = "unwritten"
+"""Records that were too large for the topic that they were to be written to."""
 REBUILDS: Final = "rebuilds"
 SNAPSHOTS: Final = "snapshots"
 COUNTERS: Final = (
@@ -38,6 +40,7 @@ COUNTERS: Final = (
     TESTED,
     HITS,
     POPULAR_HITS,
+    UNWRITTEN,
     REBUILDS,
     SNAPSHOTS,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MalformedRecordError(ValueError):
     """A record can not be read as a rating; the text is the dead letter's reason."""
@@ -19,9 +21,26 @@ class OutOfSequenceError(RuntimeError):
     """A runner delivered a batch twice between two steps of the pipeline."""
 
 
+class IncompatibleStateError(ValueError):
+    """Saved state was written by a version of this package that this one does not read."""
+
+
 class KafkaSetupError(RuntimeError):
     """A broker, topic or Kafka setting can not be used; the text says what to do."""
 
 
 class DeliveryError(RuntimeError):
     """The broker did not acknowledge a record before the bundle had to end."""
+
+
+class MessageTooLargeError(DeliveryError):
+    """The client or the broker refused messages because of their size.
+
+    Attributes:
+        places: Which of the messages sent since the last flush, from 0. Some may have been
+            refused only because they were sent together with one that is too large.
+    """
+
+    def __init__(self, text: str, places: Sequence[int]) -> None:
+        super().__init__(text)
+        self.places = places

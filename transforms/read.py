@@ -30,12 +30,13 @@ from transforms.formats.detection import (
     format_of_text,
 )
 from transforms.resumable_read import (
-    Allowance,
     Chunk,
     Limits,
     PositionRange,
     PositionRangeProvider,
+    ReadBudget,
     read_in_bounds,
+    require_version,
 )
 
 BATCH_RECORDS: Final = 1000
@@ -73,10 +74,14 @@ class FilesCoder(Coder):
         return json.dumps([_VERSION, *fields, *positions, request_files]).encode("ascii")
 
     def decode(self, encoded: bytes) -> Files:
-        """Returns the files that `encode` wrote."""
-        _, paths, names, input_format, order_by_time, start, stop, request_files = json.loads(
-            encoded
-        )
+        """Returns the files that `encode` wrote.
+
+        Raises:
+            IncompatibleStateError: Another version wrote it.
+        """
+        document = json.loads(encoded)
+        require_version("files", document, _VERSION)
+        _, paths, names, input_format, order_by_time, start, stop, request_files = document
         positions = PositionRange(start, stop)
         return Files(
             tuple(paths), tuple(names), input_format, order_by_time, positions, request_files
@@ -181,7 +186,7 @@ class _ReadFilesDoFn(beam.DoFn):
         ),
     ) -> Iterator[Any]:
         reader = _reader_of(element, tracker.current_restriction().start)
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, Allowance(Limits())):
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, ReadBudget(Limits())):
             yield beam.window.TimestampedValue(batch, timestamp)
         reader.leave()
 

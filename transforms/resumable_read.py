@@ -20,12 +20,28 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.elements import RawBatch
+from transforms.errors import IncompatibleStateError
 
 END: Final = (1 << 63) - 1
 """The stop of a range that has none."""
 
 _RANGE: Final = struct.Struct(">qq")
 _EPOCH: Final = Timestamp(0)
+
+
+def require_version(what: str, document: Any, version: int) -> None:
+    """Checks the version that stands first in a document of saved state.
+
+    Raises:
+        IncompatibleStateError: It is another.
+    """
+    found = document[0] if isinstance(document, list) and document else document
+    if found != version:
+        msg = (
+            f"the state of the {what} is of version {found!r}, expected {version}: it is of another"
+            " version of this package; resume with that one, or start without the savepoint"
+        )
+        raise IncompatibleStateError(msg)
 
 
 class PositionRange(NamedTuple):
@@ -176,7 +192,7 @@ class Limits(NamedTuple):
     idle_seconds: float = 1.0
 
 
-class Allowance:
+class ReadBudget:
     """What is left of a bundle's limits, which the sources that it reads in turn share.
 
     Args:
@@ -188,8 +204,8 @@ class Allowance:
         self._start: float | None = None
         self._read = False
 
-    def patience(self) -> float:
-        """Returns for how many seconds to wait for a record."""
+    def poll_timeout(self) -> float:
+        """Returns how many seconds to wait for a record."""
         limits, now = self._limits, time.monotonic()
         # Some runners begin a bundle long before they hand over what is to be read.
         self._start = now if self._start is None else self._start
@@ -222,7 +238,7 @@ def resume_reading() -> None:
 
 
 def read_in_bounds(
-    reader: Reader, tracker: Any, watermark: Any, allowance: Allowance
+    reader: Reader, tracker: Any, watermark: Any, budget: ReadBudget
 ) -> Iterator[tuple[RawBatch, Timestamp]]:
     """Yields batches with their Beam timestamps; claims them, and defers what is left.
 
@@ -234,13 +250,13 @@ def read_in_bounds(
         reader: Of the element.
         tracker: The DoFn's view of a `PositionRangeTracker`.
         watermark: A manual watermark estimator.
-        allowance: Of this bundle.
+        budget: Of this bundle.
     """
     position, stop = tracker.current_restriction()
     start = time.monotonic()
     read = 0
     while position < stop:
-        chunk = reader.read(position, stop, allowance.patience())
+        chunk = reader.read(position, stop, budget.poll_timeout())
         ended = chunk.exhausted or _STOP.is_set()
         position = stop if ended else chunk.next_position
         if not tracker.try_claim(position):
@@ -250,8 +266,8 @@ def read_in_bounds(
             yield chunk.batch, now
         watermark.set_watermark(now)
         read += len(chunk.batch)
-        allowance.note(len(chunk.batch))
-        records, seconds = allowance.share(reader.sources)
+        budget.note(len(chunk.batch))
+        records, seconds = budget.share(reader.sources)
         enough = read >= records or time.monotonic() - start >= seconds
         if position < stop and (enough or not len(chunk.batch)):
             tracker.defer_remainder()

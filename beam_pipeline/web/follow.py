@@ -99,7 +99,7 @@ class Follower:
             share = -(-count // len(partitions))
             for partition in partitions:
                 start = max(first[partition], end[partition] - share)
-                self._client.stand_at(partition, start)
+                self._client.seek(partition, start)
                 if topic == self._topics.dead_letters:
                     self._live.add_earlier_dead(start - first[partition])
             every += partitions
@@ -147,4 +147,4 @@ class Follower:
     def _step_over_lost(self, partitions: Collection[TopicPartition]) -> None:
         # Also where a topic was made anew, and ends before where this stands.
         for partition, first in self._client.beginning_offsets(partitions).items():
-            self._client.stand_at(partition, first)
+            self._client.seek(partition, first)

@@ -22,6 +22,7 @@ from tests.support import (
     wait_until,
 )
 from transforms.formats import avro
+from transforms.formats.records import Rating
 from transforms.kafka.client import KafkaSettings
 from transforms.recommenders.registry import RecommenderSpec
 
@@ -114,6 +115,33 @@ def test_file_to_topic_to_lists(topics: Topics, tmp_path: Path, runner: str) -> 
             "origin": f"{rated}-0-{offset}",
         }
         assert record.key == rating.user.encode()
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_lists_that_their_topic_does_not_take_are_dead_letters_and_the_job_goes_on(
+    topics: Topics, runner: str
+) -> None:
+    rated, lists, dead = topics.create(), topics.create(max_message_bytes="5000"), topics.create()
+    # The longer a user's list, the larger: at some point it is too large.
+    ratings = [Rating(f"u{at % 3}", f"{at % 40}-" + "i" * 900, 5.0, float(at)) for at in range(300)]
+    topics.send_ratings(rated, ratings)
+    done = run(
+        *RUNNERS[runner],
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+        *("--dead_letter_topic", dead),
+    )
+    assert done.code == 0, done.err
+    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (300, 300, 0)
+    letters = topics.read_json(dead)
+    assert {letter["stage"] for letter in letters} == {"write"}
+    assert "max.message.bytes=5000" in letters[0]["reason"]
+    unwritten = {letter["origin"] for letter in letters}
+    written = {one["origin"] for one in topics.read_json(lists)}
+    assert not written & unwritten
+    assert written | unwritten == {f"{rated}-0-{at}" for at in range(300)}
+    assert 3 < len(unwritten) < 300
+    assert f"{len(unwritten)} records too large for their topic, not written" in done.err
 
 
 def test_the_blog_posts_message_is_read_as_it_is(topics: Topics) -> None:

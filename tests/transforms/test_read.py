@@ -21,12 +21,19 @@ from hypothesis import strategies as st
 from tests.support import counts, movielens_like, tab_lines
 from transforms import read
 from transforms.elements import RatingBatch, RawBatch
-from transforms.errors import UnsupportedFormatError
+from transforms.errors import IncompatibleStateError, UnsupportedFormatError
 from transforms.formats import avro
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import DeadLetter, Rating, Request
 from transforms.parse import ParseRatings, parse
-from transforms.read import FileReader, Files, ReadRatingsFromFiles, match_files, read_batches
+from transforms.read import (
+    FileReader,
+    Files,
+    FilesCoder,
+    ReadRatingsFromFiles,
+    match_files,
+    read_batches,
+)
 from transforms.resumable_read import END
 
 # What every format below says of the same four ratings.
@@ -841,3 +848,9 @@ def test_requests_follow_the_ratings_whatever_their_order(tmp_path: Path) -> Non
 def test_requests_that_are_not_there() -> None:
     with pytest.raises(FileNotFoundError, match=r"no file matches 'no\.jsonl'"):
         _ = TestPipeline() | ReadRatingsFromFiles(str(__file__), "json", requests="no.jsonl")
+
+
+@pytest.mark.parametrize("encoded", [b'[2,["a"],["a"],"auto",false,0,9,0]', b"[]", b'{"a": 1}'])
+def test_files_of_another_version_are_refused(encoded: bytes) -> None:
+    with pytest.raises(IncompatibleStateError, match=r"files is of version .*, expected 1"):
+        FilesCoder().decode(encoded)

@@ -21,13 +21,13 @@ from transforms.elements import RawBatch
 from transforms.formats.detection import JSON
 from transforms.resumable_read import (
     END,
-    Allowance,
     Chunk,
     Limits,
     PositionRange,
     PositionRangeCoder,
     PositionRangeProvider,
     PositionRangeTracker,
+    ReadBudget,
     read_in_bounds,
     resume_reading,
     stop_reading,
@@ -201,17 +201,17 @@ class Call:
         self,
         reader: Any,
         positions: PositionRange,
-        limits: Limits | Allowance,
+        limits: Limits | ReadBudget,
         watermark: Timestamp | None = None,
     ) -> None:
-        allowance = limits if isinstance(limits, Allowance) else Allowance(limits)
+        budget = limits if isinstance(limits, ReadBudget) else ReadBudget(limits)
         tracker = ThreadsafeRestrictionTracker(PositionRangeTracker(positions))
         self.estimator = ManualWatermarkEstimator(watermark)
         self.marks: list[Timestamp | None] = []
         self.batches: list[tuple[RawBatch, Timestamp]] = []
         view = RestrictionTrackerView(tracker)
         self.marks.append(self.estimator.current_watermark())
-        for batch, timestamp in read_in_bounds(reader, view, self.estimator, allowance):
+        for batch, timestamp in read_in_bounds(reader, view, self.estimator, budget):
             self.batches.append((batch, timestamp))
             self.marks.append(self.estimator.current_watermark())
         tracker.check_done()
@@ -317,10 +317,10 @@ def test_it_never_asks_to_wait_a_negative_time() -> None:
 
 
 def test_what_one_source_gave_does_not_wait_for_another() -> None:
-    allowance = Allowance(WIDE._replace(linger_seconds=0.0, idle_seconds=500.0))
+    budget = ReadBudget(WIDE._replace(linger_seconds=0.0, idle_seconds=500.0))
     first, second, third = Numbers(0, ends=False), Numbers(3, ends=False), Numbers(0, ends=False)
     for reader in (first, second, third):
-        Call(reader, PositionRange(0), allowance)
+        Call(reader, PositionRange(0), budget)
     assert first.waits[0] > 400.0
     assert second.waits[0] > 400.0
     assert second.waits[1:] == [0.0, 0.0]
@@ -328,20 +328,20 @@ def test_what_one_source_gave_does_not_wait_for_another() -> None:
 
 
 def test_idle_sources_wait_as_long_together_as_one_alone() -> None:
-    allowance = Allowance(WIDE._replace(idle_seconds=0.05))
+    budget = ReadBudget(WIDE._replace(idle_seconds=0.05))
     first, second = Numbers(0, ends=False, sleeps=True), Numbers(0, ends=False, sleeps=True)
     for reader in (first, second):
-        Call(reader, PositionRange(0), allowance)
+        Call(reader, PositionRange(0), budget)
     assert first.waits[0] == pytest.approx(0.05, abs=0.01)
     assert second.waits == [0.0]
 
 
 @pytest.mark.parametrize(("sources", "batches"), [(1, 10), (2, 5), (5, 2), (10, 1), (1000, 1)])
 def test_each_of_several_sources_has_its_share_of_the_records(sources: int, batches: int) -> None:
-    allowance = Allowance(WIDE._replace(records=20))
+    budget = ReadBudget(WIDE._replace(records=20))
     for _ in range(2):
         reader = Numbers(100, sources=sources)
-        assert len(Call(reader, PositionRange(0), allowance).positions) == batches
+        assert len(Call(reader, PositionRange(0), budget).positions) == batches
 
 
 def test_a_reader_that_was_cut_meanwhile_gives_nothing() -> None:
@@ -357,7 +357,7 @@ def test_a_reader_that_was_cut_meanwhile_gives_nothing() -> None:
 
     estimator = ManualWatermarkEstimator(None)
     found = list(
-        read_in_bounds(Cut(20), RestrictionTrackerView(tracker), estimator, Allowance(WIDE))
+        read_in_bounds(Cut(20), RestrictionTrackerView(tracker), estimator, ReadBudget(WIDE))
     )
     assert [list(batch.positions) for batch, _ in found] == [[0, 1], [2, 3]]
     tracker.check_done()
@@ -490,8 +490,8 @@ class ReadNumbersDoFn(beam.DoFn):
     ) -> Iterator[Any]:
         Metrics.counter("test", "calls").inc()
         reader = Numbers(element.end, size=3, source=element.name)
-        allowance = Allowance(Limits(records=7))
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, allowance):
+        budget = ReadBudget(Limits(records=7))
+        for batch, timestamp in read_in_bounds(reader, tracker, watermark, budget):
             yield beam.window.TimestampedValue(batch, timestamp)
 
 

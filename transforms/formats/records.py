@@ -160,9 +160,9 @@ class DeadLetter(NamedTuple):
 
     Attributes:
         origin: Where it was read.
-        stage: The stage that gave it up: `read` or `parse`.
+        stage: The stage that gave it up: `read`, `parse`, or `write` for a record of the output.
         reason: Why, for a person to read.
-        value: Its bytes as they came; empty where there were none.
+        value: Its bytes as they came, or were to be written; empty where there were none.
     """
 
     origin: str

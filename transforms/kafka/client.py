@@ -10,7 +10,7 @@ from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
 from transforms.kafka.connection import checked
-from transforms.kafka.protocols import Consumer, Producer
+from transforms.kafka.protocols import Admin, Consumer, Producer
 from transforms.kafka.settings import (
     CLIENTS,
     KAFKA_PYTHON,
@@ -22,6 +22,7 @@ from transforms.kafka.settings import (
 __all__ = [
     "CLIENTS",
     "KafkaSettings",
+    "admin",
     "check_settings",
     "consumer",
     "partitions_of",
@@ -75,6 +76,16 @@ def producer(settings: KafkaSettings, linger_ms: int = LINGER_MS) -> Producer:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
     made: Producer = _implementation(settings.client).producer(settings, linger_ms)
+    return made
+
+
+def admin(settings: KafkaSettings) -> Admin:
+    """Returns a client that asks about topics.
+
+    Raises:
+        KafkaSetupError: The broker can not be reached, or refuses.
+    """
+    made: Admin = _implementation(settings.client).admin(settings)
     return made
 
 

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import (
+    KafkaError,
+    LogTruncationError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.partitioner import murmur2
 from kafka.structs import OffsetAndMetadata
 
-from transforms.errors import DeliveryError, KafkaSetupError
+from transforms.errors import DeliveryError, KafkaSetupError, MessageTooLargeError
 from transforms.kafka.connection import prepared
 from transforms.kafka.properties import KAFKA_PYTHON_NAMES
-from transforms.kafka.protocols import Consumer, Message, Polled, Producer, Records, Sender
+from transforms.kafka.protocols import (
+    Admin,
+    Consumer,
+    Message,
+    Polled,
+    Producer,
+    Records,
+    Sender,
+)
 from transforms.kafka.secrets import redacted
 from transforms.kafka.settings import (
     AWAY_SECONDS,
@@ -33,6 +51,7 @@ from transforms.kafka.settings import (
 )
 
 _POLL_RECORDS: Final = 10_000
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 _LOGGER: Final = logging.getLogger(__name__)
 _CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
 # Settings whose values are objects, which text can not name.
@@ -131,7 +150,7 @@ class KafkaPythonConsumer:
             metrics_enabled=False,
         )
         self._assigned: dict[TopicPartition, None] = {}
-        self._held: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
 
     def partitions_for_topic(self, topic: str) -> list[int]:
         return sorted(self._client.partitions_for_topic(topic) or ())
@@ -149,30 +168,33 @@ class KafkaPythonConsumer:
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         return {partition: self._client.committed(partition) for partition in partitions}
 
-    def stand_at(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition not in self._assigned:
             # Partitions that are assigned already keep what was fetched for them.
             self._assigned[partition] = None
             self._client.assign(list(self._assigned))
         self._client.seek(partition, offset)
 
-    def leave(self, partition: TopicPartition) -> None:
+    def unassign(self, partition: TopicPartition) -> None:
         del self._assigned[partition]
-        self._held.discard(partition)
+        self._paused.discard(partition)
         self._client.assign(list(self._assigned))
 
-    def hold(self, partitions: Collection[TopicPartition]) -> None:
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
         wanted = set(partitions)
-        if wanted != self._held:
-            self._client.pause(*(wanted - self._held))
-            self._client.resume(*(self._held - wanted))
-            self._held = wanted
+        if wanted != self._paused:
+            self._client.pause(*(wanted - self._paused))
+            self._client.resume(*(self._paused - wanted))
+            self._paused = wanted
 
     def poll(self, seconds: float) -> Polled:
         try:
             polled = self._client.poll(int(seconds * 1000), _POLL_RECORDS)
         except OffsetOutOfRangeError as e:
             return Polled({}, set(e.args[0]))
+        except LogTruncationError as e:
+            # Also where the topic was created anew.
+            return Polled({}, set(e.divergent_offsets), set(e.divergent_offsets))
         return Polled({partition: _columns(polled[partition]) for partition in polled})
 
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
@@ -249,19 +271,71 @@ class KafkaPythonSender:
                 # What the client's own partitioner gives, and Java's.
                 partition = partitions[(_hashed(key) & 0x7FFFFFFF) % count if count > 1 else 0]
                 headers = [("origin", origin.encode())] if origin else None
-                sent.append(send(topic, value, key, headers, partition))
+                try:
+                    sent.append(send(topic, value, key, headers, partition))
+                except MessageSizeTooLargeError:
+                    sent.append(None)
         except KafkaError as e:
             raise DeliveryError(refused(topic, e)) from e
 
     def flush(self) -> None:
         sent, self._sent = self._sent, []
-        try:
-            # Sends at once what would linger for company.
+        deadline = time.monotonic() + AWAY_SECONDS + 60
+        # Sends at once what would linger for company. After a batch was split because of its
+        # size it fails at once, although all goes on: only the futures know.
+        with suppress(KafkaError):
             self._client.flush(timeout=AWAY_SECONDS + 60)
-            for future in sent:
-                future.get(timeout=0)
+        too_large: list[int] = []
+        try:
+            for place, future in enumerate(sent):
+                if future is None:
+                    too_large.append(place)
+                    continue
+                try:
+                    future.get(timeout=max(0.0, deadline - time.monotonic()))
+                except _TOO_LARGE:
+                    too_large.append(place)
         except KafkaError as e:
             raise DeliveryError(refused(self._topic, e)) from e
+        if too_large:
+            msg = refused(self._topic, "it is too large")
+            raise MessageTooLargeError(msg, too_large)
+
+
+class KafkaPythonAdmin:
+    """A `protocols.Admin`."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._client = _connected(KafkaAdminClient, settings)
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        try:
+            described = self._client.describe_topics(list(topics))
+        except (KafkaError, OSError) as e:
+            raise unreachable(self._settings, e) from e
+        return {
+            one["name"]: _topic_id(one.get("topic_id"))
+            for one in described
+            if one["error_code"] != UnknownTopicOrPartitionError.errno
+        }
+
+    def max_message_bytes(self, topic: str) -> int | None:
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic, configs=["max.message.bytes"])
+        try:
+            found = self._client.describe_configs([asked], config_filter="all")
+            return int(found["topic"][topic]["max.message.bytes"]["value"])
+        except (KafkaError, OSError, KeyError, ValueError):
+            return None
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _topic_id(found: object) -> str:
+    """Returns an id; one that is all zeros is none."""
+    text = str(found or "")
+    return text if set(text) - set("0-") else ""
 
 
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
@@ -274,15 +348,20 @@ def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
     return KafkaPythonProducer(settings, linger_ms)
 
 
+def admin(settings: KafkaSettings) -> Admin:
+    """See `client.admin`."""
+    return KafkaPythonAdmin(settings)
+
+
 def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     """Creates topics with so many partitions; one that has come up meanwhile is no error.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or refuses.
     """
-    admin = _connected(KafkaAdminClient, settings)
+    client = _connected(KafkaAdminClient, settings)
     try:
-        admin.create_topics(
+        client.create_topics(
             {topic: {"num_partitions": count} for topic, count in topics.items()},
             wait_for_metadata=True,
         )
@@ -292,4 +371,4 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
         msg = f"can not create the topic(s) {', '.join(topics)}: {e}"
         raise KafkaSetupError(msg) from e
     finally:
-        admin.close()
+        client.close()

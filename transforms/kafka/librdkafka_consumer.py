@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -19,7 +20,10 @@ from transforms.kafka.librdkafka_connect import (
 from transforms.kafka.protocols import Polled, Records
 from transforms.kafka.settings import KafkaSettings, unreachable
 
-_POLL_RECORDS: Final = 1000
+_POLL_RECORDS: Final = 10_000
+# Of one partition, as `consume` gives them; more objects at once cost the garbage collector time.
+_CONSUME_RECORDS: Final = 1000
+_CLOSE_SECONDS: Final = 5.0
 _BACKOFF_MS: Final = 10
 
 
@@ -47,7 +51,7 @@ class LibrdkafkaConsumer:
         )
         # Where the next record can be, and whether the broker has said that it has none.
         self._progress: dict[tuple[str, int], tuple[int, bool]] = {}
-        self._held: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
         self._failure: KafkaSetupError | None = None
 
     def partitions_for_topic(self, topic: str) -> list[int]:
@@ -85,39 +89,52 @@ class LibrdkafkaConsumer:
             for one in found
         }
 
-    def stand_at(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: TopicPartition, offset: int) -> None:
         # Neither `assign`, which would throw away what was fetched for the others, nor `seek`,
         # which fails until the first fetch has begun.
         if partition in self._progress:
-            self.leave(partition)
+            self.unassign(partition)
         self._client.incremental_assign([rd.TopicPartition(*partition, offset)])
         self._progress[partition] = (offset, False)
 
-    def leave(self, partition: TopicPartition) -> None:
+    def unassign(self, partition: TopicPartition) -> None:
         del self._progress[partition]
-        self._held.discard(partition)
+        self._paused.discard(partition)
         self._client.incremental_unassign([rd.TopicPartition(*partition)])
 
-    def hold(self, partitions: Collection[TopicPartition]) -> None:
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
         wanted = set(partitions)
-        if wanted != self._held:
-            self._client.pause([rd.TopicPartition(*one) for one in wanted - self._held])
-            self._client.resume([rd.TopicPartition(*one) for one in self._held - wanted])
-            self._held = wanted
+        if wanted != self._paused:
+            self._client.pause([rd.TopicPartition(*one) for one in wanted - self._paused])
+            self._client.resume([rd.TopicPartition(*one) for one in self._paused - wanted])
+            self._paused = wanted
 
     def poll(self, seconds: float) -> Polled:
         if self._failure:
             failure, self._failure = self._failure, None
             raise failure
+        columns: dict[TopicPartition, Records] = {}
+        out_of_range: set[TopicPartition] = set()
         # `consume` with a timeout would wait until it has as many as it may return.
-        messages = self._client.consume(_POLL_RECORDS, 0)
+        messages = self._client.consume(_CONSUME_RECORDS, 0)
         if not messages and seconds > 0:
             first = self._client.poll(seconds)
-            if first is not None:
-                messages = [first, *self._client.consume(_POLL_RECORDS, 0)]
+            messages = [] if first is None else [first]
+        left = _POLL_RECORDS
+        while messages:
+            self._take(messages, columns, out_of_range)
+            left -= len(messages)
+            messages = self._client.consume(_CONSUME_RECORDS, 0) if left > 0 else []
+        return Polled(columns, out_of_range)
+
+    def _take(
+        self,
+        messages: list[Any],
+        columns: dict[TopicPartition, Records],
+        out_of_range: set[TopicPartition],
+    ) -> None:
         found: dict[tuple[str, int], list[Any]] = {}
         ends: dict[tuple[str, int], int] = {}
-        out_of_range = []
         for message in messages:
             partition = (message.topic(), message.partition())
             error = message.error()
@@ -126,20 +143,21 @@ class LibrdkafkaConsumer:
             elif error.code() == rd.KafkaError._PARTITION_EOF:
                 ends[partition] = message.offset()
             elif error.code() == rd.KafkaError._AUTO_OFFSET_RESET:
-                out_of_range.append(TopicPartition(*partition))
+                out_of_range.add(TopicPartition(*partition))
             else:
                 self._complain(error)
-        records = {
-            TopicPartition(*partition): self._records(partition, of_one)
-            for partition, of_one in found.items()
-            if partition in self._progress
-        }
+        for partition, of_one in found.items():
+            if partition in self._progress:
+                which, records = TopicPartition(*partition), self._records(partition, of_one)
+                if which in columns:
+                    columns[which].extend(records)
+                else:
+                    columns[which] = records
         for partition, end in ends.items():
             if partition in self._progress:
                 # Behind it there may be a record that came meanwhile.
                 offset = self._progress[partition][0]
                 self._progress[partition] = (max(offset, end), offset <= end)
-        return Polled(records, out_of_range)
 
     def _records(self, partition: tuple[str, int], messages: list[Any]) -> Records:
         offsets = [message.offset() for message in messages]
@@ -172,7 +190,10 @@ class LibrdkafkaConsumer:
         return True
 
     def close(self) -> None:
-        self._client.close()
+        # While the brokers are away it waits for its last commit to be answered, for minutes.
+        closing = threading.Thread(target=self._client.close, name="kafka-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
 
 
 def _log_commit(error: rd.KafkaError | None, offsets: list[Any]) -> None:

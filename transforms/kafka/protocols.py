@@ -45,11 +45,14 @@ class Polled(NamedTuple):
     Attributes:
         records: Of each partition that had any.
         out_of_range: Partitions that have no record at the offset at which they stand; they
-            give nothing until `stand_at` is called for them.
+            give nothing until `seek` is called for them.
+        truncated: Those of them whose log the broker cut off before that offset, and perhaps
+            wrote anew.
     """
 
     records: Mapping[TopicPartition, Records]
     out_of_range: Collection[TopicPartition] = ()
+    truncated: Collection[TopicPartition] = ()
 
 
 class Message(NamedTuple):
@@ -87,16 +90,16 @@ class Consumer(Protocol):
         """Returns the group's offset of each, None where it has none."""
         ...
 
-    def stand_at(self, partition: TopicPartition, offset: int) -> None:
-        """Goes on from there in this partition, and as before in all others."""
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Assigns the partition if it is not, and goes on from there; others go on as before."""
         ...
 
-    def leave(self, partition: TopicPartition) -> None:
-        """Reads the partition no more."""
+    def unassign(self, partition: TopicPartition) -> None:
+        """Stops fetching from the partition, and discards what was fetched."""
         ...
 
-    def hold(self, partitions: Collection[TopicPartition]) -> None:
-        """Fetches from all but these."""
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Pauses these partitions and resumes all others."""
         ...
 
     def poll(self, seconds: float) -> Polled:
@@ -122,6 +125,29 @@ class Consumer(Protocol):
         ...
 
 
+class Admin(Protocol):
+    """Asks the brokers about topics. One thread at a time."""
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        """Returns the id of each topic, by name; topics that do not exist are left out.
+
+        A topic that is deleted and created anew has another id. It is empty where the brokers
+        are too old to have any.
+
+        Raises:
+            KafkaSetupError: The brokers do not answer, or refuse.
+        """
+        ...
+
+    def max_message_bytes(self, topic: str) -> int | None:
+        """Returns the topic's `max.message.bytes`, None if the brokers do not say."""
+        ...
+
+    def close(self) -> None:
+        """Disconnects from the brokers."""
+        ...
+
+
 class Sender(Protocol):
     """Sends to one topic, and knows what became of that. Of one thread; its producer is shared."""
 
@@ -129,7 +155,7 @@ class Sender(Protocol):
         """Hands messages over, in order; waits where the producer has too many already.
 
         Raises:
-            DeliveryError: One is refused at once.
+            DeliveryError: One is refused at once, for another reason than its size.
         """
         ...
 
@@ -137,6 +163,8 @@ class Sender(Protocol):
         """Waits until the brokers have everything that was sent.
 
         Raises:
+            MessageTooLargeError: The topic or the client does not take messages of that size;
+                all others are written. The producer may be of no use any more.
             DeliveryError: Something was refused, or not acknowledged in eleven minutes.
         """
         ...

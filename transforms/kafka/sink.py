@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apache_beam as beam
+from apache_beam.transforms.window import BoundedWindow, GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms import counters
 from transforms.elements import RecommendationBatch
-from transforms.errors import DeliveryError
 from transforms.formats import avro, json_lines
 from transforms.formats.records import DeadLetter
-from transforms.kafka.client import producer
-from transforms.kafka.protocols import Message, Producer, Sender
+from transforms.kafka.delivery import Delivery
+from transforms.kafka.producer_pool import PRODUCERS
+from transforms.kafka.protocols import Message
 from transforms.kafka.settings import KafkaSettings
 from transforms.write import OUTPUT_FORMATS
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
-# A bundle's flush sends at once what lingers, and librdkafka's thread spins in each wait's last
-# millisecond: with waits of 5 ms that was a fifth of a core.
-_LINGER_MS: Final = 100
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -31,7 +33,8 @@ class WriteRecommendationsToKafka(beam.PTransform):
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends; the header
         `origin` tells repeats. In order for each user.
-    On failure: the bundle is repeated, and so are lists that it had sent.
+    On failure: the bundle is repeated, and so are lists that it had sent. A list that is too
+        large for the topic is a dead letter of the output, and the job goes on.
 
     Attributes:
         settings: Of the brokers.
@@ -50,10 +53,10 @@ class WriteRecommendationsToKafka(beam.PTransform):
             msg = f"{self.output_format!r} is not an output format, expected json or avro"
             raise ValueError(msg)
 
-    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
-        """Adds the sink."""
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[DeadLetter]:
+        """Adds the sink; returns a dead letter of stage `write` for each list that is too large."""
         encode = json_messages if self.output_format == "json" else _avro_messages
-        return lists | "Send" >> beam.ParDo(_SendDoFn(self.settings, self.topic, encode))
+        return _send(lists, _SendDoFn(self.settings, self.topic, encode))
 
 
 @dataclass
@@ -65,7 +68,8 @@ class WriteDeadLettersToKafka(beam.PTransform):
 
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends.
-    On failure: the bundle is repeated, and so are letters that it had sent.
+    On failure: the bundle is repeated, and so are letters that it had sent. A letter that is too
+        large for the topic is counted and logged.
 
     Attributes:
         settings: Of the brokers.
@@ -82,7 +86,7 @@ class WriteDeadLettersToKafka(beam.PTransform):
     def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:
         """Adds the sink."""
         return letters | "Send" >> beam.ParDo(
-            _SendDoFn(self.settings, self.topic, _dead_letter_messages)
+            _SendDeadLettersDoFn(self.settings, self.topic, _dead_letter_messages)
         )
 
 
@@ -104,11 +108,13 @@ class WriteEvaluationsToKafka(beam.PTransform):
         """Lets Beam name the transform."""
         super().__init__()
 
-    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
-        """Adds the sink."""
-        return lists | "Send" >> beam.ParDo(
-            _SendDoFn(self.settings, self.topic, _evaluation_messages)
-        )
+    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[DeadLetter]:
+        """Adds the sink; returns a dead letter of stage `write` for each that is too large."""
+        return _send(lists, _SendDoFn(self.settings, self.topic, _evaluation_messages))
+
+
+def _send(batches: beam.PCollection[Any], do_fn: _SendDoFn) -> beam.PCollection[DeadLetter]:
+    return batches | "Send" >> beam.ParDo(do_fn).with_output_types(DeadLetter)
 
 
 def _evaluation_messages(batch: RecommendationBatch) -> Iterator[Message]:
@@ -142,48 +148,53 @@ class _SendDoFn(beam.DoFn):
         self._settings = settings
         self._topic = topic
         self._encode = encode
-        self._producer: Producer | None = None
-        self._sender: Sender | None = None
+        self._delivery: Delivery | None = None
+        self._timestamp: Timestamp = MIN_TIMESTAMP
+        self._window: BoundedWindow = GlobalWindow()
+
+    def setup(self) -> None:
+        PRODUCERS.add_user(self._settings)
+
+    def teardown(self) -> None:
+        self._give_up()
+        PRODUCERS.remove_user(self._settings)
 
     def start_bundle(self) -> None:
-        self._producer = self._sender = None
+        # One that is still there is that of a bundle that failed elsewhere.
+        self._give_up()
 
-    def process(self, element: Any) -> None:
-        if self._producer is None or self._sender is None:
-            self._producer = shared_producer(self._settings)
-            self._sender = self._producer.sender(self._topic)
-        try:
-            self._sender.send(self._encode(element))
-        except DeliveryError:
-            discard_producer(self._settings, self._producer)
-            raise
+    def process(
+        self,
+        element: Any,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> None:
+        if self._delivery is None:
+            self._delivery = Delivery(self._settings, self._topic)
+        self._timestamp, self._window = timestamp, window
+        self._delivery.send(self._encode(element))
 
-    def finish_bundle(self) -> None:
-        if self._producer is None or self._sender is None:
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._delivery is None:
             return
-        try:
-            self._sender.flush()
-        except DeliveryError:
-            discard_producer(self._settings, self._producer)
-            raise
+        refused = self._delivery.flush()
+        self._delivery = None
+        counters.counter(counters.UNWRITTEN).inc(len(refused))
+        for message, reason in refused:
+            yield from self._unwritten(DeadLetter(message.origin, "write", reason, message.value))
+
+    def _unwritten(self, letter: DeadLetter) -> Iterator[WindowedValue]:
+        yield WindowedValue(letter, self._timestamp, [self._window])
+
+    def _give_up(self) -> None:
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.end(failed=True)
 
 
-_PRODUCERS: Final[dict[KafkaSettings, Producer]] = {}
-_PRODUCERS_LOCK: Final = threading.Lock()
+class _SendDeadLettersDoFn(_SendDoFn):
+    """Says what its own topic refuses, as that can not become a dead letter again."""
 
-
-def shared_producer(settings: KafkaSettings) -> Producer:
-    """Returns this process's producer for these settings."""
-    with _PRODUCERS_LOCK:
-        found = _PRODUCERS.get(settings)
-        if found is None:
-            found = _PRODUCERS[settings] = producer(settings, _LINGER_MS)
-        return found
-
-
-def discard_producer(settings: KafkaSettings, client: Producer) -> None:
-    """Makes the next bundle start with a new producer: one that has failed goes on failing."""
-    with _PRODUCERS_LOCK:
-        if _PRODUCERS.get(settings) is client:
-            del _PRODUCERS[settings]
-    client.close()
+    def _unwritten(self, letter: DeadLetter) -> Iterator[WindowedValue]:
+        _LOGGER.warning("The dead letter of %s was not written: %s", letter.origin, letter.reason)
+        yield from ()

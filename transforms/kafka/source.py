@@ -3,91 +3,37 @@
 from __future__ import annotations
 
 import time
+import uuid
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apache_beam as beam
-import orjson
-from apache_beam.coders import Coder, registry
-from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
 from transforms.elements import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
-from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.client import admin, consumer, partitions_of
+from transforms.kafka.consumer_pool import CONSUMERS, ConsumerPool, SourceKey
+from transforms.kafka.partition_lease import Fetched
+from transforms.kafka.partitions import KafkaPartition, spread_out
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.shared_consumer import Fetched, shared_consumer
 from transforms.resumable_read import (
     END,
-    Allowance,
     Chunk,
     Limits,
     PositionRange,
     PositionRangeProvider,
+    ReadBudget,
     read_in_bounds,
 )
-from transforms.sharding.key_groups import KEY_GROUPS, spreading
+from transforms.sharding.key_groups import KEY_GROUPS
 
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000
 _IDLE_LAG_SECONDS: Final = 1.0
-_VERSION: Final = 2
-
-
-class KafkaPartition(NamedTuple):
-    """One partition to be read. A savepoint holds it, so brokers and passwords are not in it.
-
-    Attributes:
-        topic: The topic's name.
-        partition: The partition's number.
-        positions: Which offsets.
-        salt: A number that spreads the partitions evenly, see `key_groups`.
-    """
-
-    topic: str
-    partition: int
-    positions: PositionRange
-    salt: int = 0
-
-
-class KafkaPartitionCoder(Coder):
-    """A JSON document with a version: what savepoints hold, so it must not change."""
-
-    def encode(self, value: KafkaPartition) -> bytes:
-        """Returns the partition as bytes."""
-        return orjson.dumps([_VERSION, value.topic, value.partition, *value.positions, value.salt])
-
-    def decode(self, encoded: bytes) -> KafkaPartition:
-        """Returns the partition that `encode` wrote."""
-        _, topic, partition, start, stop, number = orjson.loads(encoded)
-        return KafkaPartition(topic, partition, PositionRange(start, stop), number)
-
-    def is_deterministic(self) -> bool:
-        """Equal partitions have equal bytes."""
-        return True
-
-
-registry.register_coder(KafkaPartition, KafkaPartitionCoder)
-
-
-def spread_out(
-    partitions: Sequence[KafkaPartition], key_groups: int = KEY_GROUPS
-) -> list[KafkaPartition]:
-    """Returns the partitions with salts: Flink has each read by the subtask of its hash."""
-    # As Flink sees what has a coder of our own.
-    coder = LengthPrefixCoder(KafkaPartitionCoder())
-
-    def salted(place: int, partition: KafkaPartition) -> KafkaPartition:
-        def encode(number: int) -> bytes:
-            encoded: bytes = coder.encode(partition._replace(salt=number))
-            return encoded
-
-        return partition._replace(salt=spreading(encode, place, len(partitions), key_groups))
-
-    return [salted(place, partition) for place, partition in enumerate(partitions)]
 
 
 @dataclass
@@ -105,7 +51,8 @@ class ReadRatingsFromKafka(beam.PTransform):
         checkpoint; aborted transactions never. Records that retention deleted before they were
         read give one dead letter.
     On failure: reading goes on from the runner's last checkpoint, not from group offsets; a
-        broker that is away is waited for.
+        broker that is away is waited for, ten minutes at most. A topic that is deleted, or deleted
+        and created anew, fails the bundle.
 
     Attributes:
         settings: Of the brokers.
@@ -182,6 +129,11 @@ class ReadRatingsFromKafka(beam.PTransform):
                 start = {p: first[p] if at is None else at for p, at in committed.items()}
         finally:
             client.close()
+        asking = admin(self.settings)
+        try:
+            ids = asking.topic_ids(topics)
+        finally:
+            asking.close()
         elements = [
             KafkaPartition(
                 partition.topic,
@@ -190,6 +142,7 @@ class ReadRatingsFromKafka(beam.PTransform):
                     start[partition],
                     max(start[partition], end[partition]) if self.stop_at_end else END,
                 ),
+                topic_id=ids.get(partition.topic, ""),
             )
             for partition in found
         ]
@@ -197,29 +150,50 @@ class ReadRatingsFromKafka(beam.PTransform):
 
 
 class PartitionReader:
-    """Reads one partition through the process's shared consumer."""
+    """Reads one partition under a lease, as chunks of undecoded records.
 
-    def __init__(self, source: ReadRatingsFromKafka, element: KafkaPartition, start: int) -> None:
+    Args:
+        source: What the records are.
+        element: The partition.
+        start: The first offset to read.
+        key: Of the consumer that this source's readers share.
+        pool: Where that is.
+    """
+
+    def __init__(
+        self,
+        source: ReadRatingsFromKafka,
+        element: KafkaPartition,
+        start: int,
+        key: SourceKey,
+        pool: ConsumerPool = CONSUMERS,
+    ) -> None:
         self._element = element
         asks = element.topic == source.request_topic
         self._record_format = REQUEST_FORMAT if asks else source.record_format
         self._partition = TopicPartition(element.topic, element.partition)
-        self._consumer = shared_consumer(source.settings, source.group)
+        self._consumer = pool.consumer(key)
+        self._consumer.require_topic(element.topic, element.topic_id)
+        self._lease = self._consumer.lease(self._partition, start)
         self._read_to = start
+
+    def __enter__(self) -> PartitionReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lease.close()
 
     @property
     def sources(self) -> int:
-        """How many partitions this process reads."""
+        """Number of partitions that this source reads in this process."""
         return self._consumer.partitions
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
-        """Returns the records that are there, or none after a wait."""
+        """Returns the next records, or none after a wait; `position` is that of the lease."""
         limit = min(BATCH_RECORDS, stop - position)
-        fetched = self._consumer.read(self._partition, position, limit, wait_seconds)
+        fetched = self._lease.read(limit, wait_seconds)
         source = f"{self._element.topic}-{self._element.partition}-"
         next_position = self._read_to = min(fetched.next_offset, stop)
-        if next_position >= stop:
-            self._consumer.release(self._partition)
         if fetched.lost:
             failure = (
                 f"{fetched.lost} offset(s) from here on were deleted from the topic before"
@@ -244,9 +218,12 @@ class PartitionReader:
         batch = RawBatch(source, offsets, values, self._record_format, published)
         return Chunk(batch, next_position, time=newest_seconds)
 
-    def is_last(self, range_end: int) -> bool:
-        """Whether a range that ends there is the last one of the partition."""
-        return range_end == self._element.positions.stop
+    def ends_at(self, range_end: int) -> bool:
+        """Returns whether a range that ends there is the partition's last; it is left then."""
+        last = range_end == self._element.positions.stop
+        if last:
+            self._lease.unassign()
+        return last
 
     def commit_is_due(self) -> bool:
         """Whether the partition's last commit was asked for a second ago; counts as one if so."""
@@ -263,24 +240,32 @@ class PartitionReader:
 
 
 class _ReadDoFn(beam.DoFn):
-    _allowance: Allowance
+    _budget: ReadBudget
 
     def __init__(self, source: ReadRatingsFromKafka) -> None:
         self._source = source
+        # Made when the transform is applied: one transform may be applied twice.
+        self._key = SourceKey(source.settings, source.group, uuid.uuid4().hex)
+
+    def setup(self) -> None:
+        CONSUMERS.add_user(self._key)
+
+    def teardown(self) -> None:
+        CONSUMERS.remove_user(self._key)
 
     def start_bundle(self) -> None:
-        self._allowance = Allowance(Limits(idle_seconds=self._source.idle_seconds))
+        self._budget = ReadBudget(Limits(idle_seconds=self._source.idle_seconds))
 
     def read(
         self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
     ) -> Iterator[Any]:
         """What both DoFns below do with a partition."""
         start = tracker.current_restriction().start
-        reader = PartitionReader(self._source, element, start)
-        for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._allowance):
-            yield beam.window.TimestampedValue(batch, timestamp)
-        # After a deferral, what is left to this call ends where it stopped reading.
-        last = reader.is_last(tracker.current_restriction().stop)
+        with PartitionReader(self._source, element, start, self._key) as reader:
+            for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._budget):
+                yield beam.window.TimestampedValue(batch, timestamp)
+            # After a deferral, what is left to this call ends where it stopped reading.
+            last = reader.ends_at(tracker.current_restriction().stop)
         if self._source.group and (last or reader.commit_is_due()):
             finalizer.register(lambda: reader.commit(start, last=last))
         elif self._source.finalize_each:

@@ -8,9 +8,9 @@ import pytest
 from kafka import TopicPartition
 
 from cluster.broker import Broker
-from transforms.kafka.client import KafkaSettings, producer, require_topics
+from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
+from transforms.kafka.partition_consumer import PartitionConsumer
 from transforms.kafka.protocols import Message
-from transforms.kafka.shared_consumer import SharedConsumer
 
 PARTITION = TopicPartition("topic", 0)
 
@@ -27,10 +27,10 @@ def numbers(start: int, stop: int) -> list[Message]:
     return [Message(b"key", b"%d" % number) for number in range(start, stop)]
 
 
-def read_values(shared: SharedConsumer, start: int, count: int) -> list[bytes | None]:
+def read_values(reader: PartitionConsumer, start: int, count: int) -> list[bytes | None]:
     found: list[bytes | None] = []
     while len(found) < count:
-        found.extend(shared.read(PARTITION, start + len(found), count, 1.0).records.values)
+        found.extend(reader.lease(PARTITION, start + len(found)).read(count, 1.0).records.values)
     return found
 
 
@@ -38,22 +38,22 @@ def test_a_broker_that_dies_and_comes_back_is_waited_for(mortal: Broker, client:
     settings = KafkaSettings(mortal.address, client=client)
     require_topics(settings, {"topic": 1}, create=True)
     made = producer(settings)
-    shared = SharedConsumer(settings, "group")
+    reader = PartitionConsumer(consumer(settings, "group"))
     sender = made.sender("topic")
     sender.send(numbers(0, 10))
     sender.flush()
-    assert read_values(shared, 0, 10) == [b"%d" % number for number in range(10)]
+    assert read_values(reader, 0, 10) == [b"%d" % number for number in range(10)]
     mortal.kill()
     sender.send(numbers(10, 500))
     with ThreadPoolExecutor(1) as thread:
         flushed = thread.submit(sender.flush)
-        assert shared.read(PARTITION, 10, 10, 2.0).records.offsets == []
-        shared.commit(PARTITION, 10, final=False)
+        assert reader.lease(PARTITION, 10).read(10, 2.0).records.offsets == []
+        reader.commit(PARTITION, 10, final=False)
         assert not flushed.done()
         mortal.start()
         flushed.result(timeout=120)
     # Once each, and in order: the producer is idempotent.
-    assert read_values(shared, 10, 490) == [b"%d" % number for number in range(10, 500)]
-    assert shared.read(PARTITION, 500, 10, 1.0).records.offsets == []
-    shared.close()
+    assert read_values(reader, 10, 490) == [b"%d" % number for number in range(10, 500)]
+    assert reader.lease(PARTITION, 500).read(10, 1.0).records.offsets == []
+    reader.close()
     made.close()

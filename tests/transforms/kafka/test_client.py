@@ -121,7 +121,7 @@ def test_each_client_gets_the_properties_that_it_knows(topics: Topics) -> None:
     sender.flush()
     made.close()
     reader = consumer(settings, None)
-    reader.stand_at(TopicPartition(topic, 0), 0)
+    reader.seek(TopicPartition(topic, 0), 0)
     wait_until(lambda: bool(reader.poll(0.5).records))
     reader.close()
 

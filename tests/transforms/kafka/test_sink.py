@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-import contextlib
+import base64
+import dataclasses
 import json
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.testing.test_pipeline import TestPipeline
 from kafka.partitioner import murmur2
 
@@ -14,14 +17,25 @@ from transforms import (
     Recommendation,
     RecommendationBatch,
     ScoredItem,
+    WriteDeadLetters,
     WriteDeadLettersToKafka,
     WriteRecommendationsToKafka,
+    counters,
 )
 from transforms.errors import DeliveryError
-from transforms.formats import avro
-from transforms.kafka.client import producer
+from transforms.formats import avro, json_lines
+from transforms.kafka.delivery import Delivery
+from transforms.kafka.producer_pool import PRODUCERS, ProducerPool
 from transforms.kafka.protocols import Message, Sender
-from transforms.kafka.sink import discard_producer, shared_producer
+
+IMPATIENT = {
+    "kafka-python": {
+        "delivery.timeout.ms": "3000",
+        "request.timeout.ms": "2000",
+        "max.block.ms": "3000",
+    },
+    "librdkafka": {"delivery.timeout.ms": "3000"},
+}
 
 LISTS = [
     Recommendation("196", [ScoredItem("242", 0.97), ScoredItem("1", 0.5)], 881250949.0, "r-0-7"),
@@ -87,42 +101,145 @@ def test_dead_letters_keep_what_a_broker_takes(topics: Topics) -> None:
     }
 
 
-def test_what_the_broker_refuses_fails_the_bundle(topics: Topics) -> None:
+class Elements(beam.PTransform):
+    """A sink's input, in one bundle, and its output appended to a file."""
+
+    def __init__(self, batches: list[object], sink: beam.PTransform, path: Path) -> None:
+        super().__init__()
+        self._batches, self._sink, self._path = batches, sink, path
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[None]:
+        unwritten = root | beam.Create(self._batches, reshuffle=False) | self._sink
+        return unwritten | WriteDeadLetters(str(self._path))
+
+
+def write(batches: list[object], sink: beam.PTransform, path: Path) -> tuple[list[DeadLetter], int]:
+    """Returns the dead letters that a sink gave, and its count of what it did not write."""
+    pipeline = beam.Pipeline("FnApiRunner")
+    _ = pipeline | Elements(batches, sink, path)
+    result = pipeline.run()
+    result.wait_until_finish()
+    lines = path.read_text().splitlines() if path.exists() else []
+    letters = [
+        DeadLetter(one["origin"], one["stage"], one["reason"], base64.b64decode(one["value"]))
+        for one in map(json.loads, lines)
+    ]
+    found = result.metrics().query(MetricsFilter().with_name(counters.UNWRITTEN))["counters"]
+    return letters, sum(counter.committed for counter in found)
+
+
+def a_list(user: str, items: int, origin: str) -> Recommendation:
+    return Recommendation(user, [ScoredItem("i" * 100, 0.5)] * items, 1.0, origin)
+
+
+def test_a_list_that_is_too_large_is_a_dead_letter_and_the_rest_is_written_in_order(
+    topics: Topics, tmp_path: Path
+) -> None:
+    topic = topics.create(max_message_bytes="50000")
+    lists = [a_list(f"u{number % 3}", 2, f"r-0-{number}") for number in range(400)]
+    lists[7] = a_list("large", 1000, "r-0-7")
+    lists[300] = a_list("larger", 2000, "r-0-300")
+    batches = [RecommendationBatch(lists[at : at + 100]) for at in range(0, 400, 100)]
+    sink = WriteRecommendationsToKafka(topics.settings, topic)
+    letters, unwritten = write(batches, sink, tmp_path / "letters")
+    assert unwritten == 2
+    for letter, large in zip(letters, (lists[7], lists[300]), strict=True):
+        assert letter[:2] == (large.origin, "write")
+        assert letter.value == json_lines.encode_recommendation(large)
+        size = len(letter.value) + len(large.user) + len(large.origin)
+        assert f"{size} bytes" in letter.reason
+        assert f"topic {topic!r}: max.message.bytes=50000" in letter.reason
+    found = topics.read_json(topic)
+    written = [one.origin for one in lists if one not in (lists[7], lists[300])]
+    assert {one["origin"] for one in found} == set(written)
+    # At least once, and whatever is repeated, each user's last list stands last.
+    for user in ("u0", "u1", "u2"):
+        last = [one["origin"] for one in found if one["user"] == user][-1]
+        assert last == [one.origin for one in lists if one.user == user][-1]
+
+
+def test_what_is_too_large_is_found_without_the_brokers_help(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the program may not read the topic's settings."""
+    topic = topics.create(max_message_bytes="50000")
+    monkeypatch.setattr(Delivery, "_ask_limit", lambda self: None)
+    messages = [Message(b"k%d" % at, b"%d" % at, f"o-{at}") for at in range(40)]
+    messages[11] = Message(b"k11", b"x" * 60_000, "o-11")
+    messages[30] = Message(b"k30", b"x" * 70_000, "o-30")
+    delivery = Delivery(topics.settings, topic, ProducerPool())
+    delivery.send(messages)
+    refused = delivery.flush()
+    assert [one.message for one in refused] == [messages[11], messages[30]]
+    assert "70007 bytes" in refused[1].reason
+    assert "its max.message.bytes, or the brokers' message.max.bytes" in refused[1].reason
+    values = {record.value for record in topics.read(topic)}
+    assert values == {message.value for message in messages} - {b"x" * 60_000, b"x" * 70_000}
+
+
+def test_one_bundles_large_message_costs_another_bundle_nothing(topics: Topics) -> None:
+    topic = topics.create(max_message_bytes="50000")
+    pool = ProducerPool()
+    mine, theirs = (Delivery(topics.settings, topic, pool) for _ in range(2))
+    small = [Message(b"key", b"%d" % number) for number in range(50)]
+    theirs.send([Message(b"key", b"x" * 60_000)])
+    mine.send(small)
+    assert len(theirs.flush()) == 1
+    mine.send([Message(b"key", b"last")])
+    assert mine.flush() == []
+    values = [record.value for record in topics.read(topic)]
+    assert set(values) == {message.value for message in small} | {b"last"}
+    assert values[-1] == b"last"
+    # The next one starts afresh, and knows what it need not try.
+    again = Delivery(topics.settings, topic, pool)
+    again.send([*small, Message(b"key", b"x" * 60_000)])
+    (refused,) = again.flush()
+    assert "max.message.bytes=50000" in refused.reason
+    assert topics.count(topic) >= 2 * len(small)
+    pool.close()
+
+
+def test_what_is_too_large_for_the_client_itself_names_its_setting(topics: Topics) -> None:
+    settings = dataclasses.replace(topics.settings, properties={"message.max.bytes": "2000"})
     topic = topics.create()
-    client = shared_producer(topics.settings)
-    sender = client.sender(topic)
-    with pytest.raises(DeliveryError, match=topic):
-        send_and_flush(sender, [Message(b"key", b"x" * 30_000_000)])
-    discard_producer(topics.settings, client)
-    again = shared_producer(topics.settings)
-    send_and_flush(again.sender(topic), [Message(b"key", b"small")])
-    assert topics.count(topic) == 1
+    delivery = Delivery(settings, topic, ProducerPool())
+    delivery.send([Message(b"key", b"a"), Message(b"key", b"x" * 3000), Message(b"key", b"b")])
+    (refused,) = delivery.flush()
+    assert refused.reason == (
+        f"3003 bytes with key and headers are too large for the topic {topic!r}:"
+        " message.max.bytes=2000 of the Kafka client"
+    )
+    assert [record.value for record in topics.read(topic)][-1] == b"b"
 
 
-def test_what_is_too_long_for_any_broker_is_refused_at_once(topics: Topics) -> None:
-    topic = topics.create()
-    sender = shared_producer(topics.settings).sender(topic)
-    with pytest.raises(DeliveryError, match=topic):
-        sender.send([Message(b"key", b"x" * (65 << 20))])
+def test_a_dead_letter_that_is_too_large_is_counted_and_logged_once(
+    topics: Topics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = topics.create(max_message_bytes="50000")
+    letters = [
+        DeadLetter("r-0-1", "parse", "no JSON", b"x" * 100_000),
+        DeadLetter("r-0-2", "parse", "no JSON", b"x"),
+    ]
+    sink = WriteDeadLettersToKafka(topics.settings, topic)
+    unwritten = write(letters, sink, tmp_path / "letters")
+    assert unwritten == ([], 1)
+    said = [one.getMessage() for one in caplog.records if "dead letter of" in one.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("The dead letter of r-0-1 was not written: 13")
+    assert [one["origin"] for one in topics.read_json(topic)] == ["r-0-2"]
 
 
-def test_a_failure_is_the_senders_even_if_another_waited_for_it(topics: Topics) -> None:
-    topic = topics.create()
-    client = producer(topics.settings)
-    mine, theirs = client.sender(topic), client.sender(topic)
-    theirs.send([Message(b"key", b"x" * 30_000_000)])
-    mine.send([Message(b"key", b"small")])
-    with contextlib.suppress(DeliveryError):
-        # kafka-python gives up everything after such a failure.
-        mine.flush()
-    with pytest.raises(DeliveryError, match=topic):
-        theirs.flush()
-    client.close()
+def test_what_is_refused_for_another_reason_fails_the_bundle(topics: Topics) -> None:
+    client = topics.settings.client
+    settings = dataclasses.replace(topics.settings, properties=IMPATIENT[client])
+    delivery = Delivery(settings, "no-such-topic", ProducerPool())
+    with pytest.raises(DeliveryError, match="no-such-topic"):
+        send_and_flush(delivery, [Message(b"key", b"value")])
 
 
 def test_more_than_a_producer_holds_goes_through_in_order(topics: Topics) -> None:
     topic = topics.create()
-    sender = shared_producer(topics.settings).sender(topic)
+    sender = PRODUCERS.borrow(topics.settings).sender(topic)
     values = [b"%d" % number for number in range(150_000)]
     send_and_flush(sender, [Message(b"key", value) for value in values])
     assert [record.value for record in topics.read(topic)] == values
@@ -132,7 +249,7 @@ def test_a_key_has_the_same_partition_whichever_client_sends_it(topics: Topics) 
     topic = topics.create(partitions=7)
     keys = [f"user {number}".encode() for number in range(200)]
     send_and_flush(
-        shared_producer(topics.settings).sender(topic), [Message(key, b"") for key in keys]
+        PRODUCERS.borrow(topics.settings).sender(topic), [Message(key, b"") for key in keys]
     )
     # The partitioner of Java's client, which others write and join with.
     assert {record.key: record.partition for record in topics.read(topic)} == {
@@ -140,7 +257,7 @@ def test_a_key_has_the_same_partition_whichever_client_sends_it(topics: Topics) 
     }
 
 
-def send_and_flush(sender: Sender, messages: list[Message]) -> None:
+def send_and_flush(sender: Delivery | Sender, messages: list[Message]) -> None:
     sender.send(messages)
     sender.flush()
 

@@ -4,13 +4,9 @@ import json
 import tempfile
 import threading
 import time
-from collections import Counter
 
 import apache_beam as beam
-import numpy as np
 import pytest
-from apache_beam.coders import registry
-from apache_beam.coders.coders import LengthPrefixCoder
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
@@ -19,16 +15,9 @@ from kafka.admin import KafkaAdminClient
 from tests.support import RUNNERS, Topics, wait_until
 from transforms.elements import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
-from transforms.kafka.client import consumer
-from transforms.kafka.shared_consumer import SharedConsumer
-from transforms.kafka.source import (
-    KafkaPartition,
-    KafkaPartitionCoder,
-    ReadRatingsFromKafka,
-    spread_out,
-)
-from transforms.resumable_read import END, PositionRange
-from transforms.sharding.key_groups import key_group
+from transforms.kafka.consumer_pool import CONSUMERS
+from transforms.kafka.source import ReadRatingsFromKafka
+from transforms.resumable_read import END, PositionRange, resume_reading, stop_reading
 
 
 def values(count: int, start: int = 0) -> list[bytes]:
@@ -82,6 +71,52 @@ def test_partitions_of_which_two_are_empty(topics: Topics, runner: str) -> None:
         *((f"{topic}-1-{offset}", value, "") for offset, value in enumerate(values(700))),
         *((f"{topic}-3-{offset}", value, "") for offset, value in enumerate(values(3))),
     ]
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_two_sources_of_one_topic_get_every_record_each(topics: Topics, runner: str) -> None:
+    topic = topics.create(partitions=2)
+    for number in range(2):
+        topics.send(topic, values(3000), partition=number)
+    # One transform that is applied twice is two sources, too.
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
+    options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
+    with tempfile.TemporaryDirectory() as folder:
+        with beam.Pipeline(options=options) as pipeline:
+            for name in ("a", "b"):
+                batches = pipeline | f"Read {name}" >> source
+                _ = batches | f"Append {name}" >> beam.Map(append_rows, f"{folder}/{name}")
+        expected = sorted(
+            (f"{topic}-{number}-{offset}", value.decode(), "")
+            for number in range(2)
+            for offset, value in enumerate(values(3000))
+        )
+        for name in ("a", "b"):
+            with open(f"{folder}/{name}", encoding="utf-8") as file:
+                assert sorted(tuple(json.loads(line)) for line in file) == expected
+
+
+def test_a_pipeline_that_was_stopped_leaves_no_consumer_behind(topics: Topics) -> None:
+    topic = topics.create()
+    topics.send(topic, values(5000))
+    open_before = CONSUMERS.sources
+    source = ReadRatingsFromKafka(topics.settings, topic)
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
+        pipeline = beam.Pipeline("FnApiRunner")
+        _ = pipeline | source | beam.Map(append_rows, file.name)
+        running = threading.Thread(target=pipeline.run)
+        running.start()
+        try:
+            wait_until(lambda: bool(file.read()))
+            assert CONSUMERS.sources == open_before + 1
+            stop_reading()
+            running.join(timeout=60)
+            assert not running.is_alive()
+        finally:
+            stop_reading()
+            running.join(timeout=60)
+            resume_reading()
+    assert CONSUMERS.sources == open_before
 
 
 def test_an_empty_topic_ends_at_once(topics: Topics) -> None:
@@ -225,85 +260,6 @@ def test_what_retention_deleted_is_a_failure_that_says_how_much(topics: Topics) 
     assert [row[0] for row in rows[1:]] == [f"{topic}-0-{offset}" for offset in range(8, 20)]
 
 
-def test_an_offset_behind_the_end_says_so(topics: Topics) -> None:
-    topic = topics.create()
-    topics.send(topic, values(3))
-    shared = SharedConsumer(topics.settings, None)
-    with pytest.raises(KafkaSetupError, match="offset 100 lies behind the end, 3"):
-        shared.read(TopicPartition(topic, 0), 100, 10, 30.0)
-    shared.close()
-
-
-def test_a_wait_ends_when_another_partition_has_records(topics: Topics) -> None:
-    topic = topics.create(partitions=2)
-    idle, busy = TopicPartition(topic, 0), TopicPartition(topic, 1)
-    shared = SharedConsumer(topics.settings, None)
-    assert shared.read(idle, 0, 10, 0.0).records.offsets == []
-    assert shared.read(busy, 0, 10, 0.0).records.offsets == []
-    sender = threading.Timer(0.3, topics.send, [topic, values(3), 1])
-    sender.start()
-    start = time.monotonic()
-    assert shared.read(idle, 0, 10, 30.0).records.offsets == []
-    assert time.monotonic() - start < 20
-    sender.join()
-    found: list[bytes | None] = []
-    while len(found) < 3:
-        fetched = shared.read(busy, len(found), 10, 30.0)
-        found.extend(fetched.records.values)
-    assert found == values(3)
-    shared.close()
-
-
-def test_a_read_can_go_back_to_where_a_failed_bundle_began(topics: Topics) -> None:
-    topic = topics.create()
-    topics.send(topic, values(50))
-    partition = TopicPartition(topic, 0)
-    shared = SharedConsumer(topics.settings, None)
-    first = shared.read(partition, 0, 20, 30.0)
-    assert first.records.offsets == list(range(20))
-    for start in (5, 30, 0, 49, 7):
-        again = shared.read(partition, start, 10, 30.0)
-        expected = list(range(start, min(start + 10, 50)))
-        assert again.records.offsets == expected
-        assert again.next_offset == expected[-1] + 1
-    shared.close()
-
-
-def test_going_back_again_and_again_never_skips_what_was_fetched_ahead(topics: Topics) -> None:
-    topic = topics.create(partitions=2)
-    for number in range(2):
-        topics.send(topic, values(20_000), partition=number)
-    random = np.random.default_rng(0)
-    shared = SharedConsumer(topics.settings, None)
-    for start, number in zip(
-        random.integers(19_000, size=12).tolist(), random.integers(2, size=12).tolist(), strict=True
-    ):
-        position = start
-        while position < start + 500:
-            fetched = shared.read(TopicPartition(topic, number), position, 300, 30.0)
-            offsets = fetched.records.offsets
-            assert offsets == list(range(position, position + len(offsets)))
-            assert fetched.records.values == values(len(offsets), position)
-            position = fetched.next_offset
-    shared.close()
-
-
-def test_the_end_is_known_only_when_the_broker_has_nothing_more(topics: Topics) -> None:
-    topic = topics.create()
-    partition = TopicPartition(topic, 0)
-    shared = SharedConsumer(topics.settings, None)
-    for start in (0, 3, 6):
-        wait_until(lambda start=start: shared.read(partition, start, 10, 0.2).at_end)  # type: ignore[misc]
-        topics.send(topic, values(3))
-        position = start
-        while position < start + 3:
-            fetched = shared.read(partition, position, 10, 30.0)
-            assert fetched.records.offsets[0] == position
-            assert not fetched.at_end
-            position = fetched.next_offset
-    shared.close()
-
-
 def test_a_transaction_that_is_open_is_behind_the_end(topics: Topics) -> None:
     topic = topics.create()
     topics.send(topic, values(4))
@@ -318,70 +274,6 @@ def test_a_transaction_that_is_open_is_behind_the_end(topics: Topics) -> None:
     assert [row[1] for row in read(source)] == values(4)
     client.abort_transaction()
     client.close()
-
-
-def test_a_partition_that_is_read_no_more_does_not_keep_others_from_waiting(
-    topics: Topics,
-) -> None:
-    topic = topics.create(partitions=2)
-    topics.send(topic, values(3000), partition=0)
-    done, idle = TopicPartition(topic, 0), TopicPartition(topic, 1)
-    shared = SharedConsumer(topics.settings, None)
-    position = 0
-    while position < 1000:
-        position = shared.read(done, position, 500, 5.0).next_offset
-    shared.release(done)
-    start = time.monotonic()
-    assert shared.read(idle, 0, 10, 1.0).records.offsets == []
-    assert time.monotonic() - start >= 0.9
-    assert shared.read(done, 1000, 1, 5.0).records.offsets == [1000]
-    shared.close()
-
-
-def test_threads_share_a_consumer(topics: Topics) -> None:
-    topic = topics.create(partitions=3)
-    for number in range(3):
-        topics.send(topic, values(3000, start=number * 10_000), partition=number)
-    shared = SharedConsumer(topics.settings, None)
-    found: dict[int, list[bytes | None]] = {0: [], 1: [], 2: []}
-
-    def drain(number: int) -> None:
-        position = 0
-        while position < 3000:
-            fetched = shared.read(TopicPartition(topic, number), position, 100, 1.0)
-            found[number].extend(fetched.records.values)
-            position = fetched.next_offset
-
-    threads = [threading.Thread(target=drain, args=[number]) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert found == {n: values(3000, start=n * 10_000) for n in range(3)}
-    shared.close()
-
-
-def test_commits_are_the_groups(topics: Topics) -> None:
-    topic = topics.create()
-    topics.send(topic, values(9))
-    partition = TopicPartition(topic, 0)
-    shared = SharedConsumer(topics.settings, f"g-{topic}")
-    shared.read(partition, 0, 5, 30.0)
-    shared.commit(partition, 5, final=False)
-    shared.commit(partition, 6, final=False)
-    shared.close()
-    client = consumer(topics.settings, f"g-{topic}")
-    assert client.committed([partition]) == {partition: 6}
-    client.close()
-
-
-def test_a_commit_is_due_once_a_second_for_each_partition(topics: Topics) -> None:
-    shared = SharedConsumer(topics.settings, "group")
-    first, second = TopicPartition("t", 0), TopicPartition("t", 1)
-    assert [shared.commit_is_due(one) for one in (first, first, second)] == [True, False, True]
-    time.sleep(1.0)
-    assert shared.commit_is_due(first)
-    shared.close()
 
 
 @pytest.mark.parametrize(
@@ -405,23 +297,3 @@ def test_formats_of_files_are_refused(topics: Topics) -> None:
 def test_a_missing_topic_is_said_when_the_pipeline_is_built(topics: Topics) -> None:
     with pytest.raises(KafkaSetupError, match="does not exist"):
         beam.Pipeline() | ReadRatingsFromKafka(topics.settings, "not-there")
-
-
-def test_the_bytes_of_a_partition_never_change() -> None:
-    partition = KafkaPartition("ratings", 3, PositionRange(5, END), 17)
-    encoded = KafkaPartitionCoder().encode(partition)
-    assert encoded == b'[2,"ratings",3,5,9223372036854775807,17]'
-    assert KafkaPartitionCoder().decode(encoded) == partition
-    assert isinstance(registry.get_coder(KafkaPartition), KafkaPartitionCoder)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 8, 17])
-@pytest.mark.parametrize("parallelism", [1, 2, 4])
-def test_partitions_are_spread_evenly_over_any_parallelism(count: int, parallelism: int) -> None:
-    plain = [KafkaPartition("ratings", number, PositionRange(number)) for number in range(count)]
-    spread = spread_out(plain)
-    assert [partition[:3] for partition in spread] == [partition[:3] for partition in plain]
-    coder = LengthPrefixCoder(KafkaPartitionCoder())
-    subtasks = Counter(key_group(coder.encode(one)) * parallelism // 128 for one in spread)
-    fair = count / parallelism
-    assert all(fair - 1 < subtasks[number] < fair + 1 for number in range(parallelism))

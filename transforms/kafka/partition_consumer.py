@@ -1,0 +1,322 @@
+"""One client for all partitions that a source reads in this process, under leases.
+
+A client for each partition would make a runner that works in turns wait at each idle one
+while the others have records. Here a wait for one partition fetches for all, and ends when
+another has something. Partitions stay assigned between two leases: assigning anew would discard
+what was fetched, and can starve a slow reader forever.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from kafka import TopicPartition
+
+from transforms.errors import KafkaSetupError
+from transforms.kafka.partition_lease import Fetched, PartitionLease
+from transforms.kafka.protocols import NO_RECORDS, Consumer
+from transforms.kafka.record_buffer import RecordBuffer
+from transforms.kafka.topic_watch import TopicWatch
+
+PARTITION_BYTES: Final = 16 << 20
+"""A partition with this many buffered bytes is paused."""
+TOTAL_BYTES: Final = 64 << 20
+"""With this many in the whole process, every partition that has buffered records is paused."""
+IDLE_SECONDS: Final = 60.0
+"""A partition that nobody has read for so long is unassigned."""
+_POLL_SECONDS: Final = 0.2
+_GRACE_SECONDS: Final = 0.005
+_COMMIT_SECONDS: Final = 1.0
+# For a thread that reads several sources in turns: the others must not wait for an idle one.
+_BUSY_WAIT_SECONDS: Final = 0.02
+_IDLE_WAIT_SECONDS: Final = 0.25
+_RECENT_SECONDS: Final = 5.0
+
+
+class _Assigned:
+    """A partition that is being fetched.
+
+    Attributes:
+        position: The next offset that a reader gets.
+        buffer: What was fetched from there on.
+        out_of_range: Whether there is no record at the position.
+        truncated: Whether that is because the broker cut the log off before it.
+        read_at: When somebody last read it.
+        thread: Who that was.
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.buffer = RecordBuffer()
+        self.out_of_range = False
+        self.truncated = False
+        self.read_at = time.monotonic()
+        self.thread = threading.get_ident()
+
+    def touch(self) -> None:
+        self.read_at, self.thread = time.monotonic(), threading.get_ident()
+
+
+class PartitionConsumer:
+    """Reads the partitions of one source. Thread-safe.
+
+    Args:
+        client: Used by nobody else.
+        neighbors: Returns all consumers of this process, this one included: they share the bound
+            on memory.
+        watch: Tells when reading can not go on; None if nobody does.
+
+    Attributes:
+        had_records: Whether the last read gave any.
+    """
+
+    def __init__(
+        self,
+        client: Consumer,
+        neighbors: Callable[[], Collection[PartitionConsumer]] | None = None,
+        watch: TopicWatch | None = None,
+    ) -> None:
+        self._client = client
+        self._watch = watch
+        self._neighbors = neighbors or (lambda: (self,))
+        self._condition = threading.Condition()
+        self._polling = False
+        self._closed = False
+        self._assigned: dict[TopicPartition, _Assigned] = {}
+        self._leases: dict[TopicPartition, PartitionLease] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._commit_asked: dict[TopicPartition, float] = {}
+        self._buffered = 0
+        self._read_at = -math.inf
+        self._thread = 0
+        self.had_records = False
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions that are being read."""
+        return max(1, len(self._assigned))
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that were fetched and that nobody has read."""
+        return self._buffered
+
+    def require_topic(self, topic: str, topic_id: str) -> None:
+        """Makes reads fail when the topic is deleted, or created anew.
+
+        Raises:
+            KafkaSetupError: It has been already.
+        """
+        if self._watch is not None:
+            self._watch.require(topic, topic_id)
+
+    def is_read_by(self, thread: int) -> bool:
+        """Returns whether that thread was the last to read it, within the last seconds."""
+        return self._thread == thread and time.monotonic() - self._read_at < _RECENT_SECONDS
+
+    def lease(self, partition: TopicPartition, offset: int) -> PartitionLease:
+        """Returns the right to read a partition from an offset on; it ends any earlier one."""
+        lease = PartitionLease(self, partition, offset)
+        with self._condition:
+            self._leases[partition] = lease
+            self._condition.notify_all()
+        return lease
+
+    def read(self, lease: PartitionLease, limit: int, wait_seconds: float) -> Fetched:
+        """See `PartitionLease.read`."""
+        deadline = time.monotonic() + self._shortened(wait_seconds)
+        with self._condition:
+            asked = yielded = False
+            while (assigned := self._assigned_to(lease)) is not None:
+                if self._watch is not None:
+                    self._watch.raise_failure()
+                assigned.touch()
+                if assigned.buffer:
+                    return self._take(lease, assigned, limit)
+                if assigned.out_of_range and not self._polling:
+                    lost = self._step_over_lost(lease, assigned)
+                    if lost:
+                        return lost
+                left = deadline - time.monotonic()
+                if asked and left <= 0:
+                    return self._nothing(lease, assigned)
+                waiting = self._threads_that_have_records(lease.partition) if asked else set()
+                if waiting:
+                    # Grace is for other threads; this one can only take its turn by returning.
+                    if yielded or waiting == {threading.get_ident()}:
+                        return self._nothing(lease, assigned)
+                    yielded = True
+                    self._condition.wait(_GRACE_SECONDS)
+                elif self._polling:
+                    self._condition.wait(max(0.0, min(left, _POLL_SECONDS)) + 0.001)
+                    asked = True
+                else:
+                    others = self._threads_that_have_records(lease.partition)
+                    self._poll(0.0 if others else max(0.0, min(left, _POLL_SECONDS)))
+                    asked = True
+            return Fetched(NO_RECORDS, lease.position)
+
+    def commit(self, partition: TopicPartition, offset: int, *, final: bool) -> None:
+        """Sets the group's offset, and waits until it is set if it is the final one.
+
+        A failure is logged: these offsets are for monitoring and for `committed` starts.
+        """
+        if offset == self._committed.get(partition):
+            return
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            if self._closed:
+                # A runner may call a bundle final after it has torn its DoFns down.
+                return
+            if self._client.commit(partition, offset, wait=final):
+                self._committed[partition] = offset
+
+    def commit_is_due(self, partition: TopicPartition) -> bool:
+        """Whether a second has passed since this was last true for the partition."""
+        now = time.monotonic()
+        if now - self._commit_asked.get(partition, -math.inf) < _COMMIT_SECONDS:
+            return False
+        self._commit_asked[partition] = now
+        return True
+
+    def unassign(self, lease: PartitionLease) -> None:
+        """See `PartitionLease.unassign`."""
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            if self._leases.get(lease.partition) is lease and lease.partition in self._assigned:
+                self._unassign(lease.partition)
+
+    def end(self, lease: PartitionLease) -> None:
+        """See `PartitionLease.close`."""
+        with self._condition:
+            if self._leases.get(lease.partition) is lease:
+                del self._leases[lease.partition]
+
+    def close(self) -> None:
+        """Disconnects from the brokers."""
+        if self._watch is not None:
+            self._watch.close()
+        with self._condition:
+            self._condition.wait_for(lambda: not self._polling)
+            self._closed = True
+            self._leases.clear()
+            self._assigned.clear()
+            self._buffered = 0
+            self._client.close()
+
+    def _assigned_to(self, lease: PartitionLease) -> _Assigned | None:
+        """Returns the partition at the lease's position; None if the lease was taken over."""
+        partition = lease.partition
+        while self._leases.get(partition) is lease:
+            assigned = self._assigned.get(partition)
+            if assigned is not None and assigned.position == lease.position:
+                return assigned
+            if self._polling:
+                # Anything may have happened until the lock is back, so it is all checked again.
+                self._condition.wait(_POLL_SECONDS)
+            else:
+                self._seek(partition, lease.position)
+        return None
+
+    def _seek(self, partition: TopicPartition, offset: int) -> _Assigned:
+        before = self._assigned.get(partition)
+        if before is not None:
+            self._buffered -= before.buffer.bytes
+        self._client.seek(partition, offset)
+        assigned = self._assigned[partition] = _Assigned(offset)
+        return assigned
+
+    def _unassign(self, partition: TopicPartition) -> None:
+        self._buffered -= self._assigned.pop(partition).buffer.bytes
+        self._client.unassign(partition)
+
+    def _take(self, lease: PartitionLease, assigned: _Assigned, limit: int) -> Fetched:
+        before = assigned.buffer.bytes
+        records = assigned.buffer.take(limit)
+        self._buffered -= before - assigned.buffer.bytes
+        lease.position = assigned.position = records.offsets[-1] + 1
+        self.had_records = True
+        return Fetched(records, lease.position)
+
+    def _nothing(self, lease: PartitionLease, assigned: _Assigned) -> Fetched:
+        """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
+        self.had_records = False
+        if self._polling or assigned.buffer or assigned.out_of_range:
+            return Fetched(NO_RECORDS, lease.position)
+        position, at_end = self._client.progress(lease.partition)
+        lease.position = assigned.position = max(lease.position, position)
+        return Fetched(NO_RECORDS, lease.position, at_end=at_end)
+
+    def _threads_that_have_records(self, partition: TopicPartition) -> set[int]:
+        """Returns who last read the other partitions that have buffered records."""
+        return {
+            other.thread
+            for which, other in self._assigned.items()
+            if which != partition and other.buffer
+        }
+
+    def _shortened(self, wait_seconds: float) -> float:
+        """Returns how long to wait if this thread reads other sources as well."""
+        thread = threading.get_ident()
+        others = [one for one in self._neighbors() if one is not self and one.is_read_by(thread)]
+        self._read_at, self._thread = time.monotonic(), thread
+        if any(other.had_records for other in others):
+            return min(wait_seconds, _BUSY_WAIT_SECONDS)
+        return min(wait_seconds, _IDLE_WAIT_SECONDS) if others else wait_seconds
+
+    def _poll(self, seconds: float) -> None:
+        self._unassign_idle()
+        self._client.pause(self._to_pause())
+        self._polling = True
+        self._condition.release()
+        try:
+            polled = self._client.poll(seconds)
+        finally:
+            self._condition.acquire()
+            self._polling = False
+            self._condition.notify_all()
+        for partition in polled.out_of_range:
+            if partition in self._assigned:
+                self._assigned[partition].out_of_range = True
+                self._assigned[partition].truncated = partition in polled.truncated
+        for partition, records in polled.records.items():
+            if partition in self._assigned:
+                self._buffered += self._assigned[partition].buffer.append(records)
+
+    def _unassign_idle(self) -> None:
+        oldest = time.monotonic() - IDLE_SECONDS
+        for partition in [p for p, one in self._assigned.items() if one.read_at < oldest]:
+            self._unassign(partition)
+
+    def _to_pause(self) -> set[TopicPartition]:
+        full = sum(one.buffered_bytes for one in self._neighbors()) >= TOTAL_BYTES
+        limit = 1 if full else PARTITION_BYTES
+        return {
+            partition
+            for partition, one in self._assigned.items()
+            if one.out_of_range or one.buffer.bytes >= limit
+        }
+
+    def _step_over_lost(self, lease: PartitionLease, assigned: _Assigned) -> Fetched | None:
+        """Goes on at the first record that is left; None if no record was lost."""
+        partition, offset = lease.partition, lease.position
+        if self._watch is not None:
+            # A new topic of the same name is said to be one, not to have lost records.
+            self._watch.check()
+            self._watch.raise_failure()
+        first = self._client.beginning_offsets([partition])[partition]
+        end = self._client.end_offsets([partition])[partition]
+        if offset > end or assigned.truncated:
+            msg = (
+                f"offset {offset} lies behind the end of the log of {partition.topic}-"
+                f"{partition.partition}, which ends at {end} now: the brokers lost records, or the"
+                " topic was created anew; start the job again with --start_offset earliest or"
+                " latest"
+            )
+            raise KafkaSetupError(msg)
+        lease.position = self._seek(partition, max(offset, first)).position
+        return Fetched(NO_RECORDS, first, lost=first - offset) if first > offset else None

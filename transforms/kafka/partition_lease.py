@@ -1,0 +1,72 @@
+"""The right of one reader to read one partition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kafka import TopicPartition
+
+from transforms.kafka.protocols import Records
+
+if TYPE_CHECKING:
+    from transforms.kafka.partition_consumer import PartitionConsumer
+
+
+class Fetched(NamedTuple):
+    """The result of one read.
+
+    Attributes:
+        records: Empty if none came in time.
+        next_offset: Where to go on; past the records, and past offsets that deliver none.
+        lost: How many offsets were deleted from the topic before they could be read.
+        at_end: Whether the broker has nothing more, as far as is known.
+    """
+
+    records: Records
+    next_offset: int
+    lost: int = 0
+    at_end: bool = False
+
+
+class PartitionLease:
+    """The right to read one partition, from `position` on, until a newer reader takes it over.
+
+    A reader whose lease was taken over gets nothing, and its `next_offset` stays where it is, so
+    that it cannot claim records that went to its successor.
+    """
+
+    def __init__(self, consumer: PartitionConsumer, partition: TopicPartition, offset: int) -> None:
+        self.partition = partition
+        self.position = offset
+        self._consumer = consumer
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions that this source reads in this process."""
+        return self._consumer.partitions
+
+    def read(self, limit: int, wait_seconds: float) -> Fetched:
+        """Returns up to `limit` records from `position` on, and moves it past them.
+
+        Waits up to `wait_seconds` if there are none, but not while other partitions have
+        records that nobody takes.
+
+        Raises:
+            KafkaSetupError: The position lies behind the end of the partition, the topic is no
+                longer the same, or the brokers have been away for too long.
+        """
+        return self._consumer.read(self, limit, wait_seconds)
+
+    def unassign(self) -> None:
+        """Stops fetching: the partition has been read to its end."""
+        self._consumer.unassign(self)
+
+    def close(self) -> None:
+        """Gives the lease back. What was fetched ahead is kept for the next one."""
+        self._consumer.end(self)
+
+    def __enter__(self) -> PartitionLease:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

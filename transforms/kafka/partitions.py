@@ -1,0 +1,78 @@
+"""The elements of the Kafka source: one partition of a topic each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import orjson
+from apache_beam.coders import Coder, registry
+from apache_beam.coders.coders import LengthPrefixCoder
+
+from transforms.resumable_read import PositionRange, require_version
+from transforms.sharding.key_groups import KEY_GROUPS, spreading
+
+_VERSION: Final = 3
+
+
+class KafkaPartition(NamedTuple):
+    """One partition to be read. A savepoint holds it, so brokers and passwords are not in it.
+
+    Attributes:
+        topic: The topic's name.
+        partition: The partition's number.
+        positions: Which offsets.
+        salt: A number that spreads the partitions evenly, see `key_groups`.
+        topic_id: The broker's id of the topic, which another topic of the same name does not
+            have; empty if it tells none.
+    """
+
+    topic: str
+    partition: int
+    positions: PositionRange
+    salt: int = 0
+    topic_id: str = ""
+
+
+class KafkaPartitionCoder(Coder):
+    """A JSON document with a version: what savepoints hold, so it must not change."""
+
+    def encode(self, value: KafkaPartition) -> bytes:
+        """Returns the partition as bytes."""
+        topic, partition, positions, *rest = value
+        return orjson.dumps([_VERSION, topic, partition, *positions, *rest])
+
+    def decode(self, encoded: bytes) -> KafkaPartition:
+        """Returns the partition that `encode` wrote.
+
+        Raises:
+            IncompatibleStateError: Another version wrote it.
+        """
+        document = orjson.loads(encoded)
+        require_version("Kafka partition", document, _VERSION)
+        _, topic, partition, start, stop, *rest = document
+        return KafkaPartition(topic, partition, PositionRange(start, stop), *rest)
+
+    def is_deterministic(self) -> bool:
+        """Equal partitions have equal bytes."""
+        return True
+
+
+registry.register_coder(KafkaPartition, KafkaPartitionCoder)
+
+
+def spread_out(
+    partitions: Sequence[KafkaPartition], key_groups: int = KEY_GROUPS
+) -> list[KafkaPartition]:
+    """Returns the partitions with salts: Flink has each read by the subtask of its hash."""
+    # As Flink sees what has a coder of our own.
+    coder = LengthPrefixCoder(KafkaPartitionCoder())
+
+    def salted(place: int, partition: KafkaPartition) -> KafkaPartition:
+        def encode(number: int) -> bytes:
+            encoded: bytes = coder.encode(partition._replace(salt=number))
+            return encoded
+
+        return partition._replace(salt=spreading(encode, place, len(partitions), key_groups))
+
+    return [salted(place, partition) for place, partition in enumerate(partitions)]

@@ -1,0 +1,62 @@
+"""Fetched records of one partition that nobody has read yet, counted in bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from transforms.kafka.protocols import Records
+
+RECORD_BYTES: Final = 100
+"""What each record counts for beside its value: its offset, its time, Python's objects."""
+
+
+class RecordBuffer:
+    """A queue of records.
+
+    Attributes:
+        bytes: What the buffered records count for. Within a chunk that was taken in part, each
+            record counts for the chunk's average.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._chunks: deque[tuple[Records, int]] = deque()
+        # How many records of the first chunk are taken already.
+        self._start = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def append(self, records: Records) -> int:
+        """Adds records that follow; returns what they count for."""
+        size = RECORD_BYTES * len(records.offsets) + sum(map(len, filter(None, records.values)))
+        self._chunks.append((records, size))
+        self.bytes += size
+        return size
+
+    def take(self, limit: int) -> Records:
+        """Removes and returns up to `limit` records, at least one; the buffer is not empty."""
+        first, start = self._chunks[0][0], self._start
+        if len(first.offsets) - start > limit:
+            # A slice of what is taken, not a copy of what is left.
+            before = self._left_of_first()
+            self._start = start + limit
+            self.bytes -= before - self._left_of_first()
+            return first.part(start, self._start)
+        self._drop_first()
+        taken = first.part(start) if start else first
+        while self._chunks and len(taken.offsets) + len(self._chunks[0][0].offsets) <= limit:
+            taken.extend(self._chunks[0][0])
+            self._drop_first()
+        return taken
+
+    def _drop_first(self) -> None:
+        self.bytes -= self._left_of_first()
+        self._chunks.popleft()
+        self._start = 0
+
+    def _left_of_first(self) -> int:
+        records, size = self._chunks[0]
+        count = len(records.offsets)
+        return size * (count - self._start) // count
