@@ -91,17 +91,17 @@ case "${1:-}" in
   kafka)
     shift
     provide_java
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m cluster.broker "$@"
     ;;
   flink)
     shift
     provide_java
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m cluster.demo "$@"
     ;;
   "" | -*)
-    install run '.[compiled,librdkafka]'
+    install run '.[librdkafka]'
     exec python -m beam_pipeline --runner DirectRunner "$@"
     ;;
   *) fail "unknown command $1: expected nothing, kafka, flink, test, or flags of beam_pipeline" ;;

@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +17,9 @@ from rich.text import Text
 
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
-from transforms.learn import merge_items
-from transforms.model_export import ExportedCell
+from transforms.learning.shard import merge_items
+from transforms.model_export import ExportedShard
 from transforms.recommenders.blocks import block_of
-from transforms.recommenders.registry import RecommenderSpec, config_class
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,42 +32,31 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--top_n", type=int, default=10, metavar="N")
     arguments = parser.parse_args(argv)
     try:
-        cells = model_export.cells(arguments.folder)
-        if not cells:
+        shards = model_export.shards_in(arguments.folder)
+        if not shards:
             msg = f"no model in {arguments.folder}: expected what --export_model wrote"
             raise IncompatibleModelError(msg)
-        _print_cells(arguments.folder, cells)
+        _print_shards(arguments.folder, shards)
         if arguments.user is not None:
-            _print_list(arguments.folder, cells, arguments.user, arguments.top_n)
+            _print_list(arguments.folder, shards, arguments.user, arguments.top_n)
     except (IncompatibleModelError, OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
     return 0
 
 
-def spec_of(cell: ExportedCell) -> RecommenderSpec:
-    """Returns what the cell's recommender was made from, but for its seed.
-
-    Raises:
-        ValueError: There is no such model.
-    """
-    fields: dict[str, Any] = {}
-    for one in dataclasses.fields(config_class(cell.model.get("model", ""))):
-        kind: Any = type(one.default)
-        fields[one.name] = kind(cell.model.get(one.name, one.default))
-    return RecommenderSpec(cell.model["model"], fields)
-
-
-def _print_cells(folder: str, cells: Sequence[ExportedCell]) -> None:
+def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
     table = Table(title=f"Models in {folder}", title_justify="left")
-    for column in ("cell", "model", "learned", "users", "items"):
+    for column in ("shard", "model", "learned", "users", "items"):
         table.add_column(column)
-    for cell in cells:
-        recommender, learned = model_export.load(folder, cell.cell, spec_of(cell), cell.grid)
-        hyperparameters = " ".join(f"{k}={v}" for k, v in cell.model.items() if k != "model")
+    for one in shards:
+        recommender, learned = model_export.load(folder, one.shard, one.spec, one.shards)
+        hyperparameters = " ".join(
+            f"{k}={v}" for k, v in dataclasses.asdict(one.spec.config).items()
+        )
         table.add_row(
-            f"{cell.cell[0]},{cell.cell[1]} of {cell.grid[0]}x{cell.grid[1]}",
-            f"{cell.model['model']} {hyperparameters}",
+            f"{one.shard[0]},{one.shard[1]} of {one.shards[0]}x{one.shards[1]}",
+            f"{one.spec.model} {hyperparameters}",
             f"{learned:,}",
             f"{len(recommender.users):,}",
             f"{len(recommender.items):,}",
@@ -77,12 +64,12 @@ def _print_cells(folder: str, cells: Sequence[ExportedCell]) -> None:
     Console().print(table)
 
 
-def _print_list(folder: str, cells: Sequence[ExportedCell], user: str, top_n: int) -> None:
-    row = block_of(user, cells[0].grid[0])
+def _print_list(folder: str, shards: Sequence[ExportedShard], user: str, top_n: int) -> None:
+    row = block_of(user, shards[0].shards[0])
     lists = []
-    for cell in cells:
-        if cell.cell[0] == row:
-            recommender, _ = model_export.load(folder, cell.cell, spec_of(cell), cell.grid)
+    for one in shards:
+        if one.shard[0] == row:
+            recommender, _ = model_export.load(folder, one.shard, one.spec, one.shards)
             if not recommender.knows(user):
                 msg = f"the model does not know user {user!r}"
                 raise ValueError(msg)

@@ -12,9 +12,9 @@ from beam_pipeline.job_server_options import truth
 from transforms.formats.detection import FILE_FORMATS
 from transforms.kafka.settings import CLIENTS
 from transforms.kafka.source import START_OFFSETS
-from transforms.key_groups import KEY_GROUPS
 from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
+from transforms.sharding.key_groups import KEY_GROUPS
 from transforms.write import OUTPUT_FORMATS
 
 

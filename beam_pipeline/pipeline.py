@@ -15,13 +15,13 @@ from beam_pipeline.settings import Settings
 from transforms import (
     DeadLetter,
     KeepPositives,
-    KeyByCell,
     ModelExport,
     ParseRatings,
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
     Recommend,
     RecommendationBatch,
+    Sharding,
     WriteDeadLetters,
     WriteDeadLettersToKafka,
     WriteEvaluations,
@@ -29,7 +29,7 @@ from transforms import (
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
-from transforms.model_export import require_fit, require_grid
+from transforms.model_export import require_fit, require_shards
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -51,21 +51,19 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     if model.import_model:
         require_fit(model.import_model, settings.grid, settings.spec)
     if model.export_model:
-        require_grid(model.export_model, settings.grid)
+        require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     recommend = Recommend(
         settings.spec,
+        Sharding(*settings.grid, settings.key_groups),
         model.top_n,
         export,
         model.import_model or "",
-        settings.grid,
         settings.evaluate,
-        settings.key_groups,
     )
     lists = (
         parsed.ratings
         | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "KeyByCell" >> KeyByCell(*settings.grid, settings.key_groups)
         | "Recommend" >> recommend
     )
     _write_lists(lists, settings)

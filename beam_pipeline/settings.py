@@ -26,8 +26,8 @@ from beam_pipeline.options import (
 from beam_pipeline.usage import Parser, UsageError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.kafka.client import KafkaSettings
-from transforms.key_groups import KEY_GROUPS
 from transforms.recommenders.registry import RecommenderSpec, config_class
+from transforms.sharding.key_groups import KEY_GROUPS
 from transforms.write import STDOUT
 
 LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")

@@ -25,7 +25,7 @@ from flurs.recommender import MFRecommender
 
 from transforms import collector
 from transforms.formats.records import Rating
-from transforms.recommenders.base import Recommender
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 _SPEC: Final = RecommenderSpec("mf", {"k": 40})

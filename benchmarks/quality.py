@@ -26,7 +26,7 @@ from beam_pipeline.movielens import DEFAULT_FOLDER, fetch
 from transforms.elements import RatingBatch
 from transforms.formats.delimited import MOVIELENS_TABS, decode_rating
 from transforms.formats.records import Rating
-from transforms.learn import evaluate, learn
+from transforms.learning.shard import evaluate, learn
 from transforms.prequential import Figures, Scores
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 

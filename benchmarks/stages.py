@@ -36,7 +36,7 @@ from transforms.formats.records import Rating
 from transforms.kafka.client import CLIENTS, KafkaSettings, producer, require_topics
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
-from transforms.learn import learn
+from transforms.learning.shard import learn
 from transforms.parse import parse
 from transforms.recommend import LISTED_AT_ONCE
 from transforms.recommenders.registry import RecommenderSpec

@@ -9,7 +9,7 @@ from cluster.broker import Broker
 from tests import processes
 from tests.support import Topics, patience, wait_until
 from transforms.kafka.client import KafkaSettings
-from transforms.model_state import CACHE
+from transforms.learning.state import CACHE
 
 # A test that hangs fails after so long; what it waits for has shorter limits, and says what it is.
 _TEST_SECONDS = 600

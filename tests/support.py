@@ -23,11 +23,11 @@ from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating, ScoredItem
 from transforms.kafka.client import KafkaSettings, require_topics
-from transforms.key import by_row
-from transforms.recommenders.base import Recommender
+from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.blocks import Block, block_of
-from transforms.recommenders.model import Arrays
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.sharding.keys import by_user_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 _NUMBERS = itertools.count()
@@ -61,8 +61,8 @@ def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1)
 
 def cells_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:
     """The ratings that each cell of a grid without item blocks learns."""
-    rows = by_row(RatingBatch(ratings), user_blocks)
-    return {(row, 0): batch.ratings for row, batch in rows.items()}
+    parts = by_user_shard(RatingBatch(ratings), user_blocks)
+    return {(shard, 0): batch.ratings for shard, batch in parts.items()}
 
 
 class Grid:

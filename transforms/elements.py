@@ -29,10 +29,6 @@ from transforms.formats.records import (
     ratings_of_columns,
 )
 
-Cell = tuple[int, int, int]
-"""(user block, item block, salt): which recommender of the grid, its row and its column, and a
-number that spreads the cells evenly, see `key_groups`."""
-
 
 @dataclass(frozen=True)
 class RawBatch:
@@ -68,13 +64,14 @@ class RatingBatch:
         published: When the broker got the oldest of them, in seconds since the epoch; 0 for
             records of a file.
         requests: To be answered after the ratings.
-        name: Tells the batch from all others where several cells work on it, else empty.
+        number: Where items are sharded, the batch's number among those of its user shard, from
+            1; else 0.
     """
 
     ratings: list[Rating]
     published: float = 0.0
     requests: list[Request] = field(default_factory=list)
-    name: str = ""
+    number: int = 0
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -94,9 +91,6 @@ class RecommendationBatch:
 
     def __len__(self) -> int:
         return len(self.recommendations)
-
-
-KeyedRatings = tuple[Cell, RatingBatch]
 
 
 class RawBatchCoder(Coder):
@@ -150,17 +144,17 @@ class RatingBatchCoder(Coder):
         """Returns the batch as bytes."""
         requests = [list(request) for request in value.requests]
         return orjson.dumps(
-            [value.published, value.name, requests, *rating_columns(value.ratings)], default=list
+            [value.published, value.number, requests, *rating_columns(value.ratings)], default=list
         )
 
     def decode(self, encoded: bytes) -> RatingBatch:
         """Returns the batch that `encode` wrote."""
-        published, name, requests, *columns = orjson.loads(encoded)
+        published, number, requests, *columns = orjson.loads(encoded)
         asked = [
             Request(user, timestamp, origin, tuple(context))
             for user, timestamp, origin, context in requests
         ]
-        return RatingBatch(ratings_of_columns(columns), published, asked, name)
+        return RatingBatch(ratings_of_columns(columns), published, asked, number)
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""

@@ -15,6 +15,10 @@ class IncompatibleModelError(ValueError):
     """A saved model does not fit the recommender that is asked to load it."""
 
 
+class OutOfSequenceError(RuntimeError):
+    """A runner delivered a batch twice between two steps of the pipeline."""
+
+
 class KafkaSetupError(RuntimeError):
     """A broker, topic or Kafka setting can not be used; the text says what to do."""
 

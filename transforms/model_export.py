@@ -1,8 +1,9 @@
 """Models in a folder, apart from any runner's state: what outlives savepoints and Beam versions.
 
-A cell is two files: `cell-R-C-SEQUENCE.safetensors` has the recommender's arrays, and
-`cell-R-C.json`, written after it, names the arrays' file and says what they are. Both appear
-whole or not at all. Arrays and JSON only; nothing in them is ever executed.
+A shard is two files: `shard-U-I-SEQUENCE.safetensors` has the recommender, see `snapshot_codec`,
+and `shard-U-I.json`, written after it, names that file and says what is in it. Both appear whole
+or not at all. Arrays and JSON only; nothing in them is ever executed, and no file outside the
+folder is opened, whatever they say.
 """
 
 from __future__ import annotations
@@ -11,165 +12,195 @@ import json
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import safetensors
-import safetensors.numpy
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import IncompatibleModelError
-from transforms.recommenders.base import Recommender
+from transforms.learning import snapshot_codec
+from transforms.learning.snapshot_codec import LEARNING_FIELDS, Snapshot
 from transforms.recommenders.blocks import Block
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
-VERSION: Final = 1
+_SEQUENCE_DIGITS: Final = 20
 
 
-class ExportedCell(NamedTuple):
-    """What a cell's JSON file says.
+class ExportedShard(NamedTuple):
+    """What a shard's JSON file says.
 
     Attributes:
-        cell: (user block, item block).
-        grid: How many blocks of users and of items there are.
-        sequence: How many ratings changed the model, see `model_state.Meta`.
-        model: The model's name and hyperparameters, as text.
-        arrays: Name of the file with the arrays.
+        shard: (user shard, item shard).
+        shards: How many user shards and item shards there are.
+        sequence: How many ratings changed the model, see `state.Meta`.
+        spec: What the model was made from.
     """
 
-    cell: tuple[int, int]
-    grid: tuple[int, int]
+    shard: tuple[int, int]
+    shards: tuple[int, int]
     sequence: int
-    model: dict[str, str]
-    arrays: str
+    spec: RecommenderSpec
 
 
 def save(
     directory: str,
-    cell: tuple[int, int],
-    grid: tuple[int, int],
+    shard: tuple[int, int],
+    shards: tuple[int, int],
     spec: RecommenderSpec,
     sequence: int,
     recommender: Recommender,
 ) -> None:
-    """Writes a cell's model, and then removes the one before the last.
+    """Writes a shard's model, and then removes the one before the last.
 
     Raises:
         OSError: The folder can not be written.
     """
-    before = _read_manifest(_manifest_path(directory, cell))
-    name = f"cell-{cell[0]}-{cell[1]}-{sequence:020}.safetensors"
-    arrays = safetensors.numpy.save(recommender.state_dict(), spec.describe())
-    _write(FileSystems.join(directory, name), arrays)
+    before = _read_manifest(directory, shard)
+    items = Block(shard[1], shards[1])
+    encoded = snapshot_codec.encode(spec, sequence, recommender, items)
+    _write(_arrays_path(directory, shard, sequence), encoded)
     manifest = {
-        "version": VERSION,
-        "cell": cell,
-        "grid": grid,
+        "version": snapshot_codec.VERSION,
+        "shard": shard,
+        "shards": shards,
         "sequence": sequence,
-        "model": spec.describe(),
-        "arrays": name,
+        "spec": spec.to_dict(),
     }
-    _write(_manifest_path(directory, cell), json.dumps(manifest, indent=1).encode())
-    if before and before.arrays != name:
+    _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())
+    if before and before.sequence != sequence:
         # Somebody may still be reading the last one; the ones before it have had their time.
-        pattern = FileSystems.join(directory, f"cell-{cell[0]}-{cell[1]}-*.safetensors")
-        old = [p for p in _matches(pattern) if not p.endswith((name, before.arrays))]
+        kept = {_arrays_path(directory, shard, one) for one in (sequence, before.sequence)}
+        names = {FileSystems.split(path)[1] for path in kept}
+        pattern = FileSystems.join(directory, f"shard-{shard[0]}-{shard[1]}-*.safetensors")
+        old = [path for path in _matches(pattern) if FileSystems.split(path)[1] not in names]
         if old:
             FileSystems.delete(old)
 
 
 def load(
     directory: str,
-    cell: tuple[int, int],
+    shard: tuple[int, int],
     spec: RecommenderSpec,
-    grid: tuple[int, int] = (1, 1),
-) -> tuple[Recommender, int]:
-    """Returns a cell's recommender and how many ratings changed it.
+    shards: tuple[int, int] = (1, 1),
+) -> Snapshot:
+    """Returns a shard's recommender and how many ratings changed it.
 
-    A cell that was never exported gives a new recommender.
+    A shard that was never exported gives a new recommender. Seed, bounds and `allow_repeats` may
+    be others than those of the job that exported it.
 
     Raises:
-        IncompatibleModelError: It is of another version, another model or another k.
+        IncompatibleModelError: It is damaged, of another version, of another model, or of other
+            hyperparameters.
     """
-    recommender = spec.build(Block(cell[1], grid[1]))
-    found = _read_manifest(_manifest_path(directory, cell))
+    items = Block(shard[1], shards[1])
+    found = _read_manifest(directory, shard)
     if found is None:
-        return recommender, 0
-    if found.model.get("model") != spec.model:
-        msg = f"{directory} holds a model {found.model.get('model')!r}, expected {spec.model!r}"
-        raise IncompatibleModelError(msg)
-    with FileSystems.open(FileSystems.join(directory, found.arrays)) as file:
+        return Snapshot(spec.build(items), 0)
+    path = _arrays_path(directory, shard, found.sequence)
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         content = file.read()
     try:
-        arrays = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as e:
-        msg = f"{found.arrays} in {directory} is damaged: {e}"
+        loaded = snapshot_codec.decode(content, spec, items, LEARNING_FIELDS)
+        if loaded.sequence != found.sequence:
+            msg = f"it is of {loaded.sequence} ratings, expected {found.sequence}"
+            raise IncompatibleModelError(msg)
+    except IncompatibleModelError as e:
+        msg = f"{path}: {e}"
         raise IncompatibleModelError(msg) from e
-    recommender.load_state_dict(arrays)
-    return recommender, found.sequence
+    return loaded
 
 
-def cells(directory: str) -> list[ExportedCell]:
-    """Returns all cells of a folder, in order; none if there is nothing.
+def shards_in(directory: str) -> list[ExportedShard]:
+    """Returns all shards of a folder, in order; none if there is nothing.
 
     Raises:
         IncompatibleModelError: A file is of another version, or no export at all.
     """
-    found = (_read_manifest(path) for path in _matches(FileSystems.join(directory, "cell-*.json")))
-    return sorted(cell for cell in found if cell)
+    paths = _matches(FileSystems.join(directory, "shard-*.json"))
+    return sorted((_parsed(path, None) for path in paths), key=lambda one: one.shard)
 
 
-def require_fit(directory: str, grid: tuple[int, int], spec: RecommenderSpec) -> None:
-    """Checks that a folder can be imported into a grid of this size and this model.
+def require_fit(directory: str, shards: tuple[int, int], spec: RecommenderSpec) -> None:
+    """Checks that a folder can be imported into so many shards of this model.
 
     Raises:
-        IncompatibleModelError: There is no model in it, or it has another grid or shape.
+        IncompatibleModelError: There is no model in it, or it has another number of shards,
+            another model or other hyperparameters, or it is damaged.
     """
-    require_grid(directory, grid)
-    found = cells(directory)
+    require_shards(directory, shards)
+    found = shards_in(directory)
     if not found:
         msg = f"no model in {directory}: expected what --export_model wrote"
         raise IncompatibleModelError(msg)
-    load(directory, found[0].cell, spec, grid)
+    for one in found:
+        load(directory, one.shard, spec, shards)
 
 
-def require_grid(directory: str, grid: tuple[int, int]) -> None:
-    """Checks that what is in a folder, if anything, is of a grid of this size.
+def require_shards(directory: str, shards: tuple[int, int]) -> None:
+    """Checks that what is in a folder, if anything, is of so many shards.
 
     Raises:
-        IncompatibleModelError: It has another grid.
+        IncompatibleModelError: It has another number of shards.
     """
-    for cell in cells(directory):
-        if cell.grid != grid:
+    for one in shards_in(directory):
+        if one.shards != shards:
             msg = (
-                f"{directory} has a grid of {cell.grid[0]} x {cell.grid[1]} cells, this job"
-                f" {grid[0]} x {grid[1]}: pass the same --user_blocks and --item_blocks"
+                f"{directory} has {one.shards[0]} x {one.shards[1]} shards, this job"
+                f" {shards[0]} x {shards[1]}: pass the same --user_blocks and --item_blocks"
             )
             raise IncompatibleModelError(msg)
 
 
-def _manifest_path(directory: str, cell: tuple[int, int]) -> str:
-    return str(FileSystems.join(directory, f"cell-{cell[0]}-{cell[1]}.json"))
+def _manifest_path(directory: str, shard: tuple[int, int]) -> str:
+    return str(FileSystems.join(directory, f"shard-{shard[0]}-{shard[1]}.json"))
 
 
-def _read_manifest(path: str) -> ExportedCell | None:
-    if not FileSystems.exists(path):
-        return None
-    with FileSystems.open(path) as file:
+def _arrays_path(directory: str, shard: tuple[int, int], sequence: int) -> str:
+    name = f"shard-{shard[0]}-{shard[1]}-{sequence:0{_SEQUENCE_DIGITS}}.safetensors"
+    return str(FileSystems.join(directory, name))
+
+
+def _read_manifest(directory: str, shard: tuple[int, int]) -> ExportedShard | None:
+    path = _manifest_path(directory, shard)
+    return _parsed(path, shard) if FileSystems.exists(path) else None
+
+
+def _parsed(path: str, shard: tuple[int, int] | None) -> ExportedShard:
+    """Reads a manifest, of this shard unless None."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         content = file.read()
     try:
         fields: dict[str, Any] = json.loads(content)
-        version = fields.pop("version")
-        user_block, item_block = fields.pop("cell")
-        user_blocks, item_blocks = fields.pop("grid")
-        found = ExportedCell(
-            cell=(user_block, item_block), grid=(user_blocks, item_blocks), **fields
+        snapshot_codec.require_version(fields["version"])
+        found = ExportedShard(
+            _pair(fields["shard"]),
+            _pair(fields["shards"]),
+            _count(fields["sequence"]),
+            RecommenderSpec.from_dict(fields["spec"]),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as e:
+        if shard not in {None, found.shard}:
+            msg = f"it is of shard {found.shard}"
+            raise ValueError(msg)
+        if any(one >= of for one, of in zip(found.shard, found.shards, strict=True)):
+            msg = f"shard {found.shard} is none of {found.shards}"
+            raise ValueError(msg)
+    except (ValueError, TypeError, KeyError, RecursionError) as e:
         msg = f"{path} is not a model that --export_model wrote: {e}"
         raise IncompatibleModelError(msg) from e
-    if version != VERSION:
-        msg = f"{path} has version {version}, expected {VERSION}"
-        raise IncompatibleModelError(msg)
     return found
+
+
+def _pair(value: object) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        msg = f"{value!r} is no pair of whole numbers"
+        raise ValueError(msg)
+    return _count(value[0]), _count(value[1])
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        msg = f"{value!r} is no count"
+        raise ValueError(msg)
+    return value
 
 
 def _matches(pattern: str) -> list[str]:

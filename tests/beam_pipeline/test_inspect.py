@@ -54,7 +54,10 @@ def test_a_model_that_does_not_fit_is_one_line(
     exported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    for flags, reason in (([], "expected 'itemknn'"), (["--model=mf"], "is k another")):
+    for flags, reason in (
+        ([], "has model mf, this job itemknn"),
+        (["--model=mf"], "has k 6, this job 40"),
+    ):
         arguments = ["--runner=DirectRunner", "--import_model", str(exported), *flags]
         assert cli.main(arguments) == 1
         assert reason in capsys.readouterr().err.splitlines()[-1]

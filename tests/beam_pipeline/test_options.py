@@ -30,7 +30,7 @@ def test_models_that_share_a_flag_agree_on_what_it_takes() -> None:
 
 def test_the_help_names_each_models_default() -> None:
     flags = {flag.name: flag.help for flag in hyperparameter_flags()}
-    for text in ("mf, bprmf", "number of nearest neighbours (default for userknn: 5)"):
+    for text in ("mf, bprmf", "number of nearest neighbors (default for userknn: 5)"):
         assert text in flags["k"]
     for text in ("mf: 0.05", "bprmf: 0.003", "fm: 0.004"):
         assert text in flags["learn_rate"]

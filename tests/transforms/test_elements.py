@@ -4,14 +4,13 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.coders import Coder, RowCoder, TupleCoder, registry
+from apache_beam.coders import Coder, RowCoder, registry
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.elements import (
-    KeyedRatings,
     RatingBatch,
     RatingBatchCoder,
     RawBatch,
@@ -215,14 +214,6 @@ def test_single_records_are_rows(record: Any) -> None:
     assert type(coder) is RowCoder
     decoded = coder.decode(coder.encode(record))
     assert tuple(decoded) == tuple(record)
-
-
-def test_keyed_ratings_have_a_deterministic_key_and_our_coder() -> None:
-    hint = beam.typehints.native_type_compatibility.convert_to_beam_type(KeyedRatings)
-    coder = registry.get_coder(hint)
-    assert isinstance(coder, TupleCoder)
-    assert coder.key_coder().is_deterministic()
-    assert type(coder.value_coder()) is RatingBatchCoder
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 
 from tests.support import counts, movielens_like
-from transforms import KeyByCell, RatingBatch, Recommend, RecommenderSpec, counters
+from transforms import RatingBatch, Recommend, RecommenderSpec, Sharding, counters
 from transforms.elements import RecommendationBatch
 from transforms.evaluation_metrics import in_units
 from transforms.prequential import Figures, Scores
@@ -29,8 +29,7 @@ def test_the_metrics_of_a_run_are_the_figures_of_its_records(grid: tuple[int, in
     _ = (
         pipeline
         | beam.Create([RatingBatch(ratings)], reshuffle=False)
-        | KeyByCell(*grid)
-        | Recommend(SPEC, 5, grid=grid, evaluate=True)
+        | Recommend(SPEC, Sharding(*grid), 5, evaluate=True)
         | beam.Map(_collect)
     )
     _COLLECTED.clear()

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 
 from tests.support import RUNNERS, cells_of, movielens_like, same_arrays
-from transforms import KeyByCell, ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec
+from transforms import ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec, Sharding
 from transforms.errors import IncompatibleModelError
-from transforms.model_export import cells, load, require_fit, require_grid, save
-from transforms.recommenders.base import Recommender
+from transforms.model_export import load, require_fit, require_shards, save, shards_in
+from transforms.recommenders.recommender import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
@@ -32,7 +33,7 @@ def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     assert same_arrays(loaded.state_dict(), learned(ratings).state_dict())
 
 
-def test_a_cell_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
+def test_a_shard_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
     loaded, sequence = load(str(tmp_path), (0, 0), SPEC)
     assert (sequence, len(loaded.users)) == (0, 0)
 
@@ -41,11 +42,11 @@ def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
     for count in (10, 20, 30):
         save(str(tmp_path), (1, 0), (2, 1), SPEC, count, learned(movielens_like(count)))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "cell-1-0-00000000000000000020.safetensors",
-        "cell-1-0-00000000000000000030.safetensors",
-        "cell-1-0.json",
+        "shard-1-0-00000000000000000020.safetensors",
+        "shard-1-0-00000000000000000030.safetensors",
+        "shard-1-0.json",
     ]
-    assert [(cell.cell, cell.grid, cell.sequence) for cell in cells(str(tmp_path))] == [
+    assert [(cell.shard, cell.shards, cell.sequence) for cell in shards_in(str(tmp_path))] == [
         ((1, 0), (2, 1), 30)
     ]
 
@@ -56,20 +57,20 @@ def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
         require_fit(folder, (1, 1), SPEC)
     save(folder, (0, 0), (2, 1), SPEC, 10, learned(movielens_like(10)))
     require_fit(folder, (2, 1), SPEC)
-    with pytest.raises(IncompatibleModelError, match="grid of 2 x 1 cells, this job 4 x 1"):
-        require_grid(folder, (4, 1))
-    with pytest.raises(IncompatibleModelError, match="grid of 2 x 1 cells, this job 1 x 1"):
+    with pytest.raises(IncompatibleModelError, match="has 2 x 1 shards, this job 4 x 1"):
+        require_shards(folder, (4, 1))
+    with pytest.raises(IncompatibleModelError, match="has 2 x 1 shards, this job 1 x 1"):
         require_fit(folder, (1, 1), SPEC)
-    with pytest.raises(IncompatibleModelError, match="is k another"):
-        load(folder, (0, 0), RecommenderSpec("mf", {"k": 5}))
-    manifest = tmp_path / "cell-0-0.json"
+    with pytest.raises(IncompatibleModelError, match="has k 4, this job 5"):
+        load(folder, (0, 0), RecommenderSpec("mf", {"k": 5}), (2, 1))
+    manifest = tmp_path / "shard-0-0.json"
     fields = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**fields, "version": 9}))
-    with pytest.raises(IncompatibleModelError, match="version 9, expected 1"):
+    with pytest.raises(IncompatibleModelError, match="version 9, expected 2"):
         load(folder, (0, 0), SPEC)
     manifest.write_text("{}")
     with pytest.raises(IncompatibleModelError, match="not a model that --export_model wrote"):
-        cells(folder)
+        shards_in(folder)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -84,12 +85,11 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
             _ = (
                 pipeline
                 | beam.Create(batches, reshuffle=False)
-                | KeyByCell(user_blocks=2)
-                | Recommend(SPEC, 3, export, source, grid=(2, 1))
+                | Recommend(SPEC, Sharding(2), 3, export, source)
             )
     expected = cells_of(ratings, 2)
-    assert {cell.cell: cell.sequence for cell in cells(folder)} == {
-        cell: len(group) for cell, group in expected.items()
+    assert {cell.shard: cell.sequence for cell in shards_in(folder)} == {
+        shard: len(group) for shard, group in expected.items()
     }
     for cell, group in expected.items():
         loaded, _ = load(folder, cell, SPEC)
@@ -107,8 +107,7 @@ def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
         pipeline
         | stream
         | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
-        | KeyByCell()
-        | Recommend(SPEC, 3, export)
+        | Recommend(SPEC, top_n=3, export=export)
     )
     pipeline.run().wait_until_finish()
     # Each bundle exported what the one before had learned, and the end what the last had.
@@ -116,3 +115,55 @@ def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
         "00040.safetensors",
         "00060.safetensors",
     ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": "/etc/hostname"},
+        {"sequence": -1},
+        {"shard": ["..", 0]},
+        {"shard": [1, 0]},
+        {"shards": [0, 0]},
+        {"spec": {"model": "mf"}},
+        {"spec": []},
+        {"version": None},
+    ],
+)
+def test_a_manifest_can_not_lead_out_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    folder = tmp_path / "models"
+    save(str(folder), (0, 0), (1, 1), SPEC, 10, learned(movielens_like(10)))
+    manifest = folder / "shard-0-0.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+    opened: list[str] = []
+    original = FileSystems.open
+
+    def note(path: str, **arguments: object) -> object:
+        opened.append(path)
+        return original(path, **arguments)
+
+    monkeypatch.setattr(FileSystems, "open", note)
+    with pytest.raises(IncompatibleModelError):
+        load(str(folder), (0, 0), SPEC)
+    assert {str(Path(path).parent) for path in opened} == {str(folder)}
+
+
+def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    save(folder, (0, 0), (1, 1), SPEC, 10, learned(movielens_like(10)))
+    save(folder, (0, 0), (1, 1), SPEC, 20, learned(movielens_like(20)))
+    old, new = sorted(tmp_path.glob("*.safetensors"))
+    new.write_bytes(old.read_bytes())
+    with pytest.raises(IncompatibleModelError, match="of 10 ratings, expected 20"):
+        load(folder, (0, 0), SPEC)
+
+
+def test_a_job_may_change_what_is_not_learned(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    save(folder, (0, 0), (1, 1), SPEC, 100, learned(movielens_like(100)))
+    other = RecommenderSpec("mf", {"k": 4}, seed=9, allow_repeats=True, max_users=5)
+    loaded, _ = load(folder, (0, 0), other)
+    loaded.update(Rating("new", "new", 5.0, 0.0))
+    assert len(loaded.users) == 4

@@ -10,20 +10,20 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.support import RUNNERS, Grid, cells_of, counts, movielens_like
 from transforms import (
     FromRatings,
-    KeyByCell,
     Rating,
     RatingBatch,
     Recommend,
     Recommendation,
     RecommenderSpec,
     Request,
+    Sharding,
     ToRecommendations,
-    model_state,
 )
-from transforms.model_state import CACHE, CellState, Meta
-from transforms.recommend import LOG, META, SNAPSHOT, STEP
-from transforms.recommenders.base import Recommender
+from transforms.learning import state as model_state
+from transforms.learning.state import CACHE, CellState, Meta
+from transforms.recommend import EARLY, LOG, META, ORDER, SNAPSHOT
 from transforms.recommenders.blocks import Block
+from transforms.recommenders.recommender import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
@@ -49,7 +49,6 @@ def test_each_positive_gives_the_list_that_stands_after_it(size: int) -> None:
     lists = (
         pipeline
         | beam.Create(batches(ratings, size), reshuffle=False)
-        | KeyByCell()
         | Recommend(SPEC, top_n=5)
         | ToRecommendations()
     )
@@ -72,7 +71,6 @@ def test_the_model_lives_on_from_bundle_to_bundle() -> None:
             pipeline
             | stream.advance_watermark_to_infinity()
             | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
-            | KeyByCell()
             | Recommend(SPEC, top_n=5)
             | ToRecommendations()
         )
@@ -107,7 +105,6 @@ def test_the_model_is_rebuilt_when_the_process_forgot_it(
                 pipeline
                 | stream.advance_watermark_to_infinity()
                 | beam.ParDo(_DropCache()).with_output_types(RatingBatch)
-                | KeyByCell()
                 | Recommend(SPEC, top_n=5)
                 | ToRecommendations()
             )
@@ -118,14 +115,12 @@ def test_the_model_is_rebuilt_when_the_process_forgot_it(
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_cells_learn_apart(runner: str) -> None:
     ratings = movielens_like(400)
-    keyed = KeyByCell(user_blocks=3)
     options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
     with beam.Pipeline(options=options) as pipeline:
         lists = (
             pipeline
             | beam.Create(batches(ratings, 50), reshuffle=False)
-            | keyed
-            | Recommend(SPEC, top_n=5)
+            | Recommend(SPEC, Sharding(user_shards=3), top_n=5)
             | ToRecommendations()
         )
         expected = []
@@ -144,8 +139,7 @@ def test_items_in_blocks_make_one_list(runner: str, grid: tuple[int, int]) -> No
         lists = (
             pipeline
             | beam.Create([*batches(ratings, 50), RatingBatch([], 0.0, asked)], reshuffle=False)
-            | KeyByCell(*grid)
-            | Recommend(SPEC, top_n=5, grid=grid)
+            | Recommend(SPEC, Sharding(*grid), top_n=5)
             | ToRecommendations()
         )
         cells = Grid(SPEC, *grid)
@@ -168,8 +162,7 @@ def test_each_positive_is_tested_before_it_is_learned(grid: tuple[int, int]) -> 
         tests = (
             pipeline
             | beam.Create(batches(ratings, 120), reshuffle=False)
-            | KeyByCell(*grid)
-            | Recommend(SPEC, top_n=5, grid=grid, evaluate=True)
+            | Recommend(SPEC, Sharding(*grid), top_n=5, evaluate=True)
             | beam.FlatMap(lambda batch: [one[:8] for one in batch.evaluations])
         )
         cells = Grid(SPEC, *grid)
@@ -196,7 +189,6 @@ def test_requests_alone_leave_the_model_where_it_was() -> None:
             pipeline
             | stream.advance_watermark_to_infinity()
             | beam.Map(lambda batch: batch).with_output_types(RatingBatch)
-            | KeyByCell()
             | Recommend(SPEC, top_n=5)
             | ToRecommendations()
         )
@@ -217,7 +209,6 @@ def test_single_ratings_work_too() -> None:
             pipeline
             | beam.Create(ratings, reshuffle=False)
             | FromRatings()
-            | KeyByCell()
             | Recommend(SPEC, top_n=3)
             | ToRecommendations()
         )
@@ -226,12 +217,7 @@ def test_single_ratings_work_too() -> None:
 
 def test_with_top_n_zero_it_only_learns() -> None:
     pipeline = TestPipeline()
-    lists = (
-        pipeline
-        | beam.Create(batches(movielens_like(40), 10))
-        | KeyByCell()
-        | Recommend(SPEC, top_n=0)
-    )
+    lists = pipeline | beam.Create(batches(movielens_like(40), 10)) | Recommend(SPEC, top_n=0)
     assert_that(lists, equal_to([]))
     result = pipeline.run()
     result.wait_until_finish()
@@ -244,19 +230,9 @@ def test_a_window_is_refused() -> None:
         pipeline
         | beam.Create(batches(movielens_like(4), 4))
         | beam.WindowInto(beam.window.FixedWindows(10))
-        | KeyByCell()
     )
     with pytest.raises(ValueError, match="global window"):
         windowed | Recommend(SPEC)
-
-
-def test_a_grid_other_than_the_keys_is_refused() -> None:
-    for keyed, grid in ((KeyByCell(1, 2), (1, 1)), (KeyByCell(), (1, 2))):
-        pipeline = TestPipeline(runner="FnApiRunner")
-        ratings = pipeline | beam.Create(batches(movielens_like(4), 4))
-        ratings | keyed | Recommend(SPEC, grid=grid)
-        with pytest.raises(Exception, match="does not fit a grid with"):
-            pipeline.run().wait_until_finish()
 
 
 def test_a_negative_length_is_refused() -> None:
@@ -264,10 +240,33 @@ def test_a_negative_length_is_refused() -> None:
         Recommend(SPEC, top_n=-1)
 
 
-def test_the_names_that_savepoints_depend_on() -> None:
+def _labels(part: beam.pipeline.AppliedPTransform) -> list[str]:
+    if not part.parts:
+        return [part.full_label]
+    return [label for inner in part.parts for label in _labels(inner)]
+
+
+@pytest.mark.parametrize(
+    ("sharding", "labels"),
+    [
+        (Sharding(2), ["KeyBatches/KeyByUserShard", "LearnAndRecommend"]),
+        (
+            Sharding(2, 2),
+            [
+                "KeyBatches/KeyByUserShard",
+                "KeyBatches/SequenceBatches",
+                "LearnAndRecommend",
+                "MergeItemShards/Merge",
+            ],
+        ),
+    ],
+)
+def test_the_names_that_savepoints_depend_on(sharding: Sharding, labels: list[str]) -> None:
     pipeline = TestPipeline()
-    pipeline | beam.Create(batches(movielens_like(4), 4)) | KeyByCell() | Recommend(SPEC)
-    labels = [part.full_label for part in pipeline.transforms_stack[0].parts[-1].parts]
-    assert labels == [f"Recommend/{STEP}"]
-    assert STEP == "LearnAndRecommend"
-    assert [META.name, SNAPSHOT.name, LOG.name] == ["meta", "snapshot", "log"]
+    pipeline | beam.Create(batches(movielens_like(4), 4)) | Recommend(SPEC, sharding)
+    found = _labels(pipeline.transforms_stack[0].parts[-1])
+    assert [one.removesuffix("/ParDo(DoFn)") for one in found] == [
+        f"Recommend/{label}" for label in labels
+    ]
+    specs = [META, SNAPSHOT, LOG, ORDER, EARLY]
+    assert [spec.name for spec in specs] == ["meta", "snapshot", "log", "order", "early"]

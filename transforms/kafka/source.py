@@ -20,7 +20,6 @@ from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of
 from transforms.kafka.client import consumer, partitions_of
 from transforms.kafka.settings import KafkaSettings
 from transforms.kafka.shared_consumer import Fetched, shared_consumer
-from transforms.key_groups import KEY_GROUPS, spreading
 from transforms.resumable_read import (
     END,
     Allowance,
@@ -30,6 +29,7 @@ from transforms.resumable_read import (
     PositionRangeProvider,
     read_in_bounds,
 )
+from transforms.sharding.key_groups import KEY_GROUPS, spreading
 
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000

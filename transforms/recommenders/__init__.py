@@ -1,1 +1,1 @@
-"""The models, without Beam."""
+"""Recommenders: string ids in, top-N out. Plain Python and numpy; no Beam, no Kafka."""

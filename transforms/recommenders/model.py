@@ -1,28 +1,28 @@
 """What a model must do: the mathematics over dense indices.
 
-In FluRS's words where FluRS has one (`n_user`, `n_item`).
+Names are FluRS's where FluRS has one (`n_user`, `n_item`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
-from transforms.recommenders.topn import best_of_rest
-
-Arrays = dict[str, NDArray[np.generic]]
+from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.minibatch import Minibatch, UpdateTrace
+from transforms.recommenders.numerics.top_n import top_n_excluding
 
 
 class Model(ABC):
     """Learns from (user, item) pairs of dense 0-based indices, and scores items.
 
     Everything that a model draws at random derives from its seed and an index or the count of
-    updates, so the same ratings in the same order give the same model, bit for bit.
+    updates, so the same ratings in the same order give the same model, bit for bit. Scores are
+    finite after any finite input.
     """
 
     n_user: int
@@ -30,21 +30,21 @@ class Model(ABC):
 
     @abstractmethod
     def add_user(self) -> None:
-        """Makes room for the user with index `n_user`, at amortised constant cost."""
+        """Makes room for the user with index `n_user`, at amortized constant cost."""
 
     @abstractmethod
     def add_item(self) -> None:
-        """Makes room for the item with index `n_item`, at amortised constant cost."""
+        """Makes room for the item with index `n_item`, at amortized constant cost."""
 
     @abstractmethod
-    def learn(self, user: int, item: int, rating: Rating, known: Sequence[int]) -> None:
+    def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive.
 
         Args:
             user: Has been added.
             item: Has been added.
             rating: What was read; models that use its value, time or features look there.
-            known: The items that the user has, this one included, in ascending order.
+            seen: The items that the user has, this one included, in ascending order.
         """
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Model(ABC):
         """
 
     def best_items(
-        self, user: int, left_out: NDArray[np.int32], n: int, context: Sequence[float] = ()
+        self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """Returns the `n` best items, best first, and their scores.
 
@@ -68,15 +68,15 @@ class Model(ABC):
 
         Args:
             user: Whom the list is for.
-            left_out: Items that are not to be listed, ascending.
-            n: How many; fewer come if there are not so many.
+            excluded: Items that are not to be listed, ascending.
+            n: Length of the list; it is shorter if there are not so many items.
             context: As in `item_scores`.
         """
-        return best_of_rest(self.item_scores(user, context), left_out, n)
+        return top_n_excluding(self.item_scores(user, context), excluded, n)
 
     @abstractmethod
     def keep_users(self, kept: NDArray[np.intp]) -> None:
-        """Forgets all users but these, for good.
+        """Drops all users but these, for good.
 
         Args:
             kept: Indices in ascending order, not empty; user `kept[j]` becomes user `j`, and
@@ -86,88 +86,52 @@ class Model(ABC):
 
     @abstractmethod
     def keep_items(self, kept: NDArray[np.intp]) -> None:
-        """Forgets all items but these, as `keep_users` does with users."""
+        """Drops all items but these, as `keep_users` does with users."""
 
     @abstractmethod
     def state_dict(self) -> Arrays:
         """Returns all that was learned, as named arrays."""
 
     @abstractmethod
-    def load_state_dict(self, arrays: Arrays) -> None:
+    def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
         """Becomes the model that `state_dict` described.
 
-        Raises:
-            IncompatibleModelError: The arrays are of a model with other hyperparameters.
-        """
-
-
-LONGEST_LIST: Final = 100
-"""The longest that is made along a stretch."""
-
-
-class Stretch(NamedTuple):
-    """Positives that are learned at once, m of them, in their order, as columns.
-
-    If no lists are asked for, only `users` and `items` are filled.
-
-    Attributes:
-        users: int32, shape (m,); have been added.
-        items: int32, shape (m,); have been added. -1 where the item is learned elsewhere.
-        sizes: How many items there were when each was learned, int32, shape (m,); items that
-            were added by then have the lower indices.
-        known: The items that each user had by then, ascending, end to end, int32.
-        ends: Where each begins and the last ends in `known`, int64, shape (m + 1,).
-    """
-
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    sizes: NDArray[np.int32]
-    known: NDArray[np.int32]
-    ends: NDArray[np.int64]
-
-
-class Listed(NamedTuple):
-    """Lists of a stretch.
-
-    Attributes:
-        items: Of each positive's user, best first, shape (m, n).
-        scores: Theirs, shape (m, n).
-        counts: How many of a row count, shape (m,).
-    """
-
-    items: NDArray[np.int32]
-    scores: NDArray[np.float64]
-    counts: NDArray[np.int32]
-
-
-class Trail(Protocol):
-    """What a stretch has left behind."""
-
-    def best_items(self, n: int, *, leave_out: bool) -> Listed:
-        """Returns what `Model.best_items` would have said after each positive of the stretch.
-
-        To be asked before the model learns anything else.
-
         Args:
-            n: How many, at most `LONGEST_LIST`.
-            leave_out: Whether a list leaves out what the user has.
+            arrays: What `state_dict` returned, perhaps damaged since.
+            n_user: How many users the model has to have.
+            n_item: How many items it has to have.
+
+        Raises:
+            IncompatibleModelError: An array is missing, damaged, or of a model with other
+                hyperparameters.
         """
 
 
-class StretchModel(Model):
-    """A model that can learn and list for many positives at once, faster than one by one.
+class MinibatchModel(Model):
+    """A model that learns and lists for many positives together, faster than one by one.
 
-    The numbers are the same either way.
+    The model and the lists are the same either way, to the bit.
     """
 
     @abstractmethod
-    def stretch(self, n: int) -> int:
-        """Returns how many positives to learn at once; 0 if it can not, as without numba.
+    def minibatch_size(self, n: int) -> int:
+        """Returns how many positives `learn_batch` is to be given.
 
         Args:
             n: Length of the lists that will be asked for, 0 if none will be.
+
+        Returns:
+            0 where learning one by one is as fast.
         """
 
     @abstractmethod
-    def learn_many(self, stretch: Stretch) -> Trail:
-        """Learns positives in their order."""
+    def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
+        """Learns positives in their order.
+
+        Args:
+            batch: At least one.
+            n: As in `minibatch_size`.
+
+        Returns:
+            How many were learned, at least one, and their trace.
+        """

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import importlib
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Final, NamedTuple
 
-from transforms.recommenders.base import Recommender
+from transforms.recommenders import validation
 from transforms.recommenders.blocks import EVERYTHING, Block
-from transforms.recommenders.bprmf import BPRMF, BPRMFConfig
-from transforms.recommenders.fm import FM, FMConfig
-from transforms.recommenders.itemknn import ItemKNN, ItemKNNConfig
-from transforms.recommenders.mf import MF, MFConfig
-from transforms.recommenders.model import Model
-from transforms.recommenders.popular import Popular, PopularConfig
-from transforms.recommenders.raisgd import RAISGD, RAISGDConfig
-from transforms.recommenders.random_order import RandomOrder, RandomOrderConfig
-from transforms.recommenders.sketch import Sketch, SketchConfig
-from transforms.recommenders.userknn import UserKNN, UserKNNConfig
+from transforms.recommenders.recommender import Recommender
 
 
 class _Entry(NamedTuple):
-    config: type[Any]
-    model: Callable[[Any, int], Model]
+    """Where a model's class and that of its hyperparameters are, in `models`."""
+
+    module: str
+    name: str
+
+    def load(self, suffix: str = "") -> Any:
+        """Returns the class; a process imports the models that it uses, and no others."""
+        module = importlib.import_module(f"transforms.recommenders.models.{self.module}")
+        return getattr(module, self.name + suffix)
 
 
 _MODELS: Final[dict[str, _Entry]] = {
-    "mf": _Entry(MFConfig, MF),
-    "bprmf": _Entry(BPRMFConfig, BPRMF),
-    "fm": _Entry(FMConfig, FM),
-    "userknn": _Entry(UserKNNConfig, UserKNN),
-    "sketch": _Entry(SketchConfig, Sketch),
-    "itemknn": _Entry(ItemKNNConfig, ItemKNN),
-    "raisgd": _Entry(RAISGDConfig, RAISGD),
-    "popular": _Entry(PopularConfig, Popular),
-    "random": _Entry(RandomOrderConfig, RandomOrder),
+    "mf": _Entry("mf", "MF"),
+    "bprmf": _Entry("bprmf", "BPRMF"),
+    "fm": _Entry("fm", "FM"),
+    "userknn": _Entry("userknn", "UserKNN"),
+    "sketch": _Entry("sketch", "Sketch"),
+    "itemknn": _Entry("itemknn", "ItemKNN"),
+    "raisgd": _Entry("raisgd", "RAISGD"),
+    "popular": _Entry("popular", "Popular"),
+    "random": _Entry("random_order", "RandomOrder"),
 }
 MODEL_NAMES: Final = tuple(_MODELS)
 DEFAULT_MODEL: Final = "itemknn"
 """The best of them on what was measured, see docs/models.md."""
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def config_class(model: str) -> type[Any]:
@@ -47,11 +49,11 @@ def config_class(model: str) -> type[Any]:
     Raises:
         ValueError: There is no such model.
     """
-    try:
-        return _MODELS[model].config
-    except KeyError as e:
+    if model not in _MODELS:
         msg = f"{model!r} is not a model, expected one of {', '.join(MODEL_NAMES)}"
-        raise ValueError(msg) from e
+        raise ValueError(msg)
+    loaded: type[Any] = _MODELS[model].load("Config")
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,7 @@ class RecommenderSpec:
         hyperparameters: Those of the model's config that are not at their defaults.
         seed: What every random draw derives from.
         allow_repeats: Whether a list may name an item that the user already has.
-        max_users: Beyond so many, those that were not seen for longest are forgotten; 0 for no
-            bound.
+        max_users: Maximum number of users; the least recently seen are evicted. 0 for no maximum.
         max_items: The same for items.
     """
 
@@ -76,28 +77,35 @@ class RecommenderSpec:
     max_items: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a model or a hyperparameter that can not work."""
+        """Raises ValueError for a model or a hyperparameter that cannot work."""
+        for one in fields(self):
+            validation.of_type(one.name, getattr(self, one.name), type(_default(one)))
         if self.seed < 0:
             msg = f"seed is {self.seed}, expected 0 or more"
             raise ValueError(msg)
         for name, bound in (("max_users", self.max_users), ("max_items", self.max_items)):
             if bound < 0:
-                msg = f"{name} is {bound}, expected at least 1, or 0 for no bound"
+                msg = f"{name} is {bound}, expected at least 1, or 0 for no maximum"
                 raise ValueError(msg)
         _ = self.config
 
     @property
     def config(self) -> Any:
         """The model's hyperparameters, checked."""
-        try:
-            return config_class(self.model)(**self.hyperparameters)
-        except TypeError as e:
-            msg = f"hyperparameters {sorted(self.hyperparameters)} do not fit {self.model}: {e}"
-            raise ValueError(msg) from e
+        config = config_class(self.model)
+        defaults = {one.name: _default(one) for one in fields(config)}
+        for name, value in self.hyperparameters.items():
+            if name not in defaults:
+                has = ", ".join(defaults) or "none"
+                msg = f"{name} is no hyperparameter of {self.model}, expected {has}"
+                raise ValueError(msg)
+            validation.of_type(name, value, type(defaults[name]))
+        # A whole number where a float is due becomes one, so that equal specs look equal.
+        return config(**{n: type(defaults[n])(v) for n, v in self.hyperparameters.items()})
 
     def build(self, items: Block = EVERYTHING) -> Recommender:
         """Returns a recommender of these items that has learned nothing yet."""
-        model = _MODELS[self.model].model(self.config, self.seed)
+        model = _MODELS[self.model].load()(self.config, self.seed)
         return Recommender(
             model,
             allow_repeats=self.allow_repeats,
@@ -106,6 +114,19 @@ class RecommenderSpec:
             max_items=self.max_items,
         )
 
-    def describe(self) -> dict[str, str]:
-        """Returns model and hyperparameters as text, for what is saved beside the arrays."""
-        return {"model": self.model, **{name: str(v) for name, v in asdict(self.config).items()}}
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all fields, every hyperparameter included, as JSON can hold them."""
+        return {**asdict(self), "hyperparameters": asdict(self.config)}
+
+    @classmethod
+    def from_dict(cls, saved: object) -> RecommenderSpec:
+        """Returns the spec that `to_dict` described.
+
+        Raises:
+            ValueError: It is none.
+        """
+        names = [one.name for one in fields(cls)]
+        if not isinstance(saved, dict) or sorted(saved) != sorted(names):
+            msg = f"the saved spec is {saved!r}, expected {', '.join(names)}"
+            raise ValueError(msg)
+        return cls(**saved)

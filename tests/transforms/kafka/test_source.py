@@ -27,8 +27,8 @@ from transforms.kafka.source import (
     ReadRatingsFromKafka,
     spread_out,
 )
-from transforms.key_groups import key_group
 from transforms.resumable_read import END, PositionRange
+from transforms.sharding.key_groups import key_group
 
 
 def values(count: int, start: int = 0) -> list[bytes]:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from transforms.formats.records import Rating
-from transforms.recommenders.mf import MFConfig
+from transforms.recommenders.models.mf import MFConfig
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec, config_class
 
 
@@ -39,14 +42,20 @@ def test_hyperparameters_replace_the_defaults() -> None:
     [
         (
             {"model": "mf", "hyperparameters": {"factors": 3}},
-            r"hyperparameters \['factors'\] do not fit mf",
+            r"factors is no hyperparameter of mf, expected k, l2_reg, learn_rate",
         ),
         ({"model": "mf", "hyperparameters": {"k": 0}}, "k is 0, expected at least 1"),
         ({"model": "mf", "hyperparameters": {"l2_reg": -0.1}}, "l2_reg is -0.1"),
         ({"model": "mf", "hyperparameters": {"l2_reg": 1.0}}, "l2_reg is 1.0"),
         ({"model": "mf", "hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),
         ({"model": "mf", "hyperparameters": {"learn_rate": float("nan")}}, "learn_rate is nan"),
+        ({"model": "mf", "hyperparameters": {"k": "3"}}, "k is '3' of type str, expected int"),
+        ({"model": "mf", "hyperparameters": {"k": 2.5}}, "k is 2.5 of type float, expected int"),
+        ({"hyperparameters": {"history": True}}, "history is True of type bool, expected int"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
+        ({"seed": "7"}, "seed is '7' of type str, expected int"),
+        ({"seed": 1 << 70}, "expected a number of at most 64 bits"),
+        ({"allow_repeats": 1}, "allow_repeats is 1 of type int, expected bool"),
         ({"max_users": -1}, "max_users is -1, expected at least 1, or 0"),
         ({"max_items": -5}, "max_items is -5, expected at least 1, or 0"),
     ],
@@ -93,10 +102,43 @@ def test_a_spec_travels_to_the_workers() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
-def test_the_description_names_the_model_and_every_hyperparameter() -> None:
-    assert RecommenderSpec("mf", {"k": 3}).describe() == {
+def test_a_spec_as_a_dict_names_every_hyperparameter() -> None:
+    described = RecommenderSpec("mf", {"k": 3, "l2_reg": 0}).to_dict()
+    assert described == {
         "model": "mf",
-        "k": "3",
-        "l2_reg": "0.01",
-        "learn_rate": "0.05",
+        "hyperparameters": {"k": 3, "l2_reg": 0.0, "learn_rate": 0.05},
+        "seed": 0,
+        "allow_repeats": False,
+        "max_users": 0,
+        "max_items": 0,
     }
+    assert json.dumps(described["hyperparameters"]["l2_reg"]) == "0.0"
+    again = RecommenderSpec.from_dict(json.loads(json.dumps(described)))
+    assert again.to_dict() == described
+
+
+@pytest.mark.parametrize("saved", [None, [], {}, {"model": "mf"}, {"model": "mf", "k": 3}])
+def test_what_is_no_spec_is_refused(saved: object) -> None:
+    with pytest.raises(ValueError, match="expected model, hyperparameters, seed"):
+        RecommenderSpec.from_dict(saved)
+
+
+_IMPORTS = """
+import sys
+from transforms.recommenders.registry import RecommenderSpec
+RecommenderSpec({model!r}).build()
+print(*sorted({{"apache_beam", "kafka", "flurs", "sklearn", "scipy.sparse"}} & set(sys.modules)))
+"""
+
+
+def test_a_process_imports_flurs_only_for_the_model_that_is_made_of_it() -> None:
+    def imported(model: str) -> str:
+        program = _IMPORTS.format(model=model)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert imported("itemknn") == ""
+    assert "flurs" in imported("mf")

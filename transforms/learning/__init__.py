@@ -1,0 +1,1 @@
+"""One model shard: learning, recommending, and surviving in state and in exports. No Beam."""

@@ -1,0 +1,62 @@
+"""Compiles the kernels of a model before the first rating comes, rather than while it waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+from typing import Final
+
+from transforms.elements import RatingBatch
+from transforms.formats.records import Features, Rating, Request
+from transforms.learning.shard import learn
+from transforms.recommenders.numerics import jit
+from transforms.recommenders.registry import RecommenderSpec
+
+_LOG: Final = logging.getLogger(__name__)
+_WORTH_TELLING_SECONDS: Final = 1.0
+
+_LOCK: Final = threading.Lock()
+_warm: set[str] = set()
+
+
+def warm_up(spec: RecommenderSpec) -> None:
+    """Makes throwaway recommenders learn and list, so that every kernel is compiled.
+
+    Does nothing for a model that this process has warmed up. Logs one line if it took more than
+    a second, which says whether the next process will find the kernels on disk.
+
+    Args:
+        spec: Of the recommender that is about to be used.
+    """
+    with _LOCK:
+        if spec.model in _warm:
+            return
+        _warm.add(spec.model)
+        start = time.monotonic()
+        _exercise(replace(spec, max_users=0, max_items=0))
+        if "neighbors" in spec.to_dict()["hyperparameters"]:
+            # Counts of many items are kept in another way than those of few.
+            few = {**spec.hyperparameters, "neighbors": 2}
+            _exercise(replace(spec, hyperparameters=few, max_users=0, max_items=0))
+        seconds = time.monotonic() - start
+    if seconds > _WORTH_TELLING_SECONDS:
+        cached = (
+            "the next start will find them cached"
+            if jit.is_cached()
+            else "no folder for a cache can be written, so each start compiles them:"
+            " set NUMBA_CACHE_DIR to a folder that can"
+        )
+        _LOG.warning("compiled the kernels of %s in %.1f s; %s", spec.model, seconds, cached)
+
+
+def _exercise(spec: RecommenderSpec) -> None:
+    features = Features((1.0,), (1.0,), (1.0,))
+    ratings = [
+        Rating(f"u{number % 3}", f"i{number % 7}", 5.0, float(number), "", features)
+        for number in range(20)
+    ]
+    batch = RatingBatch(ratings, requests=[Request("u0", context=(1.0,)), Request("nobody")])
+    for top_n, test in ((2, True), (2, False), (0, False)):
+        learn(spec.build(), batch, top_n, test=test)

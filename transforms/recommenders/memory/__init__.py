@@ -1,0 +1,1 @@
+"""What recommenders store: ids, rows that grow, counts, features, eviction. No equations."""

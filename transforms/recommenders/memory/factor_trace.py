@@ -1,0 +1,79 @@
+"""What a minibatch of matrix factorization leaves behind, to list from afterwards."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.recommenders.memory.factor_matrix import FactorMatrix
+from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
+from transforms.recommenders.minibatch import Minibatch, TopNLists
+from transforms.recommenders.numerics import mf_minibatch
+
+_NO_ITEMS: Final = np.empty(0, dtype=np.int32)
+_ANY_USER: Final = np.zeros(1, dtype=np.int32)
+_NO_ITEM: Final = np.full(1, -1, dtype=np.int32)
+
+
+class FactorTrace:
+    """An `UpdateTrace` of factors.
+
+    Args:
+        batch: What is learned.
+        items: All items' factors.
+        prefilter: Theirs.
+
+    Attributes:
+        p_after: The user's factors after each step, shape (m, k), to be filled.
+        q_before: The item's factors before each step, shape (m, k), to be filled where there
+            is an item.
+    """
+
+    def __init__(self, batch: Minibatch, items: FactorMatrix, prefilter: Float32Prefilter) -> None:
+        self._batch = batch
+        self._items = items
+        self._prefilter = prefilter
+        shape = (len(batch.users), items.rows.shape[1])
+        self.p_after: NDArray[np.float64] = np.empty(shape)
+        self.q_before: NDArray[np.float64] = np.empty(shape)
+
+    def top_n_after_each(self, n: int, *, exclude_seen: bool) -> TopNLists:
+        """Returns what `MF.best_items` would have returned after each step."""
+        batch, prefilter = self._batch, self._prefilter
+        m = len(batch.users)
+        prefilter.follow(self._items.used())
+        found = TopNLists(
+            np.empty((m, n), dtype=np.int32), np.empty((m, n)), np.empty(m, dtype=np.int32)
+        )
+        mf_minibatch.top_n_after_each(
+            self.p_after.astype(np.float32) @ prefilter.copy.T,
+            self._items.rows,
+            prefilter.copy,
+            batch.items,
+            batch.item_counts,
+            self.p_after,
+            self.q_before,
+            batch.seen if exclude_seen else _NO_ITEMS,
+            batch.seen_ends if exclude_seen else np.zeros(m + 1, dtype=np.int64),
+            prefilter.errors(self.p_after),
+            *found,
+        )
+        return found
+
+
+def top_n_of_user(
+    p: NDArray[np.float64],
+    excluded: NDArray[np.int32],
+    n: int,
+    items: FactorMatrix,
+    prefilter: Float32Prefilter,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Returns what `MF.best_items` does for one user's factors, as a trace of no step."""
+    sizes = np.array([items.n], dtype=np.int32)
+    ends = np.array([0, len(excluded)], dtype=np.int64)
+    trace = FactorTrace(Minibatch(_ANY_USER, _NO_ITEM, sizes, excluded, ends), items, prefilter)
+    trace.p_after[0] = p
+    best, scores, counts = trace.top_n_after_each(n, exclude_seen=True)
+    return best[0, : counts[0]], scores[0, : counts[0]]

@@ -1,0 +1,179 @@
+"""Rows of different lengths in one pool, as arrays that kernels read and write in place.
+
+Like `growable`, arrays are replaced when they grow and never resized, so a view of a row that
+somebody kept alive is stale but valid memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from transforms.recommenders.memory.eviction import renumbered
+from transforms.recommenders.memory.growable import GrowableRows
+
+_FIRST_ROOM: Final = 4
+_FIRST_CAPACITY: Final = 256
+
+
+class RaggedRows:
+    """Rows of ids, and of a value for each id if asked for.
+
+    A row that is full moves to the end of the pool with twice the room. A pool that is full is
+    laid out again with half of it free, so appending costs amortized constant time.
+
+    Args:
+        values: dtype of the values; None for ids alone.
+
+    Attributes:
+        n: How many rows there are.
+        ids: The pool, int32.
+        values: The values of `ids`, same shape, or shape (0,) without values.
+    """
+
+    def __init__(self, values: DTypeLike | None = None) -> None:
+        self.ids = np.zeros(0, dtype=np.int32)
+        self.values: NDArray[Any] = np.zeros(0, dtype=np.float32 if values is None else values)
+        self._has_values = values is not None
+        self._starts = GrowableRows(dtype=np.int64)
+        self._sizes = GrowableRows(dtype=np.int32)
+        self._room = GrowableRows(dtype=np.int32)
+        self._free = 0
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return self._starts.n
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each row starts in the pool, shape (n or more,)."""
+        return self._starts.rows
+
+    @property
+    def sizes(self) -> NDArray[np.int32]:
+        """How many entries each row has, shape (n or more,)."""
+        return self._sizes.rows
+
+    @property
+    def room(self) -> NDArray[np.int32]:
+        """How many entries each row can have before `widen`, shape (n or more,)."""
+        return self._room.rows
+
+    def add_row(self) -> None:
+        """Adds an empty row."""
+        self._starts.add()
+        self._sizes.add()
+        self._room.add()
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """Returns a row's ids as a view."""
+        start = self._starts.rows[index]
+        return self.ids[start : start + self._sizes.rows[index]]
+
+    def row_values(self, index: int) -> NDArray[Any]:
+        """Returns a row's values as a view."""
+        start = self._starts.rows[index]
+        return self.values[start : start + self._sizes.rows[index]]
+
+    def widen(self, index: int, most: int | None = None) -> None:
+        """Makes room for at least one more entry in a full row.
+
+        Args:
+            index: The row.
+            most: The room that a row may have at most; it must have less.
+        """
+        room, size = int(self.room[index]), int(self.sizes[index])
+        wider = max(_FIRST_ROOM, 2 * room)
+        wider = wider if most is None else min(most, wider)
+        if self._free + wider > len(self.ids):
+            self.room[index] = wider
+            self._lay_out()
+            return
+        start, moved = int(self.starts[index]), self._free
+        self.room[index] = wider
+        self.starts[index] = moved
+        self._free += wider
+        self.ids[moved : moved + size] = self.ids[start : start + size]
+        if self._has_values:
+            self.values[moved : moved + size] = self.values[start : start + size]
+
+    def append(self, index: int, entry: int, value: float = 0.0) -> None:
+        """Adds an entry at the end of a row."""
+        size = int(self.sizes[index])
+        if size == self.room[index]:
+            self.widen(index)
+        place = self.starts[index] + size
+        self.ids[place] = entry
+        if self._has_values:
+            self.values[place] = value
+        self.sizes[index] += 1
+
+    def keep(self, kept: NDArray[np.intp]) -> None:
+        """Drops all rows but these, ascending; row `kept[j]` becomes row `j`."""
+        starts, sizes = self.starts[kept], self.sizes[kept]
+        places = _places(starts, sizes)
+        values = self.values[places] if self._has_values else None
+        self.load(np.cumsum(sizes, dtype=np.int64), self.ids[places], values)
+
+    def renumber(self, kept: NDArray[np.intp], n: int) -> None:
+        """Drops all entries but those of these ids, ascending; id `kept[j]` becomes `j`.
+
+        Args:
+            kept: Ids.
+            n: How many ids there were.
+        """
+        ends, ids, values = self.packed()
+        row = np.repeat(np.arange(self.n), np.diff(ends, prepend=0))
+        ids = renumbered(ids, kept, n)
+        stay = ids >= 0
+        ends = np.cumsum(np.bincount(row[stay], minlength=self.n), dtype=np.int64)
+        self.load(ends, ids[stay], values[stay] if self._has_values else None)
+
+    def packed(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Returns where each row ends, and ids and values of all rows end to end, as copies."""
+        sizes = self._sizes.used()
+        places = _places(self._starts.used(), sizes)
+        values = self.values[places] if self._has_values else self.values
+        return np.cumsum(sizes, dtype=np.int64), self.ids[places], values
+
+    def load(
+        self,
+        ends: NDArray[np.int64],
+        ids: NDArray[np.int32],
+        values: NDArray[Any] | None = None,
+    ) -> None:
+        """Replaces all rows by what `packed` returned."""
+        sizes = np.diff(ends, prepend=0)
+        self._starts.load(ends - sizes)
+        self._sizes.load(sizes)
+        self._room.load(np.where(sizes == 0, 0, np.maximum(_FIRST_ROOM, sizes)))
+        self.ids = ids
+        if values is not None:
+            self.values = values.astype(self.values.dtype)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Gives each row its room in new arrays half of which are free."""
+        ends = np.cumsum(self._room.used(), dtype=np.int64)
+        self._free = int(ends[-1]) if len(ends) else 0
+        starts = ends - self._room.used()
+        sizes = self._sizes.used()
+        old, new = _places(self._starts.used(), sizes), _places(starts, sizes)
+        capacity = max(_FIRST_CAPACITY, 2 * self._free)
+        ids = np.zeros(capacity, dtype=np.int32)
+        ids[new] = self.ids[old]
+        self.ids = ids
+        if self._has_values:
+            values = np.zeros(capacity, dtype=self.values.dtype)
+            values[new] = self.values[old]
+            self.values = values
+        self._starts.load(starts)
+
+
+def _places(starts: NDArray[np.int64], sizes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Returns the places of all entries of rows that have gaps between them."""
+    before = np.cumsum(sizes, dtype=np.int64) - sizes
+    return np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))

@@ -1,0 +1,70 @@
+"""Positives that are learned together, and the lists as of each of them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_LIST: Final = 100
+"""The longest list that is made for a minibatch."""
+
+
+class Minibatch(NamedTuple):
+    """Positives that are learned together, m of them, in their order, as columns.
+
+    If no lists are asked for, `seen` is empty and `seen_ends` zero.
+
+    Attributes:
+        users: int32, shape (m,); have been added.
+        items: int32, shape (m,); have been added. -1 where the item is learned elsewhere.
+        item_counts: How many items there were when each was learned, int32, shape (m,); items
+            that were added by then have the lower indices.
+        seen: The items that each user had by then, ascending, end to end, int32.
+        seen_ends: Where each begins and the last ends in `seen`, int64, shape (m + 1,).
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    item_counts: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    seen_ends: NDArray[np.int64]
+
+    def part(self, start: int, stop: int) -> Minibatch:
+        """Returns the positives from `start` up to, not including, `stop`."""
+        return Minibatch(
+            self.users[start:stop],
+            self.items[start:stop],
+            self.item_counts[start:stop],
+            self.seen,
+            self.seen_ends[start : stop + 1],
+        )
+
+
+class TopNLists(NamedTuple):
+    """Lists for the positives of a minibatch.
+
+    Attributes:
+        items: Of each positive's user, best first, shape (m, n).
+        scores: Theirs, shape (m, n).
+        counts: The length of each list, shape (m,).
+    """
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float64]
+    counts: NDArray[np.int32]
+
+
+class UpdateTrace(Protocol):
+    """What it takes to list as of each update of a minibatch, after all of them."""
+
+    def top_n_after_each(self, n: int, *, exclude_seen: bool) -> TopNLists:
+        """Returns what `Model.best_items` would have returned after each positive.
+
+        To be called before the model learns anything else.
+
+        Args:
+            n: Length of the lists, at most `LONGEST_LIST`.
+            exclude_seen: Whether a list excludes what the user has.
+        """

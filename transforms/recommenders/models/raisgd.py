@@ -1,0 +1,119 @@
+"""Incremental matrix factorization that also learns from what was not chosen for long."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.formats.records import Rating
+from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.memory.eviction import renumbered
+from transforms.recommenders.memory.factor_trace import FactorTrace
+from transforms.recommenders.minibatch import Minibatch
+from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.numerics.mf_steps import step_from_zeros
+from transforms.recommenders.validation import at_least, share, step_size
+
+
+@dataclass(frozen=True)
+class RAISGDConfig:
+    """Hyperparameters of `RAISGD`; what each is stands in its metadata."""
+
+    k: int = field(default=40, metadata={"help": "number of latent factors"})
+    l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.1, metadata={"help": "step size, eta"})
+    negatives: int = field(
+        default=10, metadata={"help": "items held against each positive, as not chosen for long"}
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that cannot work."""
+        at_least("k", self.k, 1)
+        share("l2_reg", self.l2_reg)
+        step_size("learn_rate", self.learn_rate)
+        at_least("negatives", self.negatives, 0)
+
+
+class RAISGD(MF):
+    r"""Recency-adjusted incremental SGD: `MF` with artificial negatives.
+
+    A matrix factorization that sees nothing but ones comes to predict ones for everything. So
+    items stand in a queue by when they last played a part. Before each positive (u, i) the
+    `negatives` items at its head, those that were least recently chosen, are taken as zeros:
+
+        p_u <- p_u + 2 eta ((0 - p_u . q_j) q_j - lambda p_u)       q_j stays as it is
+
+    except those that u has; then they go to the queue's end, i last. The positive itself is
+    learned as `MF` learns it, and items are ranked as there.
+
+    References:
+        J. Vinagre, A. M. Jorge, J. Gama. Collaborative Filtering with Recency-based Negative
+        Feedback. SAC 2015.
+    """
+
+    def __init__(self, config: RAISGDConfig, seed: int) -> None:
+        super().__init__(MFConfig(config.k, config.l2_reg, config.learn_rate), seed)
+        self._negatives = config.negatives
+        # The keys, in their order, are the queue. A dict would walk over what left its head.
+        self._queue: OrderedDict[int, None] = OrderedDict()
+
+    def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
+        """Learns one positive, after zeros for items that were not chosen for long."""
+        self._learn(user, item, seen)
+
+    def _learn(self, user: int, item: int, seen: NDArray[np.int32]) -> None:
+        self._queue[item] = None
+        heads = [head for head in islice(self._queue, self._negatives + 1) if head != item]
+        for head in (*heads[: self._negatives], item):
+            self._queue.move_to_end(head)
+        candidates = np.array(heads[: self._negatives], dtype=np.int32)
+        step_from_zeros(
+            self._p.rows[user],
+            self._q.rows,
+            candidates,
+            seen,
+            2.0 * self.learn_rate,
+            self.l2_reg_u,
+        )
+        self.update_model(user, item, 1.0)
+
+    def minibatch_size(self, n: int) -> int:
+        """Returns how many positives to learn together; without lists that saves nothing."""
+        return super().minibatch_size(n) if n else 0
+
+    def _learn_batch(self, batch: Minibatch, trace: FactorTrace) -> None:
+        ends = batch.seen_ends.tolist()
+        pairs = zip(batch.users.tolist(), batch.items.tolist(), strict=True)
+        for number, (user, item) in enumerate(pairs):
+            if item >= 0:
+                trace.q_before[number] = self._q.rows[item]
+                self._learn(user, item, batch.seen[ends[number] : ends[number + 1]])
+            trace.p_after[number] = self._p.rows[user]
+
+    def keep_items(self, kept: NDArray[np.intp]) -> None:
+        """Drops all items but these."""
+        numbers = renumbered(self._queued(), kept, self.n_item)
+        super().keep_items(kept)
+        self._queue = OrderedDict.fromkeys(numbers[numbers >= 0].tolist())
+
+    def state_dict(self) -> Arrays:
+        """Returns `MF`'s factors and the `queue`, shape (n_item,)."""
+        return {**super().state_dict(), "queue": self._queued()}
+
+    def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: An array is missing, damaged or not of this model's k.
+        """
+        super().load_state_dict(arrays, n_user, n_item)
+        queue = arrays.indices("queue", n_item)
+        arrays.require(len(np.unique(queue)) == len(queue), "queue", "has an item twice")
+        self._queue = OrderedDict.fromkeys(queue.tolist())
+
+    def _queued(self) -> NDArray[np.int32]:
+        return np.fromiter(self._queue, dtype=np.int32, count=len(self._queue))

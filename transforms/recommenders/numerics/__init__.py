@@ -1,0 +1,1 @@
+"""Compiled kernels, exact sums, top-N and random numbers over plain arrays. No state."""

@@ -1,0 +1,41 @@
+"""How kernels are compiled: by numba, cached on disk where a folder can be written.
+
+`NUMBA_DISABLE_JIT=1` runs the same loops in Python, for a debugger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import numba
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_uncached: list[str] = []
+
+_REORDERED: Final = {"nnan", "nsz", "reassoc", "contract"}
+
+
+def compile_exact(function: _F) -> _F:
+    """Compiles a function of plain loops at its first call; sums keep their order and bits."""
+    return _compile(function, fastmath=False)
+
+
+def compile_fast(function: _F) -> _F:
+    """Does what `compile_exact` does, but may reorder sums; for results that need no exact bits."""
+    return _compile(function, fastmath=_REORDERED)
+
+
+def is_cached() -> bool:
+    """Whether compiled kernels are kept on disk for the next process."""
+    return not _uncached
+
+
+def _compile(function: _F, fastmath: bool | set[str]) -> _F:
+    try:
+        compiled: _F = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
+    except RuntimeError:
+        # numba finds no folder that it can write, as in some containers.
+        _uncached.append(function.__name__)
+        compiled = numba.njit(nogil=True, fastmath=fastmath)(function)
+    return compiled

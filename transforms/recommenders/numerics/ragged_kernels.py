@@ -1,0 +1,91 @@
+"""Kernels over rows of different lengths in one pool, see `memory.ragged`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.recommenders.numerics.jit import compile_exact
+
+
+@compile_exact
+def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
+    """Returns the place of an entry in a row of a pool, -1 if the row does not have it."""
+    for place in range(start, start + size):
+        if ids[place] == entry:
+            return place
+    return -1
+
+
+@compile_exact
+def insert_sorted(
+    ids: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    room: NDArray[np.int32],
+    row: int,
+    entry: int,
+) -> bool:
+    """Adds an entry to an ascending row unless the row has it; returns False if it is full."""
+    start = starts[row]
+    low, high = start, start + sizes[row]
+    end = high
+    while low < high:
+        middle = (low + high) // 2
+        if ids[middle] < entry:
+            low = middle + 1
+        else:
+            high = middle
+    if low < end and ids[low] == entry:
+        return True
+    if sizes[row] == room[row]:
+        return False
+    for place in range(end, low, -1):
+        ids[place] = ids[place - 1]
+    ids[low] = entry
+    sizes[row] += 1
+    return True
+
+
+@compile_exact
+def insert_sorted_each(
+    ids: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    room: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    entries: NDArray[np.int32],
+    first: int,
+    after: NDArray[np.int32],
+    ends: NDArray[np.int64],
+) -> int:
+    """Adds entries to ascending rows one after the other, and copies each row as it is then.
+
+    Args:
+        ids: The pool.
+        starts: As in `RaggedRows`.
+        sizes: As in `RaggedRows`.
+        room: As in `RaggedRows`.
+        rows: Shape (m,).
+        entries: Shape (m,); -1 adds nothing.
+        first: The first of the m to do.
+        after: Is filled with the rows, end to end; empty if they are not asked for.
+        ends: Is filled with where each begins and the last ends in `after`, shape (m + 1,).
+
+    Returns:
+        m, or the first whose row is full.
+    """
+    for number in range(first, len(rows)):
+        row = rows[number]
+        if entries[number] >= 0 and not insert_sorted(
+            ids, starts, sizes, room, row, entries[number]
+        ):
+            return number
+        if not len(after):
+            continue
+        end = ends[number]
+        for place in range(starts[row], starts[row] + sizes[row]):
+            after[end] = ids[place]
+            end += 1
+        ends[number + 1] = end
+    return len(rows)

@@ -1,0 +1,44 @@
+"""What hyperparameters may be: each check raises ValueError with the name, as the flag has it."""
+
+from __future__ import annotations
+
+import math
+
+
+def of_type(name: str, value: object, expected: type) -> None:
+    """Refuses a value of another type, or of more than 64 bits; a whole number is also a float."""
+    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+        msg = f"{name} is {value}, expected a number of at most 64 bits"
+        raise ValueError(msg)
+    if type(value) is expected or (expected is float and type(value) is int):
+        return
+    msg = f"{name} is {value!r} of type {type(value).__name__}, expected {expected.__name__}"
+    raise ValueError(msg)
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuses what is below `least`, infinite or not a number."""
+    if not least <= value < math.inf:
+        msg = f"{name} is {value}, expected at least {least}"
+        raise ValueError(msg)
+
+
+def above(name: str, value: float, bound: float) -> None:
+    """Refuses what is not above `bound`, infinite or not a number."""
+    if not bound < value < math.inf:
+        msg = f"{name} is {value}, expected above {bound}"
+        raise ValueError(msg)
+
+
+def step_size(name: str, value: float) -> None:
+    """Refuses what is no step size: it has to lie between 0 and 1."""
+    if not 0 < value < 1:
+        msg = f"{name} is {value}, expected above 0 and below 1"
+        raise ValueError(msg)
+
+
+def share(name: str, value: float) -> None:
+    """Refuses what does not lie between 0, included, and 1."""
+    if not 0 <= value < 1:
+        msg = f"{name} is {value}, expected at least 0 and below 1"
+        raise ValueError(msg)

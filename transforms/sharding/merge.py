@@ -1,0 +1,96 @@
+"""Merges the top-N of each item shard into one recommendation per user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec
+
+from transforms import counters, evaluation_metrics
+from transforms.elements import RecommendationBatch
+from transforms.sharding.in_order import QUEUES, InOrder, OrderState
+from transforms.sharding.keys import UserShard
+from transforms.sharding.parts import Part, PartCoder, merge
+from transforms.sharding.token_cache import CacheKey
+
+MERGE: Final = "Merge"
+"""Label of the stateful step. A savepoint finds its state by it: never change it."""
+
+KeyedPart = tuple[UserShard, Part]
+
+
+@dataclass
+class MergeItemShards(beam.PTransform):
+    """(user shard, `Part`) to `RecommendationBatch`, when all item shards have given their part.
+
+    Parallelism: a user shard is merged by one worker at a time.
+    Delivery: as that of the parts; in the order of the batches' numbers.
+    On failure: parts that wait for others are in state.
+
+    Attributes:
+        item_shards: How many parts make a whole.
+        top_n: Length of a list.
+        model: The recommender's name, for the evaluations.
+        scope: The job, for the cache and for the metrics of the evaluations.
+    """
+
+    item_shards: int
+    top_n: int
+    model: str
+    scope: str = ""
+
+    def __post_init__(self) -> None:
+        """Initializes the base class."""
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[KeyedPart]) -> beam.PCollection[RecommendationBatch]:
+        """Adds the stateful step."""
+        step = beam.ParDo(_MergeDoFn(self))
+        typed = step.with_input_types(KeyedPart).with_output_types(RecommendationBatch)
+        return parts | MERGE >> typed
+
+
+META = ReadModifyWriteStateSpec("meta", BytesCoder())
+WAITING = BagStateSpec("waiting", BytesCoder())
+
+_CODER: Final = PartCoder()
+
+
+class _MergeDoFn(beam.DoFn):
+    def __init__(self, settings: MergeItemShards) -> None:
+        self._settings = settings
+        self._open: dict[UserShard, InOrder[Part]] = {}
+
+    def start_bundle(self) -> None:
+        self._open = {}
+
+    def finish_bundle(self) -> None:
+        for queue in self._open.values():
+            queue.close()
+        self._open = {}
+
+    def process(
+        self,
+        element: KeyedPart,
+        meta: Any = beam.DoFn.StateParam(META),
+        waiting: Any = beam.DoFn.StateParam(WAITING),
+    ) -> Iterator[RecommendationBatch]:
+        key, part = element
+        settings = self._settings
+        state = OrderState(meta, waiting)
+        queue = self._open.get(key)
+        if queue is None:
+            cache_key = CacheKey(settings.scope, MERGE, key)
+            queue = InOrder(
+                state, QUEUES, cache_key, _CODER.encode, _CODER.decode, settings.item_shards
+            )
+            self._open[key] = queue
+        for parts in queue.offer(part.number, part.item_shard, part, state):
+            merged = merge(parts, settings.top_n, settings.model)
+            counters.counter(counters.LISTS).inc(len(merged.recommendations))
+            evaluation_metrics.count(settings.scope, merged.evaluations, settings.top_n or 10)
+            yield merged
