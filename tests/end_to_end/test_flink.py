@@ -29,7 +29,7 @@ from tests.support import (
 )
 from transforms.formats.records import Rating
 from transforms.kafka.client import KafkaSettings
-from transforms.model_export import cells, load
+from transforms.model_export import load, shards_in
 from transforms.recommenders.registry import RecommenderSpec
 
 SPEC = RecommenderSpec("mf", {"k": 10}, seed=3)
@@ -103,7 +103,7 @@ def export_by_one_more(topics: Topics, rated: str, models: Path, learned_so_far:
     """Makes the job export what it has learned, which it does before it learns the next."""
     topics.send_ratings(rated, [Rating("the", "end", 5.0, 0.0)])
     wait_until(
-        lambda: [cell.sequence for cell in cells(str(models))] == [learned_so_far], seconds=60
+        lambda: [shard.sequence for shard in shards_in(str(models))] == [learned_so_far], seconds=60
     )
 
 
@@ -206,7 +206,7 @@ def test_partitions_and_cells_on_two_slots_to_the_end(
     assert summary["users"] == len({rating.user for rating in positives})
     assert len(set(origins(topics, lists))) == len(positives)
     groups = cells_of(positives, 4)
-    assert {cell.cell: cell.sequence for cell in cells(str(models))} == {
+    assert {shard.shard: shard.sequence for shard in shards_in(str(models))} == {
         cell: len(group) for cell, group in groups.items()
     }
 
@@ -258,12 +258,12 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
             savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
     assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
     # The last export of a cell is of when its last bundle began.
-    exported = cells(str(models))
+    exported = shards_in(str(models))
     groups = cells_of(ratings, 4)
-    assert {cell.cell for cell in exported} == set(groups)
-    for cell in exported:
-        loaded, sequence = load(str(models), cell.cell, SPEC)
-        group = groups[cell.cell]
+    assert {shard.shard for shard in exported} == set(groups)
+    for shard in exported:
+        loaded, sequence = load(str(models), shard.shard, SPEC)
+        group = groups[shard.shard]
         assert len(group) * 2 // 3 - 100 < sequence <= len(group)
         assert same_arrays(loaded.state_dict(), learned(group[:sequence]))
 
@@ -433,4 +433,4 @@ def test_what_dies_while_workers_start_does_not_hang_a_job_and_a_drain_ends_it(
     assert (summary["read"], summary["positives"]) == (3000, 3000)
     assert len(set(origins(topics, lists))) == 3000
     # A drain is an end of the input, so models are exported as they are then.
-    assert [cell.sequence for cell in cells(str(models))] == [3000]
+    assert [shard.sequence for shard in shards_in(str(models))] == [3000]
