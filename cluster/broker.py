@@ -20,7 +20,7 @@ from typing import Final
 from cluster.maven import copy_dependencies
 
 _POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
-_UP_SECONDS: Final = 60
+_UP_SECONDS: Final = 300
 _CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
 
 

@@ -79,7 +79,7 @@ def _run(stack: contextlib.ExitStack, folder: Path, given: argparse.Namespace) -
         ["--input", str(sample.PATH), *where, "--topic", _RATINGS, "--rate", str(given.rate)],
     )
     _say("lists, as they come; Ctrl-C takes everything down")
-    for number, line in enumerate(_lists(settings), start=1):
+    for number, line in enumerate(_lists(settings, cluster), start=1):
         print(line, flush=True)
         if number == given.lists:
             return
@@ -111,8 +111,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _lists(settings: KafkaSettings) -> Iterator[str]:
-    """Yields a list now and then, as a line of text; never ends."""
+def _lists(settings: KafkaSettings, cluster: FlinkCluster) -> Iterator[str]:
+    """Yields a list now and then, as a line of text; never ends.
+
+    Meanwhile a part of the cluster that has ended is started again, as an operator of one does.
+    """
     client = consumer(settings, None)
     partitions = partitions_of(client, _LISTS, settings)
     for partition, first in client.beginning_offsets(partitions).items():
@@ -120,6 +123,8 @@ def _lists(settings: KafkaSettings) -> Iterator[str]:
     shown = 0.0
     try:
         while True:
+            for line in cluster.replace_dead():
+                _say(line)
             for records in client.poll(0.5).records.values():
                 if time.monotonic() - shown < _SECONDS_BETWEEN_LISTS:
                     continue

@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster.broker import free_port
+from cluster.children import children
 from cluster.flink_jars import FLINK_VERSION, flink_jars
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
-_UP_SECONDS: Final = 90
+_UP_SECONDS: Final = 600
+_SECONDS_BETWEEN_LOOKS: Final = 1.0
 _ENTRYPOINT: Final = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER: Final = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ZOOKEEPER: Final = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
-_WORKER_POOL: Final = "apache_beam.runners.worker.worker_pool_main"
-_WORKER: Final = "beam_pipeline.worker"
+_WORKER_POOL: Final = "beam_pipeline.worker_pool"
 
 # Flink's start scripts, which are not on Maven, open these packages and compute the memory.
 _OPENS: Final = tuple(
@@ -88,6 +89,8 @@ class FlinkCluster:
     and `folder` keeps jobs and checkpoints, so after `kill_job_manager` and
     `start_job_manager` the jobs go on from their last checkpoint.
 
+    A process that ends by itself is replaced when `replace_dead` is called, now and then.
+
     A job names one address for its SDK workers, which each TaskManager takes for its own
     machine's. Here all are on one machine, so one pool serves all TaskManagers; it starts a
     worker process for each of them.
@@ -123,6 +126,12 @@ class FlinkCluster:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._task_managers: list[str] = []
         self._zookeeper_port = free_port()
+        self._starts = {
+            "jobmanager": self.start_job_manager,
+            "taskmanager": self.start_task_manager,
+            "workers": self.start_worker_pool,
+            "zookeeper": self._start_zookeeper,
+        }
         self._configure(slots, properties or {})
 
     def _configure(self, slots: int, properties: Mapping[str, str]) -> None:
@@ -172,9 +181,6 @@ class FlinkCluster:
             "tickTime": 2000,
         }
         self._write("zookeeper.cfg", "".join(f"{k}={v}\n" for k, v in zookeeper.items()))
-        worker = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {_WORKER} "$@"\n'
-        self._worker = self._write("worker", worker)
-        self._worker.chmod(0o755)
 
     def start(self) -> None:
         """Starts everything, and returns when all TaskManagers have registered.
@@ -182,9 +188,8 @@ class FlinkCluster:
         Raises:
             RuntimeError: It does not come up; the text has the end of a log.
         """
-        zookeeper = ("--zkConfigFile", "zookeeper.cfg", "--peerId", "1")
-        self._java("zookeeper", ("-Xmx64m",), _ZOOKEEPER, *zookeeper)
-        self._start_worker_pool()
+        self._start_zookeeper()
+        self.start_worker_pool()
         self.start_job_manager()
         for _ in range(self._count):
             self.start_task_manager()
@@ -224,15 +229,38 @@ class FlinkCluster:
         """
         self._end(self._task_managers[number])
 
+    def replace_dead(self) -> list[str]:
+        """Starts another process for each that has ended by itself; returns what to say of it."""
+        said = []
+        for name, process in list(self._processes.items()):
+            code = process.poll()
+            if code is not None:
+                self._end(name)
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                said.append(f"{name} has ended ({how}): starting another")
+                kind = name.partition("-")[0]
+                self._starts[kind]()
+        return said
+
+    def start_worker_pool(self) -> None:
+        """Starts the pool that starts Python workers."""
+        flags = [f"--port={self._pool_port}", "--host=127.0.0.1"]
+        # Where the project is not installed, workers find it in the working folder.
+        self._run("workers", [sys.executable, "-m", _WORKER_POOL, *flags], _ROOT)
+
+    def kill_worker_pool(self) -> None:
+        """Ends the pool and all its workers at once, as a container that ends does."""
+        self._end("workers")
+
+    def sdk_workers(self) -> list[int]:
+        """Returns the process ids of the Python workers that the pool has now."""
+        return list(children(self._processes["workers"].pid))
+
     def kill_sdk_workers(self) -> None:
         """Ends all Python workers at once, as a crash does; the pool stays."""
-        pool = self._processes["workers"]
-        found = subprocess.run(
-            ["pgrep", "-P", str(pool.pid)], stdout=subprocess.PIPE, text=True, check=False
-        )
-        for pid in found.stdout.split():
+        for pid in self.sdk_workers():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def task_manager_of(self, job: str) -> int:
         """Returns the number of the TaskManager that runs a job's last step, for a kill.
@@ -248,7 +276,7 @@ class FlinkCluster:
         """Returns when so many are registered.
 
         Raises:
-            RuntimeError: They are not, after a minute and a half.
+            RuntimeError: They are not, after ten minutes.
         """
         self._wait_until(
             lambda: len(self.get("/taskmanagers")["taskmanagers"]) >= count,
@@ -259,7 +287,7 @@ class FlinkCluster:
         """Returns when a job runs.
 
         Raises:
-            RuntimeError: None does, after a minute and a half.
+            RuntimeError: None does, after ten minutes.
         """
         self._wait_until(
             lambda: any(j["state"] == "RUNNING" for j in self.get("/jobs/overview")["jobs"]),
@@ -315,10 +343,9 @@ class FlinkCluster:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
-    def _start_worker_pool(self) -> None:
-        flags = [f"--service_port={self._pool_port}", f"--container_executable={self._worker}"]
-        # Where the project is not installed, workers find it in the working folder.
-        self._run("workers", [sys.executable, "-m", _WORKER_POOL, *flags], _ROOT)
+    def _start_zookeeper(self) -> None:
+        flags = ("--zkConfigFile", "zookeeper.cfg", "--peerId", "1")
+        self._java("zookeeper", ("-Xmx64m",), _ZOOKEEPER, *flags)
 
     def _java(self, name: str, jvm: Sequence[str], main: str, *arguments: str) -> None:
         log = f"-Dlog4j.configurationFile={self.folder / 'log4j.properties'}"
@@ -385,7 +412,9 @@ def main(argv: Sequence[str]) -> int:
         print("to submit:", shlex.join(cluster.flags()), flush=True)
         print("Ctrl-C ends it and drops its files", flush=True)
         while True:
-            signal.pause()
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for line in cluster.replace_dead():
+                print(line, flush=True)
     except KeyboardInterrupt:
         pass
     finally:

@@ -6,13 +6,34 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from cluster.broker import Broker
+from tests import processes
 from tests.canary import MARK
 from tests.secured import SecuredBroker
-from tests.support import Topics
+from tests.support import Topics, patience, wait_until
 from transforms.kafka.client import KafkaSettings
 from transforms.learning.state import MODELS
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
+
+# A test that hangs fails after so long; what it waits for has shorter limits, and says what it is.
+_TEST_SECONDS = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(patience(_TEST_SECONDS)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_processes_left() -> Iterator[None]:
+    """Set up before all others, so what they end is ended when it looks."""
+    with processes.watched():
+        yield
+        try:
+            wait_until(lambda: not processes.left(), seconds=5)
+        except AssertionError:
+            pytest.fail(f"processes were left behind: {processes.left()}")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from tests.support import Topics, command, environment
+from tests import processes
+from tests.support import Topics, command, environment, patience
 
 _FLAGS = (
     "headless",
@@ -32,7 +33,7 @@ _FLAGS = (
 def serving(topics: Topics, *arguments: object) -> Iterator[str]:
     """The dashboard in a process of its own; gives its address, and ends it by Ctrl-C."""
     broker = ("--kafka_bootstrap_servers", topics.settings.bootstrap_servers)
-    process = subprocess.Popen(
+    process = processes.start(
         command([*broker, *arguments, "--port", 0], "beam_pipeline.dashboard"),
         stderr=subprocess.PIPE,
         text=True,
@@ -45,11 +46,10 @@ def serving(topics: Topics, *arguments: object) -> Iterator[str]:
         assert found, said + process.stderr.read()
         yield found[0]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(patience(30)) == 0
         assert process.stderr.read() == ""
     finally:
-        process.kill()
-        process.wait()
+        processes.kill(process)
 
 
 @contextlib.contextmanager

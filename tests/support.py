@@ -19,6 +19,7 @@ import numpy as np
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from tests import processes
 from tests.canary import require_hidden
 from transforms.elements import RatingBatch
 from transforms.formats.json_lines import encode_rating
@@ -33,6 +34,16 @@ from transforms.sharding.keys import by_user_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 _NUMBERS = itertools.count()
+_PATIENCE = float(os.environ.get("FLURS_BEAM_PATIENCE", "5"))
+
+
+def patience(seconds: float) -> float:
+    """How long to wait for what takes so many seconds at most on a fast and idle machine.
+
+    Tests wait for conditions; this only says when a condition will never hold. The environment
+    variable `FLURS_BEAM_PATIENCE` multiplies it, for a machine that is slower still.
+    """
+    return seconds * _PATIENCE
 
 
 def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1) -> list[Rating]:
@@ -156,41 +167,41 @@ def environment() -> dict[str, str]:
 
 def run(*arguments: object, module: str = "beam_pipeline", timeout: float = 120) -> Finished:
     """Runs the program to its end."""
-    done = subprocess.run(
+    process = processes.start(
         command(arguments, module),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        check=False,
         env=environment(),
     )
-    require_hidden(done.stdout + done.stderr, "the program")
-    return Finished(done.returncode, done.stdout, done.stderr)
+    try:
+        out, err = process.communicate(timeout=patience(timeout))
+    finally:
+        processes.kill(process)
+    require_hidden(out + err, "the program")
+    return Finished(process.returncode, out, err)
 
 
 @contextlib.contextmanager
-def running(log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    log: Path, *arguments: object, module: str = "beam_pipeline"
+) -> Iterator[subprocess.Popen[bytes]]:
     """The program in the background; ended at the end if it has not ended itself."""
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(arguments), stdout=file, stderr=subprocess.STDOUT, env=environment()
+        process = processes.start(
+            command(arguments, module), stdout=file, stderr=subprocess.STDOUT, env=environment()
         )
-        try:
-            yield process
-        finally:
-            # Not killed at once, as it may have a job server to take down.
-            process.terminate()
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            require_hidden(log.read_text(errors="replace"), "the program")
+    try:
+        yield process
+    finally:
+        # Not killed at once, as it may have a job server to take down.
+        processes.end(process, patience(30))
+        require_hidden(log.read_text(errors="replace"), "the program")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Returns as soon as the condition holds; fails if that takes too long."""
-    deadline = time.monotonic() + seconds
+    """Returns as soon as the condition holds; fails if it does not after `patience(seconds)`."""
+    deadline = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.1)
@@ -245,7 +256,7 @@ class Topics:
         client = KafkaProducer(**self._client(KafkaProducer), max_request_size=64 << 20)
         sent = [client.send(topic, value, b"key", partition=partition) for value in values]
         for future in sent:
-            future.get(timeout=30)
+            future.get(timeout=patience(30))
         client.close()
 
     def send_ratings(

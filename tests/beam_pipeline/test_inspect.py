@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,10 @@ def test_it_says_what_is_in_a_folder_and_a_users_list(
     capsys.readouterr()
     assert inspect.main([str(exported), "--user", user, "--top_n", "3"]) == 0
     out = capsys.readouterr().out
-    for part in ("mf k=6", f"{len(positives)}", f"{len(recommender.users)}"):
-        assert part in out
+    (row,) = (line for line in out.splitlines() if "0,0 of 1x1" in line)
+    assert "mf k=6" in row
+    counted = [len(positives), len(recommender.users), len(recommender.items)]
+    assert [int(text) for text in re.findall(r"\d+", row)[-3:]] == counted
     listed = [line.split()[0] for line in out.splitlines()[-3:]]
     assert listed == [item for item, _ in recommender.recommend(user, 3)]
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import pytest
 
 from beam_pipeline import settings
 from beam_pipeline.options import hyperparameter_flags
+from beam_pipeline.usage import UsageError
 from transforms.recommenders.registry import MODEL_NAMES, config_class
 
 
@@ -84,3 +86,23 @@ def test_a_configuration_elsewhere_is_left_alone(
 def test_the_users_flink_configuration_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLINK_CONF_DIR", "/conf")
     assert not any("conf_dir" in one for one in settings.parse(ON_FLINK).flink_defaults)
+
+
+def test_beam_does_not_say_that_it_discards_what_the_job_server_gets(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLINK_CONF_DIR", raising=False)
+    flags = ("--stop_at_end", "--savepoint_path=/s", "--object_reuse=false", "--max_bundle_size=7")
+    with caplog.at_level(logging.WARNING):
+        found = settings.parse([*ON_FLINK, *flags]).beam.get_all_options()
+    assert caplog.messages == []
+    assert found["finish_bundle_before_checkpointing"] is True
+    assert found["object_reuse"] is False
+    assert (found["savepoint_path"], found["max_bundle_size"]) == ("/s", 7)
+    assert found["shutdown_sources_after_idle_ms"] == 0
+    assert found["allow_non_restored_state"] is None
+
+
+def test_a_job_servers_flag_takes_true_or_false() -> None:
+    with pytest.raises(UsageError, match="--object_reuse: 'yes' is neither true nor false"):
+        settings.parse([*ON_FLINK, "--object_reuse=yes"])

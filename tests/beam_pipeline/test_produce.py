@@ -65,7 +65,7 @@ def test_the_order_of_time(topics: Topics, ratings_file: Path) -> None:
     topic = topics.create()
     assert produce.main(arguments(topics, ratings_file, topic, "--order_by_time")) == 0
     times = [one["timestamp"] for one in topics.read_json(topic)]
-    assert times == sorted(times)
+    assert times == sorted(rating.timestamp for rating in movielens_like(200))
 
 
 def test_what_is_no_rating_is_skipped_said_and_an_exit_code(

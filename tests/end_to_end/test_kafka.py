@@ -13,8 +13,8 @@ from tests.support import (
     Grid,
     Topics,
     answer,
-    command,
     movielens_like,
+    patience,
     prism_arguments,
     run,
     running,
@@ -35,7 +35,7 @@ RUNNERS = {
 def stop_in_order(process: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
     """Ends it as Ctrl-C does, and returns its summary."""
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0, log.read_text()
+    assert process.wait(patience(60)) == 0, log.read_text()
     last = log.read_text().splitlines()[-1]
     return {name: int(value) for name, value in (pair.split("=") for pair in last.split())}
 
@@ -237,22 +237,12 @@ def test_the_watermark_advances_although_partitions_are_idle(
     topics.send_ratings(rated, movielens_like(50), partition=1)
     topics.send_ratings(rated, movielens_like(30), partition=3)
     output = tmp_path / "windows"
-    process = subprocess.Popen(
-        command(
-            [topics.settings.bootstrap_servers, rated, output, *prism_arguments()],
-            module="tests.end_to_end.windowed_counts",
-        ),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(
-            lambda: output.exists() and sum(map(int, output.read_text().split())) == 80,
-            seconds=60,
-        )
-    finally:
-        process.kill()
-        process.wait()
+    with running(
+        tmp_path / "log",
+        *(topics.settings.bootstrap_servers, rated, output, *prism_arguments()),
+        module="tests.end_to_end.windowed_counts",
+    ):
+        wait_until(lambda: output.exists() and sum(map(int, output.read_text().split())) == 80)
 
 
 def test_a_broker_that_goes_away_and_comes_back(tmp_path: Path) -> None:
