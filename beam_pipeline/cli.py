@@ -33,9 +33,9 @@ from beam_pipeline.summary import (
     summarize,
 )
 from beam_pipeline.usage import UsageError
-from transforms.kafka.client import require_topics
-from transforms.resumable_read import resume_reading, stop_reading
+from transforms.kafka.clients.factory import require_topics
 from transforms.runtime.fn_api_runner import bounded_memory
+from transforms.splittable_read import resume_reading, stop_reading
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2

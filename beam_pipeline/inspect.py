@@ -19,7 +19,7 @@ from transforms import model_export
 from transforms.errors import IncompatibleModelError
 from transforms.learning.shard import merge_items
 from transforms.model_export import ExportedShard
-from transforms.recommenders.blocks import block_of
+from transforms.recommenders.hashing import block_of
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
-from transforms.kafka.client import KafkaSettings, check_settings
+from transforms.kafka.clients.factory import KafkaSettings, check_settings
 from transforms.kafka.settings import KAFKA_PYTHON
 
 

@@ -14,8 +14,8 @@ from transforms.kafka.settings import CLIENTS
 from transforms.kafka.source import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
-from transforms.sharding.key_groups import KEY_GROUPS
-from transforms.write import OUTPUT_FORMATS
+from transforms.runtime.flink_key_groups import KEY_GROUPS
+from transforms.write_files import OUTPUT_FORMATS
 
 
 class InputOptions(PipelineOptions):

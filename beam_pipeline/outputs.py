@@ -15,8 +15,8 @@ from beam_pipeline.options import (
 )
 from beam_pipeline.settings import Settings
 from beam_pipeline.usage import UsageError
-from transforms.read import match_files
-from transforms.write import STDOUT, start_file
+from transforms.read_files import match_files
+from transforms.write_files import STDOUT, start_file
 
 
 def start_outputs(settings: Settings, output_format: str) -> None:

@@ -21,10 +21,10 @@ from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatE
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
-from transforms.kafka.client import CLIENTS, producer, require_topics
-from transforms.kafka.protocols import Message
+from transforms.kafka.clients.factory import CLIENTS, producer, require_topics
+from transforms.kafka.clients.protocols import Message
 from transforms.parse import parse
-from transforms.read import Files, match_files, read_batches
+from transforms.read_files import Files, match_files, read_batches
 
 _IN_FLIGHT: Final = 20_000
 _SHOWN: Final = 5

@@ -26,10 +26,10 @@ from beam_pipeline.options import (
 )
 from beam_pipeline.usage import Parser, UsageError
 from transforms.formats.detection import MESSAGE_FORMATS
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 from transforms.recommenders.registry import RecommenderSpec, config_class
-from transforms.sharding.key_groups import KEY_GROUPS
-from transforms.write import STDOUT
+from transforms.runtime.flink_key_groups import KEY_GROUPS
+from transforms.write_files import STDOUT
 
 LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
 _FLINK_CONF: Final = Path(__file__).parent / "flink_conf"

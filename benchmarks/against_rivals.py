@@ -27,8 +27,8 @@ from benchmarks.measure import MARK, File, Topic, rate_from_file, rate_from_topi
 from benchmarks.programs import LEARN, LIST, PROGRAMS, environment_of, versions_of
 from benchmarks.report import plot, table
 from cluster.broker import Broker
-from transforms.kafka.client import KafkaSettings, producer, require_topics
-from transforms.kafka.protocols import Message
+from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
+from transforms.kafka.clients.protocols import Message
 
 _USERS: Final = 943
 _ITEMS: Final = 1682

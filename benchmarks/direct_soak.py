@@ -26,8 +26,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from cluster.broker import Broker
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
-from transforms.kafka.protocols import Message
+from transforms.kafka.clients.factory import (
+    KafkaSettings,
+    consumer,
+    partitions_of,
+    producer,
+    require_topics,
+)
+from transforms.kafka.clients.protocols import Message
 
 _USERS: Final = 100
 _ITEMS: Final = 200

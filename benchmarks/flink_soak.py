@@ -22,8 +22,14 @@ import numpy as np
 
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
-from transforms.kafka.protocols import Message
+from transforms.kafka.clients.factory import (
+    KafkaSettings,
+    consumer,
+    partitions_of,
+    producer,
+    require_topics,
+)
+from transforms.kafka.clients.protocols import Message
 
 _USERS: Final = 5000
 _ITEMS: Final = 2000

@@ -23,10 +23,10 @@ import safetensors.numpy
 from flurs.data.entity import User
 from flurs.recommender import MFRecommender
 
-from transforms import collector
 from transforms.formats.records import Rating
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime import garbage_collection
 
 _SPEC: Final = RecommenderSpec("mf", {"k": 40})
 _ITEMS: Final = 100_000
@@ -148,7 +148,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=_QUESTIONS, default=list(_QUESTIONS))
     names = parser.parse_args(argv).only
     if len(names) == 1:
-        collector.calm()
+        garbage_collection.reduce_frequency()
         _QUESTIONS[names[0]]()
         return 0
     for name in names:

@@ -23,8 +23,14 @@ from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
 from benchmarks.programs import LIST, PROGRAMS, environment_of
 from cluster.broker import Broker
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, producer, require_topics
-from transforms.kafka.protocols import Message, Records, Sender
+from transforms.kafka.clients.factory import (
+    KafkaSettings,
+    consumer,
+    partitions_of,
+    producer,
+    require_topics,
+)
+from transforms.kafka.clients.protocols import Message, Records, Sender
 
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30

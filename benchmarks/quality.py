@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from beam_pipeline.movielens import DEFAULT_FOLDER, fetch
+from transforms.evaluation.observer import PreUpdateObserver, evaluate
+from transforms.evaluation.prequential import Figures, Scores
 from transforms.formats.delimited import MOVIELENS_TABS, decode_rating
 from transforms.formats.records import Rating
-from transforms.learning.shard import evaluate, learn
-from transforms.prequential import Figures, Scores
+from transforms.learning.shard import learn
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 TOP_N: Final = 10
@@ -84,9 +85,10 @@ def measure(spec: RecommenderSpec, ratings: Sequence[Rating], warm_up: int) -> R
         recommender.update(rating)
         figures.learn(rating.item)
     for rating in ratings[warm_up:]:
-        done = learn(recommender, [rating], TOP_N, test=True)
+        observer = PreUpdateObserver(TOP_N)
+        done = learn(recommender, [rating], TOP_N, observer=observer)
         times = done.update_us, done.top_n_us
-        figures.add(evaluate(rating, done.standings, spec.model, TOP_N, *times))
+        figures.add(evaluate(rating, observer.scores, spec.model, TOP_N, *times))
     outcome = figures.total
     size = sum(array.nbytes for array in recommender.state_dict().values())
     return Result(outcome.model, outcome.popular, outcome.update_us, outcome.top_n_us, size / 1e6)

@@ -47,7 +47,7 @@ from benchmarks.against_rivals import Row, fill, message, movielens_like
 from benchmarks.measure import leave, pinned
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, require_topics
+from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of, require_topics
 
 _CELLS: Final = 8
 _PARTS: Final = 8

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from benchmarks.against_rivals import fill, movielens_like
 from benchmarks.report import stacked
 from cluster.broker import Broker
-from transforms.elements import (
+from transforms.batches import (
     RatingBatch,
     RatingBatchCoder,
     RawBatch,
@@ -33,7 +33,7 @@ from transforms.elements import (
 )
 from transforms.filter import positives
 from transforms.formats.records import Rating
-from transforms.kafka.client import CLIENTS, KafkaSettings, producer, require_topics
+from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, producer, require_topics
 from transforms.kafka.consumer_pool import SourceKey
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
@@ -80,7 +80,7 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
 def _recommend(kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
     recommender = RecommenderSpec("mf").build()
     return [
-        RecommendationBatch(learn(recommender, some, top_n, test=False).lists)
+        RecommendationBatch(learn(recommender, some, top_n).recommendations)
         for ratings in kept
         for some in (
             ratings[at : at + LISTED_AT_ONCE] for at in range(0, len(ratings), LISTED_AT_ONCE)

@@ -22,7 +22,7 @@ from beam_pipeline import sample
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.formats.json_lines import decode_recommendation
-from transforms.kafka.client import KafkaSettings, consumer, partitions_of, require_topics
+from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of, require_topics
 
 _RATINGS: Final = "ratings"
 _LISTS: Final = "recommendations"

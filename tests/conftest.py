@@ -10,7 +10,7 @@ from tests import processes
 from tests.canary import MARK
 from tests.secured import SecuredBroker
 from tests.support import Topics, patience, wait_until
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 from transforms.learning.state import MODELS
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from cluster.broker import Broker
 from tests.canary import KEY_PASSWORD, PASSWORD
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 
 USER: Final = "alice"
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -21,13 +21,13 @@ from kafka.admin import KafkaAdminClient
 
 from tests import processes
 from tests.canary import require_hidden
-from transforms.elements import RatingBatch
+from transforms.batches import RatingBatch
 from transforms.formats.json_lines import encode_rating
 from transforms.formats.records import Rating, ScoredItem
-from transforms.kafka.client import KafkaSettings, require_topics
-from transforms.kafka.kafka_python import configuration
+from transforms.kafka.clients.factory import KafkaSettings, require_topics
+from transforms.kafka.clients.kafka_python import configuration
 from transforms.recommenders.arrays import Arrays
-from transforms.recommenders.blocks import Block, block_of
+from transforms.recommenders.hashing import Block, block_of
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.sharding.keys import by_user_shard

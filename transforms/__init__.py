@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from transforms.elements import RatingBatch, RawBatch, RecommendationBatch
+    from transforms.batches import EvaluationBatch, RatingBatch, RawBatch, RecommendationBatch
+    from transforms.batching import FromRatings, FromRequests, ToEvaluations, ToRecommendations
     from transforms.filter import KeepPositives
     from transforms.formats.records import (
         DeadLetter,
@@ -28,50 +29,55 @@ if TYPE_CHECKING:
         WriteRecommendationsToKafka,
     )
     from transforms.kafka.source import ReadRatingsFromKafka
+    from transforms.model_export import ModelExport
     from transforms.parse import Parsed, ParseRatings
-    from transforms.read import ReadRatingsFromFiles
-    from transforms.recommend import ModelExport, Recommend
+    from transforms.read_files import ReadRatingsFromFiles
+    from transforms.recommend import Evaluated, Recommend, RecommendAndEvaluate
     from transforms.recommenders.registry import RecommenderSpec
     from transforms.sharding.config import Sharding
-    from transforms.single import FromRatings, FromRequests, ToEvaluations, ToRecommendations
-    from transforms.write import WriteDeadLetters, WriteEvaluations, WriteRecommendations
+    from transforms.write_files import WriteDeadLetters, WriteEvaluations, WriteRecommendations
 
 _MODULES: Final = {
     "DeadLetter": "formats.records",
+    "Evaluated": "recommend",
     "Evaluation": "formats.records",
+    "EvaluationBatch": "batches",
     "Features": "formats.records",
-    "FromRatings": "single",
-    "FromRequests": "single",
+    "FromRatings": "batching",
+    "FromRequests": "batching",
     "KafkaSettings": "kafka.settings",
     "KeepPositives": "filter",
-    "ModelExport": "recommend",
+    "ModelExport": "model_export",
     "ParseRatings": "parse",
     "Parsed": "parse",
     "Rating": "formats.records",
-    "RatingBatch": "elements",
-    "RawBatch": "elements",
-    "ReadRatingsFromFiles": "read",
+    "RatingBatch": "batches",
+    "RawBatch": "batches",
+    "ReadRatingsFromFiles": "read_files",
     "ReadRatingsFromKafka": "kafka.source",
     "Recommend": "recommend",
+    "RecommendAndEvaluate": "recommend",
     "Recommendation": "formats.records",
-    "RecommendationBatch": "elements",
+    "RecommendationBatch": "batches",
     "RecommenderSpec": "recommenders.registry",
     "Request": "formats.records",
     "ScoredItem": "formats.records",
     "Sharding": "sharding.config",
-    "ToEvaluations": "single",
-    "ToRecommendations": "single",
-    "WriteDeadLetters": "write",
+    "ToEvaluations": "batching",
+    "ToRecommendations": "batching",
+    "WriteDeadLetters": "write_files",
     "WriteDeadLettersToKafka": "kafka.sink",
-    "WriteEvaluations": "write",
+    "WriteEvaluations": "write_files",
     "WriteEvaluationsToKafka": "kafka.sink",
-    "WriteRecommendations": "write",
+    "WriteRecommendations": "write_files",
     "WriteRecommendationsToKafka": "kafka.sink",
 }
 
 __all__ = [
     "DeadLetter",
+    "Evaluated",
     "Evaluation",
+    "EvaluationBatch",
     "Features",
     "FromRatings",
     "FromRequests",
@@ -86,6 +92,7 @@ __all__ = [
     "ReadRatingsFromFiles",
     "ReadRatingsFromKafka",
     "Recommend",
+    "RecommendAndEvaluate",
     "Recommendation",
     "RecommendationBatch",
     "RecommenderSpec",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from transforms import counters
-from transforms.elements import RatingBatch
+from transforms.batches import RatingBatch
 from transforms.formats.records import Rating
 
 

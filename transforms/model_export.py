@@ -9,6 +9,8 @@ folder is opened, whatever they say.
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -18,11 +20,37 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.errors import IncompatibleModelError
 from transforms.learning import snapshot_codec
 from transforms.learning.snapshot_codec import LEARNING_FIELDS, Snapshot
-from transforms.recommenders.blocks import Block
+from transforms.learning.token_cache import CacheKey
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 _SEQUENCE_DIGITS: Final = 20
+
+
+@dataclass(frozen=True)
+class ModelExport:
+    """Where and how often models are written.
+
+    Attributes:
+        directory: A folder on any of Beam's filesystems.
+        seconds: A shard is written when it learns and was last written so long ago, and when
+            the input has ended.
+    """
+
+    directory: str
+    seconds: float = 60.0
+
+    def is_due(self, key: CacheKey) -> bool:
+        """Whether the shard's last export by this process is long ago; counts as one if so."""
+        now = time.monotonic()
+        if now - _LAST_EXPORTS.setdefault(key, now) < self.seconds:
+            return False
+        _LAST_EXPORTS[key] = now
+        return True
+
+
+_LAST_EXPORTS: dict[CacheKey, float] = {}
 
 
 class ExportedShard(NamedTuple):

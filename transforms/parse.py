@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import apache_beam as beam
 
 from transforms import counters
-from transforms.elements import RatingBatch, RawBatch
+from transforms.batches import RatingBatch, RawBatch
 from transforms.errors import MalformedRecordError
 from transforms.formats.detection import (
     REQUEST_FORMAT,
@@ -18,8 +18,8 @@ from transforms.formats.detection import (
     request_decoder,
     require_value,
 )
+from transforms.formats.parse_watch import ParseWatch
 from transforms.formats.records import DeadLetter, Rating, Request
-from transforms.parse_watch import ParseWatch
 
 _LOGGER: Final = logging.getLogger(__name__)
 MAX_RECORD_BYTES: Final = 1 << 20

@@ -1,4 +1,4 @@
-"""The stateful stage: learns each positive and gives its user's list."""
+"""The stateful stage: learns each positive and recommends to its user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
 import apache_beam as beam
@@ -20,20 +20,29 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
-from transforms import collector, counters, evaluation_metrics, model_export, threads
-from transforms.elements import RatingBatch, RatingBatchCoder, RecommendationBatch
+from transforms import counters, model_export
+from transforms.batches import (
+    EvaluationBatch,
+    RatingBatch,
+    RatingBatchCoder,
+    RecommendationBatch,
+)
+from transforms.evaluation import beam_metrics
+from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
 from transforms.formats.records import Rating
-from transforms.learning.shard import Learned, evaluate, learn
+from transforms.learning.shard import Learned, learn
 from transforms.learning.state import MODELS, FirstModel, OpenShard, ShardState
 from transforms.learning.token_cache import CacheKey
 from transforms.learning.warm_up import warm_up
-from transforms.recommenders.blocks import Block
+from transforms.model_export import ModelExport
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime import blas_threads, garbage_collection
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import QUEUES, InOrder, OrderState
 from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
-from transforms.sharding.merge import KeyedPart, MergeItemShards
+from transforms.sharding.merge import EVALUATIONS, KeyedPart, MergeItemShards, labeled
 from transforms.sharding.parts import Part
 
 STEP: Final = "LearnAndRecommend"
@@ -45,51 +54,24 @@ LISTED_AT_ONCE: Final = 256
 _TESTED_AT_ONCE: Final = 50
 
 
-@dataclass(frozen=True)
-class ModelExport:
-    """Where and how often models are written, for `model_export.load` and the like.
-
-    Attributes:
-        directory: A folder on any of Beam's filesystems.
-        seconds: A shard is written when it learns and was last written so long ago, and when
-            the input has ended.
-    """
-
-    directory: str
-    seconds: float = 60.0
-
-    def is_due(self, key: CacheKey) -> bool:
-        """Whether the shard's last export by this process is long ago; counts as one if so."""
-        now = time.monotonic()
-        if now - _LAST_EXPORTS.setdefault(key, now) < self.seconds:
-            return False
-        _LAST_EXPORTS[key] = now
-        return True
-
-
-_LAST_EXPORTS: dict[CacheKey, float] = {}
-
-
 @dataclass
 class Recommend(beam.PTransform):
-    """`RatingBatch` to a list for each rating and request, a rating's as of after learning it.
+    """`RatingBatch` to a recommendation for each rating, as of after learning it, and request.
 
-    Keys by model shard, learns and recommends, and merges the lists of item shards.
+    Keys by model shard, learns and recommends, and merges the top-N of item shards.
 
     Parallelism: a model shard is learned by one worker at a time.
-    Delivery: learning is exactly once where the runner checkpoints; lists are at least once.
+    Delivery: learning is exactly once where the runner checkpoints; output is at least once.
     On failure: the bundle is repeated from the model as it was before, see `learning.state`.
 
-    Its workers' garbage collector is made to look seldom, and their BLAS to use one thread, see
-    `collector` and `threads`.
+    In its workers garbage collection is made rare and BLAS limited to one thread, see `runtime`.
 
     Attributes:
         spec: What a model shard's recommender is made from.
         sharding: How many model shards there are.
-        top_n: Length of a list; with 0 it only learns, and no list goes out.
+        top_n: Length of a list; with 0 it only learns, and nothing is recommended.
         export: Where and how often models are written; None for never.
         import_from: A folder that `export` wrote, which model shards without state start from.
-        evaluate: Whether to test the recommender with each positive before it is learned.
     """
 
     spec: RecommenderSpec = field(default_factory=RecommenderSpec)
@@ -97,7 +79,6 @@ class Recommend(beam.PTransform):
     top_n: int = 10
     export: ModelExport | None = None
     import_from: str = ""
-    evaluate: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a `top_n` below 0."""
@@ -109,24 +90,66 @@ class Recommend(beam.PTransform):
     def expand(
         self, batches: beam.PCollection[RatingBatch]
     ) -> beam.PCollection[RecommendationBatch]:
-        """Adds the step that keys, the stateful one, and where items are sharded two more.
+        """Returns the recommendations.
 
         Raises:
             ValueError: The input is windowed; a model has one life, the global window.
         """
-        if not isinstance(batches.windowing.windowfn, GlobalWindows):
-            msg = "Recommend needs the global window, as a model outlives any other"
-            raise ValueError(msg)
-        sharding = self.sharding
-        # All items' scores go to the step that merges.
-        keyed = batches | KeyBatches(sharding, _TESTED_AT_ONCE if self.evaluate else 0)
-        do_fn = _LearnAndRecommendDoFn if self.export is None else _LearnRecommendAndExportDoFn
-        scope = uuid4().hex
-        step = beam.ParDo(do_fn(self, scope)).with_input_types(ModelShardBatch)
-        if sharding.item_shards == 1:
-            return keyed | STEP >> step.with_output_types(RecommendationBatch)
+        return _expand(self, batches, evaluate=False)[0]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The outputs of `RecommendAndEvaluate`."""
+
+    recommendations: beam.PCollection[RecommendationBatch]
+    evaluations: beam.PCollection[EvaluationBatch]
+
+
+@dataclass
+class RecommendAndEvaluate(Recommend):
+    """Does what `Recommend` does, and tests the recommender with each positive before learning it.
+
+    Positives are then learned one by one, which takes longer.
+    """
+
+    def expand(self, batches: beam.PCollection[RatingBatch]) -> Evaluated:
+        """Returns recommendations and evaluations.
+
+        Raises:
+            ValueError: As `Recommend` does.
+        """
+        recommendations, tagged = _expand(self, batches, evaluate=True)
+        typed = beam.Map(_same).with_output_types(EvaluationBatch)
+        return Evaluated(recommendations, tagged | "TypeEvaluations" >> typed)
+
+
+def _expand(settings: Recommend, batches: Any, *, evaluate: bool) -> tuple[Any, Any]:
+    """Adds the step that keys, the stateful one, and where items are sharded two more."""
+    if not isinstance(batches.windowing.windowfn, GlobalWindows):
+        msg = "Recommend needs the global window, as a model outlives any other"
+        raise ValueError(msg)
+    sharding = settings.sharding
+    # All items' scores go to the step that merges.
+    keyed = batches | KeyBatches(sharding, _TESTED_AT_ONCE if evaluate else 0)
+    do_fn = _LearnAndRecommendDoFn if settings.export is None else _LearnRecommendAndExportDoFn
+    scope = uuid4().hex
+    step = beam.ParDo(do_fn(settings, scope, evaluate)).with_input_types(ModelShardBatch)
+    if sharding.item_shards == 1:
+        typed = labeled(step.with_output_types(RecommendationBatch))
+        outputs = keyed | STEP >> typed.with_outputs(EVALUATIONS, main="recommendations")
+    else:
         parts = keyed | STEP >> step.with_output_types(KeyedPart)
-        return parts | MergeItemShards(sharding.item_shards, self.top_n, self.spec.model, scope)
+        merge = MergeItemShards(sharding.item_shards, settings.top_n, settings.spec.model, scope)
+        outputs = parts | merge
+    return outputs.recommendations, outputs[EVALUATIONS]
+
+
+def _same(batch: EvaluationBatch) -> EvaluationBatch:
+    return batch
+
+
+_Output: TypeAlias = RecommendationBatch | beam.pvalue.TaggedOutput | KeyedPart
 
 
 class _State(NamedTuple):
@@ -139,15 +162,16 @@ class _State(NamedTuple):
 class _Learner:
     """What both DoFns below do with a batch."""
 
-    def __init__(self, settings: Recommend, scope: str) -> None:
+    def __init__(self, settings: Recommend, scope: str, evaluate: bool) -> None:
         self._settings = settings
         self._scope = scope
+        self._evaluate = evaluate
         self._open: dict[ModelShard, OpenShard] = {}
         self._queues: dict[ModelShard, InOrder[RatingBatch]] = {}
 
     def setup(self) -> None:
-        collector.calm()
-        threads.use_one()
+        garbage_collection.reduce_frequency()
+        blas_threads.limit()
         warm_up(self._settings.spec)
 
     def start_bundle(self) -> None:
@@ -199,9 +223,7 @@ class _Learner:
         grid = settings.sharding.grid
         return partial(model_export.load, settings.import_from, key[:2], settings.spec, grid)
 
-    def process_element(
-        self, element: ModelShardBatch, state: _State
-    ) -> Iterator[RecommendationBatch | KeyedPart]:
+    def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
         key, batch = element
         if self._settings.sharding.item_shards == 1:
@@ -216,9 +238,7 @@ class _Learner:
         for (ready,) in queue.offer(batch.number, 0, batch, state.order):
             yield from self.learn(key, ready, state.model)
 
-    def learn(
-        self, key: ModelShard, batch: RatingBatch, state: ShardState
-    ) -> Iterator[RecommendationBatch | KeyedPart]:
+    def learn(self, key: ModelShard, batch: RatingBatch, state: ShardState) -> Iterator[_Output]:
         """Learns a batch, and gives a list for each of its ratings and requests."""
         settings = self._settings
         whole = settings.sharding.item_shards == 1
@@ -227,19 +247,24 @@ class _Learner:
         users, items = len(recommender.users), len(recommender.items)
         changed: list[Rating] = []
         for minibatch in split(batch, LISTED_AT_ONCE) if whole else [batch]:
+            observer = PreUpdateObserver(settings.top_n) if self._evaluate else None
             done = learn(
                 recommender,
                 minibatch.ratings,
                 settings.top_n,
                 requests=minibatch.requests,
-                test=settings.evaluate,
+                observer=observer,
             )
             changed += done.changed
             if minibatch.ratings:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
-            if done.lists:
+            if done.recommendations:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
-            yield from self._whole(minibatch, done) if whole else self._part(key, minibatch, done)
+            scores = observer.scores if observer else []
+            if whole:
+                yield from self._whole(minibatch, done, scores)
+            else:
+                yield self._part(key, minibatch, done, scores)
         if changed:
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
         _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
@@ -247,23 +272,28 @@ class _Learner:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
 
-    def _part(self, key: ModelShard, batch: RatingBatch, done: Learned) -> Iterator[KeyedPart]:
-        tested = batch.ratings if self._settings.evaluate else []
+    def _part(
+        self, key: ModelShard, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+    ) -> KeyedPart:
+        tested = batch.ratings if scores else []
         times = (done.update_us, done.top_n_us)
-        part = Part(batch.number, key[1], done.lists, tested, done.standings, times)
-        yield user_shard_key(key[0], self._settings.sharding), part
+        part = Part(batch.number, key[1], done.recommendations, tested, scores, times)
+        return user_shard_key(key[0], self._settings.sharding), part
 
-    def _whole(self, batch: RatingBatch, done: Learned) -> Iterator[RecommendationBatch]:
-        model, top_n = self._settings.spec.model, self._settings.top_n
-        tests = zip(batch.ratings, done.standings, strict=True) if done.standings else ()
-        evaluations = [
-            evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
-            for rating, one in tests
-        ]
-        evaluation_metrics.count(self._scope, evaluations, top_n or 10)
-        if done.lists or evaluations:
-            counters.counter(counters.LISTS).inc(len(done.lists))
-            yield RecommendationBatch(done.lists, evaluations)
+    def _whole(
+        self, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+    ) -> Iterator[RecommendationBatch | beam.pvalue.TaggedOutput]:
+        if done.recommendations:
+            counters.counter(counters.LISTS).inc(len(done.recommendations))
+            yield RecommendationBatch(done.recommendations)
+        if scores:
+            model, top_n = self._settings.spec.model, self._settings.top_n
+            evaluations = [
+                evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
+                for rating, one in zip(batch.ratings, scores, strict=True)
+            ]
+            beam_metrics.count(self._scope, evaluations, top_n or 10)
+            yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
 
 
 def _count_known(key: ModelShard, users: int, items: int) -> None:
@@ -291,7 +321,7 @@ class _LearnAndRecommendDoFn(_Learner, beam.DoFn):
         log: Any = beam.DoFn.StateParam(LOG),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
-    ) -> Iterator[RecommendationBatch | KeyedPart]:
+    ) -> Iterator[_Output]:
         state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)
 
@@ -309,7 +339,7 @@ class _LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
         end: Any = beam.DoFn.TimerParam(END),
-    ) -> Iterator[RecommendationBatch | KeyedPart]:
+    ) -> Iterator[_Output]:
         end.set(GlobalWindow().max_timestamp())
         state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)

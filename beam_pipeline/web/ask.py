@@ -13,8 +13,8 @@ from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import MalformedRecordError
 from transforms.formats.records import Recommendation
-from transforms.kafka.client import require_topics
-from transforms.kafka.kafka_python import KafkaPythonProducer
+from transforms.kafka.clients.factory import require_topics
+from transforms.kafka.clients.kafka_python import KafkaPythonProducer
 from transforms.kafka.settings import KafkaSettings
 
 ANSWER_SECONDS: Final = 10.0

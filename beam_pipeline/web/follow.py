@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import KafkaSetupError, MalformedRecordError
-from transforms.kafka.client import consumer, partitions_of
+from transforms.kafka.clients.factory import consumer, partitions_of
 from transforms.kafka.settings import KafkaSettings
 
 _POLL_SECONDS: Final = 0.2

@@ -12,8 +12,8 @@ from typing import Any, Final
 import orjson
 
 from transforms.errors import MalformedRecordError
+from transforms.evaluation.prequential import Sums
 from transforms.formats.json_lines import decode_dead_letter, decode_evaluation
-from transforms.prequential import Sums
 
 _SPAN_SECONDS: Final = 300
 _BIN_SECONDS: Final = 2

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from beam_pipeline.web.pages import number, percent, render
 from beam_pipeline.web.runs import POPULAR, Comparison, Duel
+from transforms.evaluation.prequential import CHI_SQUARE_99, Outcome, Scores
 from transforms.formats.records import Evaluation
-from transforms.prequential import CHI_SQUARE_99, Outcome, Scores
 
 _COLOURS: Final = 6
 

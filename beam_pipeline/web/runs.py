@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from transforms.errors import MalformedRecordError
+from transforms.evaluation.prequential import Figures, McNemar, Outcome
 from transforms.formats.json_lines import decode_evaluation
 from transforms.formats.records import Evaluation
-from transforms.prequential import Figures, McNemar, Outcome
 
 POPULAR: Final = "most popular"
 _POINTS: Final = 400

@@ -12,8 +12,8 @@ from beam_pipeline import cli
 from beam_pipeline.settings import parse
 from cluster.broker import free_port
 from tests.support import RUNNERS, Topics, movielens_like, run, tab_lines
-from transforms import model_export, read
-from transforms.resumable_read import Limits
+from transforms import model_export, read_files
+from transforms.splittable_read import Limits
 
 
 def fails_with(
@@ -259,8 +259,8 @@ def test_a_run_of_many_bundles_ends_with_its_summary_and_one_export(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     exports = []
-    monkeypatch.setattr(read, "BATCH_RECORDS", 1)
-    monkeypatch.setattr(read, "Limits", lambda: Limits(records=1))
+    monkeypatch.setattr(read_files, "BATCH_RECORDS", 1)
+    monkeypatch.setattr(read_files, "Limits", lambda: Limits(records=1))
     monkeypatch.setattr(model_export, "save", lambda *args: exports.append(args))
     path = tmp_path / "u.data"
     # Of a thousand bundles and more, Beam itself can not give the metrics.

@@ -8,7 +8,7 @@ import pytest
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import UsageError
 from tests.canary import PASSWORD, require_hidden_in_error
-from transforms.kafka.client import CLIENTS, KafkaSettings
+from transforms.kafka.clients.factory import CLIENTS, KafkaSettings
 
 
 def test_without_a_file_there_are_no_properties() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from beam_pipeline import report
 from tests.evaluations import evaluations, write_evaluations
-from transforms.prequential import Figures
+from transforms.evaluation.prequential import Figures
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 

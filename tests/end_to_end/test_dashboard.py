@@ -10,13 +10,13 @@ from selenium.webdriver.common.by import By
 from tests.dashboards import browsing, complaints, inked, requested, serving
 from tests.evaluations import evaluations
 from tests.support import Topics, movielens_like, running, wait_until
+from transforms.evaluation.prequential import Figures
 from transforms.formats.json_lines import (
     encode_dead_letter,
     encode_evaluation,
     encode_recommendation,
 )
 from transforms.formats.records import DeadLetter, Recommendation, ScoredItem
-from transforms.prequential import Figures
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -11,14 +11,14 @@ from transforms.recommenders.registry import MODEL_NAMES
 
 _EVALUATE = """
 from tests.transforms.recommenders.featured import featured
-from transforms.elements import RatingBatch
+from transforms.evaluation.observer import PreUpdateObserver
 from transforms.learning.shard import learn
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 for model in MODEL_NAMES:
-    for test in (True, False):
-        done = learn(RecommenderSpec(model).build(), featured(300), 10, test=test)
-        print(model, len(done.lists), len(done.standings))
+    for observer in (PreUpdateObserver(10), None):
+        done = learn(RecommenderSpec(model).build(), featured(300), 10, observer=observer)
+        print(model, len(done.recommendations), len(observer.scores) if observer else 0)
 """
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from beam_pipeline.movielens import fetch
 from tests.support import ROOT, Grid, answer, movielens_like, prism_arguments, run, tab_lines
+from transforms.evaluation.prequential import Figures
 from transforms.formats.json_lines import decode_evaluation
-from transforms.prequential import Figures
 from transforms.recommenders.registry import RecommenderSpec
 
 RUNNERS = {

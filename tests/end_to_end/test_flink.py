@@ -28,7 +28,7 @@ from tests.support import (
     wait_until,
 )
 from transforms.formats.records import Rating
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 from transforms.model_export import load, shards_in
 from transforms.recommenders.registry import RecommenderSpec
 

@@ -23,7 +23,7 @@ from tests.support import (
 )
 from transforms.formats import avro
 from transforms.formats.records import Rating
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 from transforms.recommenders.registry import RecommenderSpec
 
 RUNNERS = {

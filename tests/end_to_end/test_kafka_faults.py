@@ -12,7 +12,7 @@ import pytest
 
 from cluster.broker import Broker, free_port
 from tests.support import Topics, movielens_like, run, running, wait_until
-from transforms.kafka.client import CLIENTS, KafkaSettings, require_topics
+from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, require_topics
 
 RATINGS = [rating._replace(rating=5.0) for rating in movielens_like(200)]
 

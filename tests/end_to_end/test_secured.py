@@ -13,7 +13,7 @@ from tests.canary import MARK, PASSWORD, unpacked
 from tests.dashboards import serving
 from tests.secured import USER, SecuredBroker
 from tests.support import Topics, movielens_like, run, running, tab_lines, wait_until
-from transforms.kafka.client import CLIENTS, KafkaSettings
+from transforms.kafka.clients.factory import CLIENTS, KafkaSettings
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 
 from tests.support import counts
 from transforms import counters
-from transforms.elements import RawBatch
+from transforms.batches import RawBatch
 from transforms.filter import KeepPositives
 from transforms.formats.detection import JSON
 from transforms.parse import ParseRatings

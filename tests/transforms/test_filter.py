@@ -9,7 +9,7 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support import counts
-from transforms.elements import RatingBatch, RatingBatchCoder
+from transforms.batches import RatingBatch, RatingBatchCoder
 from transforms.filter import KeepPositives, positives
 from transforms.formats.records import Rating
 

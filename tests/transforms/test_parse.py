@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import counts
-from transforms.elements import RatingBatch, RawBatch, RawBatchCoder
+from transforms.batches import RatingBatch, RawBatch, RawBatchCoder
 from transforms.formats import avro
 from transforms.formats.delimited import MOVIELENS_COLONS, MOVIELENS_TABS, columns_of_header
 from transforms.formats.detection import JSON, REQUEST_FORMAT, RecordFormat

@@ -13,16 +13,18 @@ from transforms import (
     Rating,
     RatingBatch,
     Recommend,
+    RecommendAndEvaluate,
     Recommendation,
     RecommenderSpec,
     Request,
     Sharding,
+    ToEvaluations,
     ToRecommendations,
 )
 from transforms.learning import state as model_state
 from transforms.learning.state import MODELS, Meta, ShardState
 from transforms.recommend import EARLY, LOG, META, ORDER, SNAPSHOT
-from transforms.recommenders.blocks import Block
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
@@ -159,12 +161,9 @@ def test_items_in_blocks_make_one_list(runner: str, grid: tuple[int, int]) -> No
 def test_each_positive_is_tested_before_it_is_learned(grid: tuple[int, int]) -> None:
     ratings = movielens_like(300)
     with TestPipeline() as pipeline:
-        tests = (
-            pipeline
-            | beam.Create(batches(ratings, 120), reshuffle=False)
-            | Recommend(SPEC, Sharding(*grid), top_n=5, evaluate=True)
-            | beam.FlatMap(lambda batch: [one[:8] for one in batch.evaluations])
-        )
+        created = pipeline | beam.Create(batches(ratings, 120), reshuffle=False)
+        outputs = created | RecommendAndEvaluate(SPEC, Sharding(*grid), top_n=5)
+        tests = outputs.evaluations | ToEvaluations() | beam.Map(lambda one: one[:8])
         cells = Grid(SPEC, *grid)
         expected = []
         for rating in ratings:
@@ -246,27 +245,29 @@ def _labels(part: beam.pipeline.AppliedPTransform) -> list[str]:
     return [label for inner in part.parts for label in _labels(inner)]
 
 
+@pytest.mark.parametrize("kind", [Recommend, RecommendAndEvaluate])
 @pytest.mark.parametrize(
     ("sharding", "labels"),
     [
-        (Sharding(2), ["KeyBatches/KeyByUserShard", "LearnAndRecommend"]),
+        (Sharding(2), ["KeyBatches/KeyByUserShard", "LearnAndRecommend/Do"]),
         (
             Sharding(2, 2),
             [
                 "KeyBatches/KeyByUserShard",
                 "KeyBatches/SequenceBatches",
                 "LearnAndRecommend",
-                "MergeItemShards/Merge",
+                "MergeItemShards/Merge/Do",
             ],
         ),
     ],
 )
-def test_the_names_that_savepoints_depend_on(sharding: Sharding, labels: list[str]) -> None:
+def test_the_names_that_savepoints_depend_on(
+    sharding: Sharding, labels: list[str], kind: type[Recommend]
+) -> None:
     pipeline = TestPipeline()
-    pipeline | beam.Create(batches(movielens_like(4), 4)) | Recommend(SPEC, sharding)
+    pipeline | beam.Create(batches(movielens_like(4), 4)) | kind(SPEC, sharding)
     found = _labels(pipeline.transforms_stack[0].parts[-1])
-    assert [one.removesuffix("/ParDo(DoFn)") for one in found] == [
-        f"Recommend/{label}" for label in labels
-    ]
+    names = [one.removesuffix("/ParDo(DoFn)").split("/", 1)[1] for one in found]
+    assert [name for name in names if "TypeEvaluations" not in name] == labels
     specs = [META, SNAPSHOT, LOG, ORDER, EARLY]
     assert [spec.name for spec in specs] == ["meta", "snapshot", "log", "order", "early"]

@@ -43,7 +43,7 @@ class Shard:
 
     def __init__(self, key: ModelShard, scope: str) -> None:
         self.key = key
-        self.do_fn = _LearnAndRecommendDoFn(Recommend(SPEC, SHARDING, top_n=5), scope)
+        self.do_fn = _LearnAndRecommendDoFn(Recommend(SPEC, SHARDING, top_n=5), scope, False)
         self.values: dict[str, Any] = {"meta": None, "order": None}
         self.bags: dict[str, list[bytes]] = {"snapshot": [], "log": [], "early": []}
 

@@ -17,9 +17,9 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.elements import RawBatch
+from transforms.batches import RawBatch
 from transforms.formats.detection import JSON
-from transforms.resumable_read import (
+from transforms.splittable_read import (
     END,
     Chunk,
     Limits,

@@ -1,1 +1,1 @@
-"""Records and their formats, without Beam."""
+"""Bytes to records and back, in every supported format; records and their validation. No Beam."""

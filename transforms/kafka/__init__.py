@@ -1,1 +1,1 @@
-"""Topics: source, sink, and the clients under them."""
+"""Kafka source and sink, consumers, producers and their settings. No models here."""

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from kafka import TopicPartition
 
-from transforms.kafka.client import admin, consumer
+from transforms.kafka.clients.factory import admin, consumer
+from transforms.kafka.clients.protocols import Admin, Consumer
 from transforms.kafka.partition_consumer import PartitionConsumer
 from transforms.kafka.partition_lease import PartitionLease
-from transforms.kafka.protocols import Admin, Consumer
 from transforms.kafka.settings import AWAY_SECONDS, KafkaSettings
 from transforms.kafka.topic_watch import TopicWatch
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from transforms.errors import MessageTooLargeError
-from transforms.kafka.client import admin, producer
+from transforms.kafka.clients.factory import admin, producer
+from transforms.kafka.clients.protocols import Message, Producer
 from transforms.kafka.producer_pool import PRODUCERS, ProducerPool
-from transforms.kafka.protocols import Message, Producer
 from transforms.kafka.settings import LINGER_MS, MAX_MESSAGE_BYTES, KafkaSettings
 
 _CLIENT_LIMIT: Final = "message.max.bytes"

@@ -17,8 +17,8 @@ from typing import Final
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.clients.protocols import NO_RECORDS, Consumer
 from transforms.kafka.partition_lease import Fetched, PartitionLease
-from transforms.kafka.protocols import NO_RECORDS, Consumer
 from transforms.kafka.record_buffer import RecordBuffer
 from transforms.kafka.topic_watch import TopicWatch
 

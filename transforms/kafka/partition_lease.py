@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kafka import TopicPartition
 
-from transforms.kafka.protocols import Records
+from transforms.kafka.clients.protocols import Records
 
 if TYPE_CHECKING:
     from transforms.kafka.partition_consumer import PartitionConsumer

@@ -9,8 +9,8 @@ import orjson
 from apache_beam.coders import Coder, registry
 from apache_beam.coders.coders import LengthPrefixCoder
 
-from transforms.resumable_read import PositionRange, require_version
-from transforms.sharding.key_groups import KEY_GROUPS, spreading
+from transforms.runtime.flink_key_groups import KEY_GROUPS, spreading
+from transforms.splittable_read import PositionRange, require_version
 
 _VERSION: Final = 3
 

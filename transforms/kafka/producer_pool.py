@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from transforms.kafka.client import producer
-from transforms.kafka.protocols import Producer
+from transforms.kafka.clients.factory import producer
+from transforms.kafka.clients.protocols import Producer
 from transforms.kafka.settings import KafkaSettings
 
 # A bundle's flush sends at once what lingers, and librdkafka's thread spins in each wait's last

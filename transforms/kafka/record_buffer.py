@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from transforms.kafka.protocols import Records
+from transforms.kafka.clients.protocols import Records
 
 RECORD_BYTES: Final = 100
 """What each record counts for beside its value: its offset, its time, Python's objects."""

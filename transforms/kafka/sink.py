@@ -13,14 +13,14 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms import counters
-from transforms.elements import RecommendationBatch
+from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.formats import avro, json_lines
 from transforms.formats.records import DeadLetter
+from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery
 from transforms.kafka.producer_pool import PRODUCERS
-from transforms.kafka.protocols import Message
 from transforms.kafka.settings import KafkaSettings
-from transforms.write import OUTPUT_FORMATS
+from transforms.write_files import OUTPUT_FORMATS
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
 _LOGGER: Final = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class WriteEvaluationsToKafka(beam.PTransform):
         """Lets Beam name the transform."""
         super().__init__()
 
-    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[DeadLetter]:
+    def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[DeadLetter]:
         """Adds the sink; returns a dead letter of stage `write` for each that is too large."""
         return _send(lists, _SendDoFn(self.settings, self.topic, _evaluation_messages))
 
@@ -117,7 +117,7 @@ def _send(batches: beam.PCollection[Any], do_fn: _SendDoFn) -> beam.PCollection[
     return batches | "Send" >> beam.ParDo(do_fn).with_output_types(DeadLetter)
 
 
-def _evaluation_messages(batch: RecommendationBatch) -> Iterator[Message]:
+def _evaluation_messages(batch: EvaluationBatch) -> Iterator[Message]:
     encode = json_lines.encode_evaluation
     return (Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations)
 

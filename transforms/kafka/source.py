@@ -13,14 +13,15 @@ import apache_beam as beam
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
-from transforms.elements import RawBatch
+from transforms.batches import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
-from transforms.kafka.client import admin, consumer, partitions_of
+from transforms.kafka.clients.factory import admin, consumer, partitions_of
 from transforms.kafka.consumer_pool import CONSUMERS, ConsumerPool, SourceKey
 from transforms.kafka.partition_lease import Fetched
 from transforms.kafka.partitions import KafkaPartition, spread_out
 from transforms.kafka.settings import KafkaSettings
-from transforms.resumable_read import (
+from transforms.runtime.flink_key_groups import KEY_GROUPS
+from transforms.splittable_read import (
     END,
     Chunk,
     Limits,
@@ -29,7 +30,6 @@ from transforms.resumable_read import (
     ReadBudget,
     read_in_bounds,
 )
-from transforms.sharding.key_groups import KEY_GROUPS
 
 START_OFFSETS: Final = ("earliest", "latest", "committed")
 BATCH_RECORDS: Final = 1000

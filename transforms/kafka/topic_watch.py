@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from transforms.errors import KafkaSetupError
-from transforms.kafka.protocols import Admin
+from transforms.kafka.clients.protocols import Admin
 from transforms.kafka.settings import AWAY_SECONDS
 
 CHECK_SECONDS: Final = 5.0

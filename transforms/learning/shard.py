@@ -1,45 +1,35 @@
-"""What a cell does with a batch: test, learn, list. No Beam."""
+"""What a model shard does with a batch: learn, and recommend after each update."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Protocol
 
-from transforms.formats.records import Evaluation, Rating, Recommendation, Request, ScoredItem
-from transforms.recommenders.ranking import count_candidates, rank
-from transforms.recommenders.recommender import POPULAR, Candidates, Recommender
+from transforms.formats.records import Rating, Recommendation, Request, ScoredItem
+from transforms.recommenders.recommender import POPULAR, Recommender
 
 
-class Standing(NamedTuple):
-    """How things stood in one cell just before it learned a rating.
+class Observer(Protocol):
+    """Sees a recommender just before it learns each rating."""
 
-    Attributes:
-        candidates: All that the user could have been shown.
-        items: The list that the user would have been shown.
-        popular_items: The most popular of the candidates.
-    """
-
-    candidates: Candidates
-    items: Sequence[ScoredItem]
-    popular_items: Sequence[ScoredItem]
+    def before_update(self, recommender: Recommender, rating: Rating) -> None:
+        """Is called for each rating, in order; must not change the recommender."""
 
 
 @dataclass
 class Learned:
-    """What a cell made of a batch.
+    """What a model shard made of a batch.
 
     Attributes:
-        lists: One for each rating, as it stands after learning it, then one for each request.
-        standings: One for each rating, if tests were asked for.
+        recommendations: One for each rating, as of after learning it, then one for each request.
         changed: The ratings that changed the recommender.
         update_us: Microseconds of learning one rating, averaged.
         top_n_us: Microseconds of making one list, averaged; 0 if none was made.
     """
 
-    lists: list[Recommendation] = field(default_factory=list)
-    standings: list[Standing] = field(default_factory=list)
+    recommendations: list[Recommendation] = field(default_factory=list)
     changed: list[Rating] = field(default_factory=list)
     update_us: float = 0.0
     top_n_us: float = 0.0
@@ -51,44 +41,48 @@ def learn(
     top_n: int,
     *,
     requests: Sequence[Request] = (),
-    test: bool = False,
+    observer: Observer | None = None,
 ) -> Learned:
-    """Learns a batch, and lists for each of its ratings and requests.
+    """Learns ratings, and recommends for each of them and for each request.
 
     Args:
         recommender: Learns.
         ratings: What to learn, in order.
         top_n: Length of a list; with 0 no list is made for a rating.
         requests: Are answered when all ratings have been learned.
-        test: Whether to return the scores before each update.
+        observer: Sees the recommender before each update; ratings are then learned one by one.
     """
     done = Learned()
-    size = 0 if test else recommender.minibatch_size(top_n)
+    size = 0 if observer else recommender.minibatch_size(top_n)
     if size:
         learning, listing = _learn_in_minibatches(recommender, ratings, top_n, size, done)
     else:
-        learning, listing = _learn_one_by_one(recommender, ratings, top_n, test, done)
+        learning, listing = _learn_one_by_one(recommender, ratings, top_n, observer, done)
     start = time.perf_counter()
     for user, timestamp, origin, context in requests:
         best = recommender.recommend(user, top_n, context)
         fallback = "" if recommender.knows(user) else POPULAR
-        done.lists.append(Recommendation(user, best, timestamp, origin, fallback))
+        done.recommendations.append(Recommendation(user, best, timestamp, origin, fallback))
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
-    done.top_n_us = listing / max(1, len(done.lists)) * 1e6
+    done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
     return done
 
 
 def _learn_one_by_one(
-    recommender: Recommender, ratings: Sequence[Rating], top_n: int, test: bool, done: Learned
+    recommender: Recommender,
+    ratings: Sequence[Rating],
+    top_n: int,
+    observer: Observer | None,
+    done: Learned,
 ) -> tuple[float, float]:
     """Returns the seconds that learning took, and those that listing took."""
     clock = time.perf_counter
     learning = listing = 0.0
     for rating in ratings:
         context = rating.features.context if rating.features else ()
-        if test:
-            done.standings.append(stand(recommender, rating, top_n, context))
+        if observer:
+            observer.before_update(recommender, rating)
         start = clock()
         if recommender.update(rating):
             done.changed.append(rating)
@@ -97,7 +91,9 @@ def _learn_one_by_one(
         if top_n:
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
-            done.lists.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
+            done.recommendations.append(
+                Recommendation(rating.user, best, rating.timestamp, rating.origin)
+            )
     return learning, listing
 
 
@@ -117,7 +113,7 @@ def _learn_in_minibatches(
             if top_n:
                 lists = recommender.top_n_after_each(part.trace, top_n)
                 listed_ratings = ratings[at : at + part.learned]
-                done.lists += [
+                done.recommendations += [
                     Recommendation(rating.user, best, rating.timestamp, rating.origin)
                     for rating, best in zip(listed_ratings, lists, strict=True)
                 ]
@@ -127,62 +123,12 @@ def _learn_in_minibatches(
     return learning, listing
 
 
-def stand(
-    recommender: Recommender, rating: Rating, top_n: int, context: Sequence[float]
-) -> Standing:
-    """Returns how things stand for a rating that was not learned yet."""
-    candidates = recommender.candidates(rating.user, rating.item, context)
-    return Standing(
-        candidates,
-        recommender.best(candidates.scores, top_n),
-        recommender.best(candidates.popularity, top_n),
-    )
-
-
 def merge_items(parts: Sequence[Sequence[ScoredItem]], top_n: int) -> list[ScoredItem]:
     """Returns the best of several lists, best first; of equals the one of the earlier list."""
     together = [item for part in parts for item in part]
     return sorted(together, key=lambda item: -item.score)[:top_n]
 
 
-def merge_lists(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
-    """Returns the list of a user whose items are spread over several cells of a row."""
+def merge_recommendations(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
+    """Merges the recommendations of item shards into one of all items."""
     return parts[0]._replace(items=merge_items([part.items for part in parts], top_n))
-
-
-def evaluate(
-    rating: Rating,
-    standings: Sequence[Standing],
-    model: str,
-    top_n: int,
-    update_us: float,
-    top_n_us: float,
-) -> Evaluation:
-    """Returns what a rating showed of the recommender, before it was learned.
-
-    Args:
-        rating: What the user chose.
-        standings: Of each cell of the user's row.
-        model: The recommender's name.
-        top_n: Length of the lists.
-        update_us: Microseconds of learning the rating.
-        top_n_us: Microseconds of making one list.
-    """
-    scores = [standing.candidates.scores for standing in standings]
-    popularity = [standing.candidates.popularity for standing in standings]
-    places = [standing.candidates.item for standing in standings]
-    part = max(range(len(places)), key=places.__getitem__)
-    return Evaluation(
-        rating.origin,
-        rating.user,
-        rating.item,
-        rank(scores, part, places[part]),
-        count_candidates(scores),
-        model,
-        rating.timestamp,
-        [item for item, _ in merge_items([one.items for one in standings], top_n)],
-        rank(popularity, part, places[part]),
-        [item for item, _ in merge_items([one.popular_items for one in standings], top_n)],
-        round(update_us, 3),
-        round(top_n_us, 3),
-    )

@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from transforms.errors import IncompatibleModelError
-from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 

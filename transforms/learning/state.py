@@ -32,7 +32,7 @@ from transforms.formats.records import Rating, rating_columns, ratings_of_column
 from transforms.learning import snapshot_codec
 from transforms.learning.snapshot_codec import VERSION
 from transforms.learning.token_cache import CacheKey, TokenCache
-from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 

@@ -13,6 +13,7 @@ from numba.core import event
 from transforms.formats.records import Features, Rating, Request
 from transforms.learning.shard import learn
 from transforms.recommenders.numerics import jit
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 _LOG: Final = logging.getLogger(__name__)
@@ -54,6 +55,15 @@ def warm_up(spec: RecommenderSpec) -> None:
         _LOG.warning("compiled the kernels of %s in %.1f s; %s", spec.model, seconds, cached)
 
 
+class _EveryKernel:
+    """Does what evaluation does before each update."""
+
+    def before_update(self, recommender: Recommender, rating: Rating) -> None:
+        candidates = recommender.candidates(rating.user, rating.item, (1.0,))
+        recommender.best(candidates.scores, 2)
+        recommender.best(candidates.popularity, 2)
+
+
 def _exercise(spec: RecommenderSpec) -> None:
     features = Features((1.0,), (1.0,), (1.0,))
     ratings = [
@@ -61,5 +71,5 @@ def _exercise(spec: RecommenderSpec) -> None:
         for number in range(20)
     ]
     requests = [Request("u0", context=(1.0,)), Request("nobody")]
-    for top_n, test in ((2, True), (2, False), (0, False)):
-        learn(spec.build(), ratings, top_n, requests=requests, test=test)
+    for top_n, observer in ((2, _EveryKernel()), (2, None), (0, None)):
+        learn(spec.build(), ratings, top_n, requests=requests, observer=observer)

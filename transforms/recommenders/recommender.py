@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.eviction import LastSeen
 from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.ragged import RaggedRows

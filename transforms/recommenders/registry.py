@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Final, NamedTuple
 
 from transforms.recommenders import validation
-from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 
 

@@ -1,1 +1,4 @@
-"""What acts on a whole process: patches of Beam and settings of the interpreter. No stages."""
+"""What acts on a whole process or runner: Flink, FnApiRunner, garbage collection, BLAS threads.
+
+No ratings, models or Kafka here.
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.sharding.key_groups import KEY_GROUPS
+from transforms.runtime.flink_key_groups import KEY_GROUPS
 
 
 @dataclass(frozen=True)

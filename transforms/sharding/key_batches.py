@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
-from transforms.elements import RatingBatch
+from transforms.batches import RatingBatch
 from transforms.learning.state import ValueState
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import FIRST, require_version

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from transforms.elements import RatingBatch
-from transforms.recommenders.blocks import block_of
+from transforms.batches import RatingBatch
+from transforms.recommenders.hashing import block_of
+from transforms.runtime.flink_key_groups import salt
 from transforms.sharding.config import Sharding
-from transforms.sharding.key_groups import salt
 
 UserShard = tuple[int, int]
 """(number, salt). The salt spreads keys evenly, see `key_groups`."""

@@ -10,12 +10,16 @@ import apache_beam as beam
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec
 
-from transforms import counters, evaluation_metrics
-from transforms.elements import RecommendationBatch
+from transforms import counters
+from transforms.batches import RecommendationBatch
+from transforms.evaluation import beam_metrics
 from transforms.learning.token_cache import CacheKey
 from transforms.sharding.in_order import QUEUES, InOrder, OrderState
 from transforms.sharding.keys import UserShard
-from transforms.sharding.parts import Part, PartCoder, merge
+from transforms.sharding.parts import Part, PartCoder, merge, merge_tests
+
+EVALUATIONS: Final = "evaluations"
+"""Tag of the output with tests."""
 
 MERGE: Final = "Merge"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -47,11 +51,20 @@ class MergeItemShards(beam.PTransform):
         """Initializes the base class."""
         super().__init__()
 
-    def expand(self, parts: beam.PCollection[KeyedPart]) -> beam.PCollection[RecommendationBatch]:
-        """Adds the stateful step."""
+    def expand(self, parts: beam.PCollection[KeyedPart]) -> Any:
+        """Returns the recommendations, and beside them what is tagged `EVALUATIONS`."""
         step = beam.ParDo(_MergeDoFn(self))
-        typed = step.with_input_types(KeyedPart).with_output_types(RecommendationBatch)
-        return parts | MERGE >> typed
+        typed = labeled(step.with_input_types(KeyedPart).with_output_types(RecommendationBatch))
+        return parts | MERGE >> typed.with_outputs(EVALUATIONS, main="recommendations")
+
+
+def labeled(step: beam.ParDo) -> beam.ParDo:
+    """Returns a step with a fixed label within the one that its several outputs give it.
+
+    Beam would take the name of the DoFn, and savepoints find state by the label.
+    """
+    step.label = "Do"
+    return step
 
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())
@@ -78,7 +91,7 @@ class _MergeDoFn(beam.DoFn):
         element: KeyedPart,
         meta: Any = beam.DoFn.StateParam(META),
         waiting: Any = beam.DoFn.StateParam(WAITING),
-    ) -> Iterator[RecommendationBatch]:
+    ) -> Iterator[RecommendationBatch | beam.pvalue.TaggedOutput]:
         key, part = element
         settings = self._settings
         state = OrderState(meta, waiting)
@@ -90,7 +103,11 @@ class _MergeDoFn(beam.DoFn):
             )
             self._open[key] = queue
         for parts in queue.offer(part.number, part.item_shard, part, state):
-            merged = merge(parts, settings.top_n, settings.model)
-            counters.counter(counters.LISTS).inc(len(merged.recommendations))
-            evaluation_metrics.count(settings.scope, merged.evaluations, settings.top_n or 10)
-            yield merged
+            merged = merge(parts, settings.top_n)
+            if len(merged):
+                counters.counter(counters.LISTS).inc(len(merged))
+                yield merged
+            tests = merge_tests(parts, settings.top_n, settings.model)
+            if len(tests):
+                beam_metrics.count(settings.scope, tests.evaluations, settings.top_n or 10)
+                yield beam.pvalue.TaggedOutput(EVALUATIONS, tests)

@@ -11,9 +11,10 @@ import numpy as np
 import orjson
 from apache_beam.coders import Coder, registry
 
-from transforms.elements import RecommendationBatch
+from transforms.batches import EvaluationBatch, RecommendationBatch
+from transforms.evaluation.observer import PreUpdateScores, evaluate
 from transforms.formats.records import Rating, Recommendation, ScoredItem
-from transforms.learning.shard import Standing, evaluate, merge_lists
+from transforms.learning.shard import merge_recommendations
 from transforms.recommenders.recommender import Candidates
 
 _LENGTH: Final = struct.Struct(">I")
@@ -26,32 +27,35 @@ class Part:
     Attributes:
         number: The batch's number, the same in all item shards of the user shard.
         item_shard: Number of the item shard.
-        lists: For each rating or request the best of the shard's items.
+        recommendations: For each rating or request the best of the shard's items.
         ratings: What was tested, if anything.
-        standings: How things stood in the shard before each of `ratings`.
+        scores: The shard's scores before each of `ratings`.
         times: Microseconds of learning one rating, and of making one list.
     """
 
     number: int
     item_shard: int
-    lists: Sequence[Recommendation]
+    recommendations: Sequence[Recommendation]
     ratings: Sequence[Rating] = field(default_factory=list)
-    standings: Sequence[Standing] = field(default_factory=list)
+    scores: Sequence[PreUpdateScores] = field(default_factory=list)
     times: tuple[float, float] = (0.0, 0.0)
 
 
-def merge(parts: Sequence[Part], top_n: int, model: str) -> RecommendationBatch:
-    """Returns the recommendations and evaluations of a batch, of the parts by item shard."""
-    times = zip(*(part.times for part in parts), strict=True)
-    update_us, top_n_us = map(sum, times)
-    lists = zip(*(part.lists for part in parts), strict=True)
-    standings = zip(*(part.standings for part in parts), strict=True)
-    return RecommendationBatch(
-        [merge_lists(each, top_n) for each in lists],
+def merge(parts: Sequence[Part], top_n: int) -> RecommendationBatch:
+    """Returns the recommendations of a batch, given its parts by item shard."""
+    by_shard = zip(*(part.recommendations for part in parts), strict=True)
+    return RecommendationBatch([merge_recommendations(each, top_n) for each in by_shard])
+
+
+def merge_tests(parts: Sequence[Part], top_n: int, model: str) -> EvaluationBatch:
+    """Returns the evaluations of a batch, given its parts by item shard."""
+    update_us, top_n_us = map(sum, zip(*(part.times for part in parts), strict=True))
+    by_shard = zip(*(part.scores for part in parts), strict=True)
+    return EvaluationBatch(
         [
-            evaluate(rating, each, model, top_n, update_us, top_n_us)
-            for rating, each in zip(parts[0].ratings, standings, strict=True)
-        ],
+            evaluate(rating, scores, model, top_n, update_us, top_n_us)
+            for rating, scores in zip(parts[0].ratings, by_shard, strict=True)
+        ]
     )
 
 
@@ -60,17 +64,17 @@ class PartCoder(Coder):
 
     def encode(self, value: Part) -> bytes:
         """Returns the part as bytes."""
-        scores = [s.candidates.scores.astype("<f8") for s in value.standings]
-        popularity = [s.candidates.popularity.astype("<f8") for s in value.standings]
+        scores = [s.candidates.scores.astype("<f8") for s in value.scores]
+        popularity = [s.candidates.popularity.astype("<f8") for s in value.scores]
         header = orjson.dumps(
             [
                 value.number,
                 value.item_shard,
-                value.lists,
+                value.recommendations,
                 value.ratings,
                 [
                     [len(s.candidates.scores), s.candidates.item, s.items, s.popular_items]
-                    for s in value.standings
+                    for s in value.scores
                 ],
                 value.times,
             ],
@@ -82,10 +86,10 @@ class PartCoder(Coder):
     def decode(self, encoded: bytes) -> Part:
         """Returns the part that `encode` wrote."""
         start = _LENGTH.size + _LENGTH.unpack_from(encoded)[0]
-        number, item_shard, lists, ratings, standings, times = orjson.loads(
+        number, item_shard, lists, ratings, tests, times = orjson.loads(
             encoded[_LENGTH.size : start]
         )
-        sizes = [size for size, *_ in standings]
+        sizes = [size for size, *_ in tests]
         arrays = np.split(
             np.frombuffer(encoded, dtype="<f8", offset=start), np.cumsum([*sizes, *sizes])[:-1]
         )
@@ -95,9 +99,11 @@ class PartCoder(Coder):
             [Recommendation(user, _scored(items), *rest) for user, items, *rest in lists],
             [Rating(*fields[:5]) for fields in ratings],
             [
-                Standing(Candidates(scores, popularity, item), _scored(items), _scored(popular))
+                PreUpdateScores(
+                    Candidates(scores, popularity, item), _scored(items), _scored(popular)
+                )
                 for (_, item, items, popular), scores, popularity in zip(
-                    standings, arrays[: len(sizes)], arrays[len(sizes) :], strict=True
+                    tests, arrays[: len(sizes)], arrays[len(sizes) :], strict=True
                 )
             ]
             if sizes

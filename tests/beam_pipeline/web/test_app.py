@@ -15,7 +15,7 @@ from beam_pipeline.web.live import Live
 from tests.support import wait_until
 from transforms.formats.json_lines import encode_recommendation
 from transforms.formats.records import Recommendation, ScoredItem
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 
 JSON = {"content-type": "application/json"}
 

@@ -14,7 +14,7 @@ from tests.support import wait_until
 from transforms.errors import KafkaSetupError
 from transforms.formats.json_lines import encode_recommendation
 from transforms.formats.records import Recommendation, ScoredItem
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 
 NOWHERE = KafkaSettings("127.0.0.1:1")
 

@@ -19,7 +19,7 @@ from transforms.formats.json_lines import (
     encode_recommendation,
 )
 from transforms.formats.records import DeadLetter, Recommendation, ScoredItem
-from transforms.kafka.client import KafkaSettings, require_topics
+from transforms.kafka.clients.factory import KafkaSettings, require_topics
 
 LETTER = encode_dead_letter(DeadLetter("ratings-0-1", "parse", "empty record", b""))
 

@@ -8,9 +8,9 @@ import pytest
 from beam_pipeline.web.live import LastLists, Live, RecallWindow, Throughput
 from tests.evaluations import evaluations
 from transforms.errors import MalformedRecordError
+from transforms.evaluation.prequential import Figures
 from transforms.formats.json_lines import encode_dead_letter, encode_evaluation
 from transforms.formats.records import DeadLetter
-from transforms.prequential import Figures
 
 
 class Clock:

@@ -7,8 +7,8 @@ import pytest
 from beam_pipeline.web.runs import POPULAR, Comparison, compare
 from tests.evaluations import evaluations, write_evaluations
 from transforms.errors import MalformedRecordError
+from transforms.evaluation.prequential import Figures, McNemar
 from transforms.formats.records import Evaluation
-from transforms.prequential import Figures, McNemar
 
 
 def compared(tmp_path: Path, *runs: list[Evaluation], warm_up: float = 0.0) -> Comparison:

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.broker import Broker
 from tests.support import Topics
-from transforms.kafka.client import CLIENTS, KafkaSettings
+from transforms.kafka.clients.factory import CLIENTS, KafkaSettings
 
 
 @pytest.fixture(params=CLIENTS)

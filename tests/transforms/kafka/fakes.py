@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from transforms.kafka.protocols import Polled, Records
+from transforms.kafka.clients.protocols import Polled, Records
 
 
 class FakeConsumer:

@@ -8,9 +8,9 @@ import pytest
 from kafka import TopicPartition
 
 from cluster.broker import Broker
-from transforms.kafka.client import KafkaSettings, consumer, producer, require_topics
+from transforms.kafka.clients.factory import KafkaSettings, consumer, producer, require_topics
+from transforms.kafka.clients.protocols import Message
 from transforms.kafka.partition_consumer import PartitionConsumer
-from transforms.kafka.protocols import Message
 
 PARTITION = TopicPartition("topic", 0)
 

@@ -8,7 +8,7 @@ from kafka import TopicPartition
 
 from tests.transforms.kafka.fakes import FakeConsumer
 from transforms.kafka import partition_consumer
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 
 PARTITION = TopicPartition("topic", 0)

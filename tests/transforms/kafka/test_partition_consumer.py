@@ -12,9 +12,9 @@ from tests.support import Topics, wait_until
 from tests.transforms.kafka.fakes import FakeConsumer
 from transforms.errors import KafkaSetupError
 from transforms.kafka import partition_consumer
-from transforms.kafka.client import consumer
+from transforms.kafka.clients.factory import consumer
+from transforms.kafka.clients.protocols import Polled
 from transforms.kafka.partition_consumer import PartitionConsumer
-from transforms.kafka.protocols import Polled
 from transforms.kafka.record_buffer import RECORD_BYTES
 
 FIRST, SECOND = TopicPartition("topic", 0), TopicPartition("topic", 1)

@@ -8,8 +8,8 @@ from apache_beam.coders.coders import LengthPrefixCoder
 
 from transforms.errors import IncompatibleStateError
 from transforms.kafka.partitions import KafkaPartition, KafkaPartitionCoder, spread_out
-from transforms.resumable_read import END, PositionRange
-from transforms.sharding.key_groups import key_group
+from transforms.runtime.flink_key_groups import key_group
+from transforms.splittable_read import END, PositionRange
 
 
 @pytest.mark.parametrize("encoded", [b'[2,"ratings",3,5,9,17]', b'[4,"ratings"]', b"[]", b"7"])

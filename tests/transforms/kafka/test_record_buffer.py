@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.kafka.protocols import Records
+from transforms.kafka.clients.protocols import Records
 from transforms.kafka.record_buffer import RECORD_BYTES, RecordBuffer
 
 VALUES = st.one_of(st.none(), st.binary(max_size=50))

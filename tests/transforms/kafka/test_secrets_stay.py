@@ -12,7 +12,7 @@ from beam_pipeline.settings import parse
 from tests.canary import KEY_PASSWORD, MARK, PASSWORD, unpacked
 from tests.secured import SecuredBroker
 from tests.support import Topics
-from transforms.kafka.client import KafkaSettings
+from transforms.kafka.clients.factory import KafkaSettings
 
 
 def files(secured: SecuredBroker, client: str) -> KafkaSettings:

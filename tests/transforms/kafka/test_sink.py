@@ -24,9 +24,9 @@ from transforms import (
 )
 from transforms.errors import DeliveryError
 from transforms.formats import avro, json_lines
+from transforms.kafka.clients.protocols import Message, Sender
 from transforms.kafka.delivery import Delivery
 from transforms.kafka.producer_pool import PRODUCERS, ProducerPool
-from transforms.kafka.protocols import Message, Sender
 
 IMPATIENT = {
     "kafka-python": {

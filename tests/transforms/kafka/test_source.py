@@ -13,11 +13,11 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from tests.support import RUNNERS, Topics, wait_until
-from transforms.elements import RawBatch
+from transforms.batches import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
 from transforms.kafka.consumer_pool import CONSUMERS
 from transforms.kafka.source import ReadRatingsFromKafka
-from transforms.resumable_read import END, PositionRange, resume_reading, stop_reading
+from transforms.splittable_read import END, PositionRange, resume_reading, stop_reading
 
 
 def values(count: int, start: int = 0) -> list[bytes]:

@@ -9,7 +9,7 @@ import pytest
 from cluster.broker import free_port
 from tests.support import Topics, wait_until
 from transforms.errors import KafkaSetupError
-from transforms.kafka.client import KafkaSettings, admin
+from transforms.kafka.clients.factory import KafkaSettings, admin
 from transforms.kafka.topic_watch import TopicWatch
 
 

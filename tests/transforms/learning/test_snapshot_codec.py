@@ -12,7 +12,7 @@ import safetensors.numpy
 from tests.support import movielens_like, same_arrays
 from transforms.errors import IncompatibleModelError
 from transforms.learning.snapshot_codec import LEARNING_FIELDS, decode, encode
-from transforms.recommenders.blocks import Block
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 

@@ -13,7 +13,7 @@ _PROGRAM = """
 import logging, sys
 logging.basicConfig(format="%(message)s")
 {setup}
-from transforms.elements import RatingBatch
+from transforms.evaluation.observer import PreUpdateObserver
 from transforms.learning.shard import learn
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import RecommenderSpec
@@ -31,8 +31,8 @@ for model, hyperparameters in {specs!r}:
     warm_up(RecommenderSpec(model, hyperparameters))
     del compiled[:]
     spec = RecommenderSpec(model, hyperparameters)
-    for top_n, test in ((10, True), (10, False), (0, False)):
-        learn(spec.build(), featured(300), top_n, test=test)
+    for top_n, observer in ((10, PreUpdateObserver(10)), (10, None), (0, None)):
+        learn(spec.build(), featured(300), top_n, observer=observer)
     spec.build().recommend("nobody", 10)
     print(model, *compiled)
 """

@@ -16,7 +16,7 @@ from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Features, Rating
 from transforms.learning.snapshot_codec import decode, encode
 from transforms.recommenders.arrays import Arrays
-from transforms.recommenders.blocks import Block
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 

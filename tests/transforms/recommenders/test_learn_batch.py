@@ -11,7 +11,7 @@ import pytest
 from tests.support import movielens_like, same_arrays
 from transforms.formats.records import Rating, Recommendation
 from transforms.learning.shard import learn
-from transforms.recommenders.blocks import EVERYTHING, Block
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.minibatch import LONGEST_LIST
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
@@ -50,9 +50,9 @@ def test_the_lists_and_the_model_are_those_of_one_by_one(
     assert together.minibatch_size(n) > 1
     for start, size in ((0, 1), (1, 7), (8, 200), (208, 1292)):
         batch = ratings[start : start + size]
-        done = learn(together, batch, n, test=False)
+        done = learn(together, batch, n)
         expected = _one_by_one(plain, batch, n)
-        assert done.lists == [made for _, made in expected]
+        assert done.recommendations == [made for _, made in expected]
         pairs = zip(batch, expected, strict=True)
         assert done.changed == [rating for rating, (changed, _) in pairs if changed]
         assert same_arrays(together.state_dict(), plain.state_dict())
@@ -63,7 +63,7 @@ def test_without_lists_the_model_is_the_same(model: str) -> None:
     spec = RecommenderSpec(model, {} if model == "itemknn" else {"k": 11})
     ratings = movielens_like(1000)
     together, plain = spec.build(), spec.build()
-    assert learn(together, ratings, 0, test=False).lists == []
+    assert learn(together, ratings, 0).recommendations == []
     _one_by_one(plain, ratings, 3)
     assert same_arrays(together.state_dict(), plain.state_dict())
     at_once = spec.build()
@@ -81,10 +81,10 @@ def test_where_single_precision_does_not_do_the_lists_are_still_those_of_one_by_
         state["model.q"] = np.array([[1e9, 1e9]])
         recommender.load_state_dict(state)
     ratings = movielens_like(400, users=10, items=50)
-    done = learn(together, ratings, 10, test=False)
+    done = learn(together, ratings, 10)
     with np.errstate(all="ignore"):
         expected = [made for _, made in _one_by_one(plain, ratings, 10)]
-    assert repr(done.lists) == repr(expected)
+    assert repr(done.recommendations) == repr(expected)
     assert same_arrays(together.state_dict(), plain.state_dict())
 
 
@@ -98,8 +98,8 @@ def test_many_alike_items_come_in_the_order_of_one_by_one() -> None:
         state["model.q"] = np.repeat(np.array([[0.3, 0.1, 0.2, 0.4]]), len(recommender.items), 0)
         recommender.load_state_dict(state)
     more = movielens_like(200, users=10, items=200, seed=9)
-    done = learn(together, more, 20, test=False)
-    assert done.lists == [made for _, made in _one_by_one(plain, more, 20)]
+    done = learn(together, more, 20)
+    assert done.recommendations == [made for _, made in _one_by_one(plain, more, 20)]
 
 
 def test_what_can_not_go_together_goes_one_by_one() -> None:

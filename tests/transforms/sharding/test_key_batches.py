@@ -9,7 +9,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from tests.transforms.sharding.test_in_order import Value
 from tests.transforms.sharding.test_keys import BATCH, BY_SHARD, RATINGS, REQUESTS
-from transforms.elements import RatingBatch, RatingBatchCoder
+from transforms.batches import RatingBatch, RatingBatchCoder
 from transforms.errors import IncompatibleModelError
 from transforms.sharding.config import Sharding
 from transforms.sharding.key_batches import NEXT, SEQUENCE, KeyBatches, take_numbers

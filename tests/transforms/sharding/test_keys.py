@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import ROOT, movielens_like
-from transforms.elements import RatingBatch
+from transforms.batches import RatingBatch
 from transforms.formats.records import Rating, Request
-from transforms.recommenders.blocks import block_of
+from transforms.recommenders.hashing import block_of
 from transforms.sharding.config import Sharding
 from transforms.sharding.keys import by_user_shard, model_shard_key, split, user_shard_key
 
@@ -38,7 +38,7 @@ def test_a_block_is_one_of_the_blocks(name: str, blocks: int) -> None:
 
 
 def test_blocks_are_the_same_in_another_process() -> None:
-    code = "from transforms.recommenders.blocks import block_of; print(block_of('196', 1000))"
+    code = "from transforms.recommenders.hashing import block_of; print(block_of('196', 1000))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

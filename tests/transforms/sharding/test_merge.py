@@ -11,14 +11,15 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.typehints import typehints
 
 from tests.support import RUNNERS, movielens_like
-from transforms.elements import RecommendationBatch
+from transforms.batches import RecommendationBatch
+from transforms.evaluation.observer import PreUpdateObserver
 from transforms.formats.records import Recommendation, ScoredItem
 from transforms.learning.shard import learn
 from transforms.learning.token_cache import TokenCache
-from transforms.recommenders.blocks import Block
+from transforms.recommenders.hashing import Block
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.sharding.merge import MERGE, META, WAITING, KeyedPart, MergeItemShards
-from transforms.sharding.parts import Part, PartCoder, merge
+from transforms.sharding.parts import Part, PartCoder, merge, merge_tests
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=3)
 
@@ -28,9 +29,11 @@ def parts_of(number: int, count: int, columns: int, *, test: bool = False) -> li
     ratings = movielens_like(count, seed=number + count)
     made = []
     for column in range(columns):
-        done = learn(SPEC.build(Block(column, columns)), ratings, 4, test=test)
-        tested = ratings if test else []
-        made.append(Part(number, column, done.lists, tested, done.standings, (1.5, 2.0)))
+        observer = PreUpdateObserver(4) if test else None
+        done = learn(SPEC.build(Block(column, columns)), ratings, 4, observer=observer)
+        tested = ratings if observer else []
+        scores = observer.scores if observer else []
+        made.append(Part(number, column, done.recommendations, tested, scores, (1.5, 2.0)))
     return made
 
 
@@ -39,18 +42,20 @@ def parts_of(number: int, count: int, columns: int, *, test: bool = False) -> li
 def test_parts_round_trip(test: bool, count: int) -> None:
     for part in parts_of(1, count, 3, test=test):
         decoded = PartCoder().decode(PartCoder().encode(part))
-        assert merge([decoded], 4, "mf") == merge([part], 4, "mf")
+        assert merge([decoded], 4) == merge([part], 4)
+        assert merge_tests([decoded], 4, "mf") == merge_tests([part], 4, "mf")
         assert PartCoder().encode(decoded) == PartCoder().encode(part)
 
 
 def test_lists_and_tests_of_all_item_shards_are_merged() -> None:
-    merged = merge(parts_of(1, 30, 3, test=True), 4, "mf")
-    assert len(merged.recommendations) == len(merged.evaluations) == 30
-    assert {(one.update_us, one.top_n_us) for one in merged.evaluations} == {(4.5, 6.0)}
+    parts = parts_of(1, 30, 3, test=True)
+    tests = merge_tests(parts, 4, "mf").evaluations
+    assert len(merge(parts, 4)) == len(tests) == 30
+    assert {(one.update_us, one.top_n_us) for one in tests} == {(4.5, 6.0)}
 
 
 def whole(parts: list[Part]) -> RecommendationBatch:
-    return merge(parts, 4, "mf")
+    return merge(parts, 4)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -64,7 +69,7 @@ def test_parts_become_whole_and_leave_in_order_whatever_order_they_come_in(runne
             pipeline
             | beam.Create(keyed, reshuffle=False).with_output_types(KeyedPart)
             | MergeItemShards(3, 4, "mf")
-        )
+        ).recommendations
         expected = [whole(parts) for shard in batches for parts in batches[shard]]
         assert_that(merged, equal_to(expected))
 
@@ -93,7 +98,7 @@ def test_parts_wait_for_each_other_from_bundle_to_bundle_and_leave_in_order(
     _COLLECTED.clear()
     with TestPipeline(options=PipelineOptions(["--streaming"])) as pipeline:
         merged = pipeline | stream.advance_watermark_to_infinity() | MergeItemShards(2, 4, "mf")
-        _ = merged | beam.Map(_collect)
+        _ = merged.recommendations | beam.Map(_collect)
     assert [whole(first), whole(second), whole(third)] == _COLLECTED
 
 

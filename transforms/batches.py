@@ -1,0 +1,210 @@
+"""What flows between the stages: batches of records, in order, and their coders.
+
+Beam's Python SDK pays 50 to 100 us for each element and stage, more than the whole work on a
+rating; so an element is the batch that one poll or one chunk of a file gave. A batch never
+waits to fill. The coders write one JSON or columnar document a batch, for the same reason.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+import orjson
+from apache_beam.coders import Coder, registry
+
+from transforms.formats.delimited import Columns
+from transforms.formats.detection import RecordFormat
+from transforms.formats.records import (
+    DeadLetter,
+    Evaluation,
+    Rating,
+    Recommendation,
+    Request,
+    ScoredItem,
+    rating_columns,
+    ratings_of_columns,
+)
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Undecoded records of one source, in order.
+
+    Attributes:
+        source: What an origin starts with, separator included: `ratings-0-` or `u.data:`.
+        positions: Offset or line number of each record.
+        values: The bytes of each record; None for a Kafka tombstone.
+        record_format: How to decode them; None if they could not be read at all.
+        published: When the broker got the oldest of them, in seconds since the epoch; 0 for
+            records of a file.
+        failure: Why they could not be read; empty if they could.
+    """
+
+    source: str
+    positions: Sequence[int]
+    values: Sequence[bytes | None]
+    record_format: RecordFormat | None
+    published: float = 0.0
+    failure: str = ""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class RatingBatch:
+    """Ratings in the order in which they were read, and then requests for lists.
+
+    Attributes:
+        ratings: To be learned, each followed by its user's list.
+        published: When the broker got the oldest of them, in seconds since the epoch; 0 for
+            records of a file.
+        requests: To be answered after the ratings.
+        number: Where items are sharded, the batch's number among those of its user shard, from
+            1; else 0.
+    """
+
+    ratings: list[Rating]
+    published: float = 0.0
+    requests: list[Request] = field(default_factory=list)
+    number: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ratings)
+
+
+@dataclass(frozen=True)
+class RecommendationBatch:
+    """Recommendations in the order in which their ratings were learned."""
+
+    recommendations: Sequence[Recommendation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.recommendations)
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """One test for each positive, in the order in which they were learned."""
+
+    evaluations: Sequence[Evaluation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+
+class RawBatchCoder(Coder):
+    """A JSON header with the lengths, then the values end to end."""
+
+    def encode(self, value: RawBatch) -> bytes:
+        """Returns the batch as bytes."""
+        form = value.record_format
+        header = orjson.dumps(
+            [
+                value.source,
+                list(value.positions),
+                [-1 if record is None else len(record) for record in value.values],
+                None if form is None else [form.kind, form.columns, form.schema],
+                value.published,
+                value.failure,
+            ],
+            default=list,
+        )
+        body = [record for record in value.values if record is not None]
+        return b"".join([struct.pack(">I", len(header)), header, *body])
+
+    def decode(self, encoded: bytes) -> RawBatch:
+        """Returns the batch that `encode` wrote."""
+        (length,) = struct.unpack_from(">I", encoded)
+        start = 4 + length
+        source, positions, lengths, form, published, failure = orjson.loads(encoded[4:start])
+        values: list[bytes | None] = []
+        for size in lengths:
+            values.append(None if size < 0 else encoded[start : start + size])
+            start += max(size, 0)
+        record_format = None if form is None else _record_format(*form)
+        return RawBatch(source, positions, values, record_format, published, failure)
+
+    def is_deterministic(self) -> bool:
+        """Equal batches have equal bytes."""
+        return True
+
+
+def _record_format(kind: str, columns: list[Any] | None, schema: str) -> RecordFormat:
+    if columns is None:
+        return RecordFormat(kind, None, schema)
+    separator, (user, item, rating, timestamp), quoted = columns
+    return RecordFormat(kind, Columns(separator, (user, item, rating, timestamp), quoted), schema)
+
+
+class RatingBatchCoder(Coder):
+    """A JSON document of columns: a column for each field of a rating."""
+
+    def encode(self, value: RatingBatch) -> bytes:
+        """Returns the batch as bytes."""
+        requests = [list(request) for request in value.requests]
+        return orjson.dumps(
+            [value.published, value.number, requests, *rating_columns(value.ratings)], default=list
+        )
+
+    def decode(self, encoded: bytes) -> RatingBatch:
+        """Returns the batch that `encode` wrote."""
+        published, number, requests, *columns = orjson.loads(encoded)
+        asked = [
+            Request(user, timestamp, origin, tuple(context))
+            for user, timestamp, origin, context in requests
+        ]
+        return RatingBatch(ratings_of_columns(columns), published, asked, number)
+
+    def is_deterministic(self) -> bool:
+        """Equal batches have equal bytes."""
+        return True
+
+
+class RecommendationBatchCoder(Coder):
+    """A JSON document: a row for each recommendation."""
+
+    def encode(self, value: RecommendationBatch) -> bytes:
+        """Returns the batch as bytes."""
+        return orjson.dumps(value.recommendations, default=list)
+
+    def decode(self, encoded: bytes) -> RecommendationBatch:
+        """Returns the batch that `encode` wrote."""
+        return RecommendationBatch(
+            [
+                Recommendation(user, [ScoredItem(*item) for item in items], *rest)
+                for user, items, *rest in orjson.loads(encoded)
+            ]
+        )
+
+    def is_deterministic(self) -> bool:
+        """Equal batches have equal bytes."""
+        return True
+
+
+class EvaluationBatchCoder(Coder):
+    """A JSON document: a row for each evaluation."""
+
+    def encode(self, value: EvaluationBatch) -> bytes:
+        """Returns the batch as bytes."""
+        return orjson.dumps(value.evaluations, default=list)
+
+    def decode(self, encoded: bytes) -> EvaluationBatch:
+        """Returns the batch that `encode` wrote."""
+        return EvaluationBatch(list(map(Evaluation._make, orjson.loads(encoded))))
+
+    def is_deterministic(self) -> bool:
+        """Equal batches have equal bytes."""
+        return True
+
+
+registry.register_coder(RawBatch, RawBatchCoder)
+registry.register_coder(RatingBatch, RatingBatchCoder)
+registry.register_coder(RecommendationBatch, RecommendationBatchCoder)
+registry.register_coder(EvaluationBatch, EvaluationBatchCoder)
+for _record in (Rating, Request, ScoredItem, Recommendation, Evaluation, DeadLetter):
+    registry.register_coder(_record, beam.coders.RowCoder)

@@ -1,0 +1,50 @@
+"""What every client needs before it is made: settings with secrets, and brokers that take them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from transforms.kafka.clients.probe import find_problem
+from transforms.kafka.clients.tls import client_context
+from transforms.kafka.settings import KafkaSettings, unreachable
+
+# At DEBUG they show what is sent, passwords included, or the configuration.
+_TALKATIVE: Final = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
+
+
+def prepared(settings: KafkaSettings) -> dict[str, str]:
+    """Returns all settings with secrets, under librdkafka's names, when a broker takes them.
+
+    Raises:
+        KafkaSetupError: The settings, a file that they name or the brokers can not be used; the
+            text says which, within five seconds.
+    """
+    _keep_secrets_out_of_logs()
+    properties = settings.resolve()
+    problem = find_problem(settings.bootstrap_servers, properties)
+    if problem:
+        raise unreachable(settings, problem.reason, problem.advice)
+    return properties
+
+
+def checked(settings: KafkaSettings) -> dict[str, str]:
+    """Returns the same without asking the brokers.
+
+    Raises:
+        KafkaSetupError: The settings or a file that they name can not be used.
+    """
+    properties = settings.resolve()
+    client_context(properties)
+    return properties
+
+
+def _keep_secrets_out_of_logs() -> None:
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        if _is_no_debugging not in logger.filters:
+            logger.addFilter(_is_no_debugging)
+
+
+def _is_no_debugging(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
