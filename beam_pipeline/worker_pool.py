@@ -196,7 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how long the start of a worker may take (default: 300)",
     )
     given = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    # Beam's import has set logging up already, for warnings only.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     pool = WorkerPool(given.start_seconds)
     try:
         server, port = serve(pool, given.host, given.port)

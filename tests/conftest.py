@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from transforms.kafka.clients.factory import KafkaSettings
 from transforms.learning.state import MODELS
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
+
+# A shell that starts the tests in the background has SIGINT ignored, by what they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test that hangs fails after so long; what it waits for has shorter limits, and says what it is.
 _TEST_SECONDS = 600

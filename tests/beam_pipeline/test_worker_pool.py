@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,7 +142,8 @@ def test_a_worker_whose_runner_is_gone_is_given_up(caplog: pytest.LogCaptureFixt
 def test_workers_end_with_their_pool(runner: Any, how: signal.Signals) -> None:
     port = free_port()
     flags = [f"--port={port}", "--host=127.0.0.1"]
-    process = processes.start([sys.executable, "-m", "beam_pipeline.worker_pool", *flags], cwd=ROOT)
+    command = [sys.executable, "-m", "beam_pipeline.worker_pool", *flags]
+    process = processes.start(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             grpc.channel_ready_future(channel).result(patience(30))
@@ -152,6 +154,10 @@ def test_workers_end_with_their_pool(runner: Any, how: signal.Signals) -> None:
         process.send_signal(how)
         assert process.wait(patience(30)) == 0
         assert not Path(f"/proc/{worker}").exists()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert f"listening at 127.0.0.1:{port}" in said
+        assert "starting worker 1-1" in said
     finally:
         processes.kill(process)
 
