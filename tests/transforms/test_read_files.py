@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import counts, movielens_like, tab_lines
-from transforms import read
+from transforms import read_files
 from transforms.batches import RatingBatch, RawBatch
 from transforms.errors import IncompatibleStateError, UnsupportedFormatError
 from transforms.formats import avro
@@ -792,7 +792,7 @@ def test_a_reader_goes_on_where_it_stands_and_is_not_kept_at_the_end() -> None:
         _ = pipeline | ReadRatingsFromFiles(path) | ParseRatings()
     assert counts(pipeline.result) == {"read": 25_000, "dead": 0}
     assert StoredFiles.opened == [path] * 2  # one look when the pipeline is built, one reading
-    assert [files for files, _ in read._READERS if path in files.paths] == []
+    assert [files for files, _ in read_files._READERS if path in files.paths] == []
 
 
 def test_files_of_a_pattern_are_read_with_their_names(tmp_path: Path) -> None:
