@@ -87,7 +87,7 @@ def expected_lists(batches: Iterable[RatingBatch]) -> list[tuple[str, str, list[
 
 
 def merged_lists(parts: list[list[Part]]) -> list[tuple[str, str, list[ScoredItem]]]:
-    wholes = [merge(of_batch, 5, "mf") for of_batch in zip(*parts, strict=True)]
+    wholes = [merge(of_batch, 5) for of_batch in zip(*parts, strict=True)]
     return [
         (one.user, one.origin, list(one.items)) for whole in wholes for one in whole.recommendations
     ]

@@ -42,7 +42,7 @@ def send_and_read(settings: KafkaSettings) -> None:
     sender.flush()
     made.close()
     reader = consumer(settings, None)
-    reader.stand_at(TopicPartition(topic, 0), 0)
+    reader.seek(TopicPartition(topic, 0), 0)
     wait_until(lambda: bool(reader.poll(0.5).records))
     reader.close()
 
