@@ -14,12 +14,14 @@ from beam_pipeline.options import (
 from beam_pipeline.settings import Settings
 from transforms import (
     DeadLetter,
+    EvaluationBatch,
     KeepPositives,
     ModelExport,
     ParseRatings,
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
     Recommend,
+    RecommendAndEvaluate,
     RecommendationBatch,
     Sharding,
     WriteDeadLetters,
@@ -53,55 +55,51 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     if model.export_model:
         require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
-    recommend = Recommend(
-        settings.spec,
-        Sharding(*settings.grid, settings.key_groups),
-        model.top_n,
-        export,
-        model.import_model or "",
-        settings.evaluate,
-    )
-    lists = (
-        parsed.ratings
-        | "KeepPositives" >> KeepPositives(model.min_rating)
-        | "Recommend" >> recommend
-    )
-    unwritten_lists = _write_lists(lists, settings)
-    unwritten_evaluations = _write_evaluations(lists, settings)
+    positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
+    sharding = Sharding(*settings.grid, settings.key_groups)
+    arguments = (settings.spec, sharding, model.top_n, export, model.import_model or "")
+    unwritten_tests = None
+    if settings.evaluate:
+        evaluated = positives | "Recommend" >> RecommendAndEvaluate(*arguments)
+        recommendations = evaluated.recommendations
+        unwritten_tests = _write_evaluations(evaluated.evaluations, settings)
+    else:
+        recommendations = positives | "Recommend" >> Recommend(*arguments)
+    unwritten = _write_recommendations(recommendations, settings)
     _write_dead_letters("WriteDeadLetters", parsed.dead_letters, settings)
-    if unwritten_lists is not None:
-        _write_dead_letters("WriteUnwrittenLists", unwritten_lists, settings)
-    if unwritten_evaluations is not None:
-        _write_dead_letters("WriteUnwrittenEvaluations", unwritten_evaluations, settings)
+    if unwritten is not None:
+        _write_dead_letters("WriteUnwrittenRecommendations", unwritten, settings)
+    if unwritten_tests is not None:
+        _write_dead_letters("WriteUnwrittenEvaluations", unwritten_tests, settings)
 
 
-def _write_lists(
-    lists: beam.PCollection[RecommendationBatch], settings: Settings
+def _write_recommendations(
+    recommendations: beam.PCollection[RecommendationBatch], settings: Settings
 ) -> beam.PCollection[DeadLetter] | None:
-    """Returns the lists that their topic did not take; None without a topic."""
+    """Returns the recommendations that their topic did not take; None without a topic."""
     output = settings.beam.view_as(OutputOptions)
     if settings.output_topic and settings.kafka:
-        return lists | "WriteRecommendations" >> WriteRecommendationsToKafka(
+        return recommendations | "WriteRecommendations" >> WriteRecommendationsToKafka(
             settings.kafka, settings.output_topic, output.output_format
         )
     if settings.output:
-        lists | "WriteRecommendations" >> WriteRecommendations(
+        recommendations | "WriteRecommendations" >> WriteRecommendations(
             settings.output, output.output_format
         )
     return None
 
 
 def _write_evaluations(
-    lists: beam.PCollection[RecommendationBatch], settings: Settings
+    evaluations: beam.PCollection[EvaluationBatch], settings: Settings
 ) -> beam.PCollection[DeadLetter] | None:
     """Returns the evaluations that their topic did not take; None without a topic."""
     output = settings.beam.view_as(EvaluationOptions)
     if output.evaluation_topic and settings.kafka:
-        return lists | "WriteEvaluations" >> WriteEvaluationsToKafka(
+        return evaluations | "WriteEvaluations" >> WriteEvaluationsToKafka(
             settings.kafka, output.evaluation_topic
         )
     if output.evaluation:
-        lists | "WriteEvaluations" >> WriteEvaluations(output.evaluation)
+        evaluations | "WriteEvaluations" >> WriteEvaluations(output.evaluation)
     return None
 
 
