@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipeline.job_server_options import truth
 from transforms.formats.detection import FILE_FORMATS
-from transforms.kafka.settings import CLIENTS
+from transforms.kafka.settings import AUTO, CLIENT_CHOICES
 from transforms.kafka.source import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
@@ -88,9 +88,9 @@ class KafkaOptions(PipelineOptions):
         )
         group.add_argument(
             "--kafka_client",
-            choices=CLIENTS,
-            default=CLIENTS[0],
-            help=f"the library that talks to the brokers (default: {CLIENTS[0]})",
+            choices=CLIENT_CHOICES,
+            default=AUTO,
+            help="Kafka client library (default: auto, librdkafka where it is installed)",
         )
         group.add_argument(
             "--create_topics",
