@@ -305,9 +305,9 @@ class FlinkOptions(PipelineOptions):
 
 _FLINK_HELP: Final = {
     "checkpointing_interval": "milliseconds between the starts of two checkpoints",
-    "min_pause_between_checkpoints": "milliseconds from the end of a checkpoint to the start of the next",
+    "min_pause_between_checkpoints": "milliseconds between the end of a checkpoint and the next",
     "checkpoint_timeout_millis": "milliseconds after which a checkpoint is abandoned",
-    "max_bundle_time_mills": "maximum duration of a bundle, in milliseconds; output leaves at its end",
+    "max_bundle_time_mills": "maximum milliseconds of a bundle; output leaves at its end",
 }
 FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "checkpointing_interval": 10_000,
