@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source / name)
     for package in ("beam_pipeline", "transforms"):
         shutil.copytree(ROOT / package, source / package)
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", target, source]
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(target), str(source)]
     subprocess.run(command, check=True, capture_output=True)
     return next(target.glob("*.whl"))
 
