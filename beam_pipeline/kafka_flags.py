@@ -7,10 +7,10 @@ from pathlib import Path
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.factory import KafkaSettings, check_settings
-from transforms.kafka.settings import KAFKA_PYTHON
+from transforms.kafka.settings import AUTO
 
 
-def kafka_settings(servers: str, config: str | None, client: str = KAFKA_PYTHON) -> KafkaSettings:
+def kafka_settings(servers: str, config: str | None, client: str = AUTO) -> KafkaSettings:
     """Returns the settings of the brokers, with the path of a file that has been checked.
 
     Args:

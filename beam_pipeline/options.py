@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipeline.job_server_options import truth
 from transforms.formats.detection import FILE_FORMATS
-from transforms.kafka.settings import CLIENTS
+from transforms.kafka.settings import AUTO, CLIENT_CHOICES
 from transforms.kafka.source import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
@@ -19,49 +19,53 @@ from transforms.write_files import OUTPUT_FORMATS
 
 
 class InputOptions(PipelineOptions):
-    """Where ratings come from."""
+    """Where ratings and requests come from."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("ratings in")
-        group.add_argument("--input", metavar="PATH|GLOB", help="file(s) to read; gz and bz2 too")
+        group = parser.add_argument_group("input")
+        group.add_argument(
+            "--input", metavar="PATH|GLOB", help="file(s) to read, plain, gzip or bzip2"
+        )
         group.add_argument(
             "--input_format",
             choices=FILE_FORMATS,
             default="auto",
-            help="format of the records (default: auto, judged by the first bytes)",
+            help="format of the records (default: auto, detected from the first bytes)",
         )
         group.add_argument(
             "--order_by_time",
             action="store_true",
-            help="read the files' records in the order of their timestamps",
+            help="sort the files' records by timestamp; holds all of them in memory",
         )
         group.add_argument("--input_topic", metavar="TOPIC", help="topic to read")
         group.add_argument(
             "--requests",
             metavar="PATH|GLOB",
-            help='file(s) with requests, {"user": "196"}: whose list to give after the ratings',
+            help='file(s) with requests, {"user": "196"}, answered after all ratings',
         )
         group.add_argument(
-            "--request_topic", metavar="TOPIC", help="topic with requests, beside --input_topic"
+            "--request_topic",
+            metavar="TOPIC",
+            help="topic with requests, read together with --input_topic",
         )
         group.add_argument(
             "--start_offset",
             choices=START_OFFSETS,
             default="earliest",
-            help="where to start in the topics (default: earliest)",
+            help="where to start reading the topics (default: earliest)",
         )
         group.add_argument(
             "--stop_at_end",
             action="store_true",
-            help="end at what is the end of the topics at the start, instead of never",
+            help="stop at the end offsets captured at startup",
         )
         group.add_argument(
             "--max_record_bytes",
             type=int,
             default=MAX_RECORD_BYTES,
             metavar="BYTES",
-            help=f"longer records are dead letters (default: {MAX_RECORD_BYTES})",
+            help=f"longer records become dead letters (default: {MAX_RECORD_BYTES})",
         )
 
 
@@ -72,7 +76,7 @@ class KafkaOptions(PipelineOptions):
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("Kafka")
         group.add_argument(
-            "--kafka_bootstrap_servers", metavar="HOST:PORT", help="broker(s), with commas between"
+            "--kafka_bootstrap_servers", metavar="HOST:PORT", help="broker(s), separated by commas"
         )
         group.add_argument(
             "--kafka_config",
@@ -84,13 +88,13 @@ class KafkaOptions(PipelineOptions):
             "--kafka_group",
             metavar="GROUP",
             default="flurs-beam",
-            help="whose offsets are committed (default: flurs-beam)",
+            help="consumer group whose offsets are committed (default: flurs-beam)",
         )
         group.add_argument(
             "--kafka_client",
-            choices=CLIENTS,
-            default=CLIENTS[0],
-            help=f"the library that talks to the brokers (default: {CLIENTS[0]})",
+            choices=CLIENT_CHOICES,
+            default=AUTO,
+            help="Kafka client library (default: auto, librdkafka where it is installed)",
         )
         group.add_argument(
             "--create_topics",
@@ -166,18 +170,22 @@ class ModelOptions(PipelineOptions):
             type=float,
             default=3.0,
             metavar="RATING",
-            help="learn from ratings of at least this (default: 3)",
+            help="lowest rating that counts as positive and is learned (default: 3)",
         )
         group.add_argument(
-            "--top_n", type=int, default=10, metavar="N", help="length of a list (default: 10)"
+            "--top_n",
+            type=int,
+            default=10,
+            metavar="N",
+            help="number of items to recommend; 0 only learns (default: 10)",
         )
         group.add_argument(
-            "--seed", type=int, default=0, metavar="SEED", help="of all random draws (default: 0)"
+            "--seed", type=int, default=0, metavar="SEED", help="random seed (default: 0)"
         )
         group.add_argument(
             "--allow_repeats",
             action="store_true",
-            help="lists may name items that the user already has",
+            help="recommend items that the user already has, too",
         )
         for kind in ("users", "items"):
             group.add_argument(
@@ -185,21 +193,23 @@ class ModelOptions(PipelineOptions):
                 type=int,
                 default=0,
                 metavar="N",
-                help=f"beyond N {kind} in a model, forget those not seen for longest"
-                " (default: 0, never)",
+                help=f"maximum number of {kind} in a model; the least recently seen are evicted"
+                " (default: 0, no maximum)",
             )
         group.add_argument(
-            "--export_model", metavar="FOLDER", help="write the model there, now and then"
+            "--export_model",
+            metavar="FOLDER",
+            help="export the model to this folder periodically and at the end of the input",
         )
         group.add_argument(
             "--export_seconds",
             type=float,
             default=60.0,
             metavar="SECONDS",
-            help="how often (default: 60), besides at the end of the input",
+            help="seconds between two exports (default: 60)",
         )
         group.add_argument(
-            "--import_model", metavar="FOLDER", help="start from what --export_model wrote"
+            "--import_model", metavar="FOLDER", help="start from a model that --export_model wrote"
         )
 
 
@@ -208,16 +218,18 @@ class OutputOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("lists out")
+        group = parser.add_argument_group("output")
         group.add_argument(
-            "--output", metavar="PATH|-", help="local file for the lists, or - to print them"
+            "--output",
+            metavar="PATH|-",
+            help="local file for recommendations, or - for standard output",
         )
-        group.add_argument("--output_topic", metavar="TOPIC", help="topic for the lists")
+        group.add_argument("--output_topic", metavar="TOPIC", help="topic for recommendations")
         group.add_argument(
             "--output_format",
             choices=OUTPUT_FORMATS,
             default="json",
-            help="format of the lists (default: json)",
+            help="format of recommendations (default: json)",
         )
         group.add_argument("--dead_letters", metavar="PATH", help="local file for dead letters")
         group.add_argument("--dead_letter_topic", metavar="TOPIC", help="topic for dead letters")
@@ -233,12 +245,18 @@ class EvaluationOptions(PipelineOptions):
         group.add_argument(
             "--evaluate",
             action="store_true",
-            help="before a positive is learned, test where its item stands for its user",
+            help="test each positive before it is learned (prequential evaluation)",
         )
         group.add_argument(
-            "--evaluation", metavar="PATH", help="local file for a record of each test"
+            "--evaluation",
+            metavar="PATH",
+            help="local file for a record of each test; implies --evaluate",
         )
-        group.add_argument("--evaluation_topic", metavar="TOPIC", help="topic for these records")
+        group.add_argument(
+            "--evaluation_topic",
+            metavar="TOPIC",
+            help="topic for a record of each test; implies --evaluate",
+        )
 
 
 class ScaleOptions(PipelineOptions):
@@ -252,14 +270,14 @@ class ScaleOptions(PipelineOptions):
             type=int,
             default=1,
             metavar="N",
-            help="learn N groups of users apart, each by a model of its own (default: 1)",
+            help="number of user shards, each with a model of its own (default: 1)",
         )
         group.add_argument(
             "--item_blocks",
             type=int,
             default=1,
             metavar="M",
-            help="and of each, M groups of items apart; lists are of all items (default: 1)",
+            help="number of item shards of each user shard; their top-N are merged (default: 1)",
         )
 
 
@@ -280,16 +298,16 @@ class FlinkOptions(PipelineOptions):
             "--operator_chaining",
             type=truth,
             metavar="true|false",
-            help="fuse Flink's operators; a savepoint then fits one parallelism only"
+            help="chain Flink's operators; a savepoint then only fits the same parallelism"
             " (default on Flink: false)",
         )
 
 
 _FLINK_HELP: Final = {
-    "checkpointing_interval": "milliseconds between two checkpoints",
-    "min_pause_between_checkpoints": "milliseconds from one's end to the next",
-    "checkpoint_timeout_millis": "milliseconds after which one is given up",
-    "max_bundle_time_mills": "milliseconds that a bundle may take: what was read leaves then",
+    "checkpointing_interval": "milliseconds between the starts of two checkpoints",
+    "min_pause_between_checkpoints": "milliseconds between the end of a checkpoint and the next",
+    "checkpoint_timeout_millis": "milliseconds after which a checkpoint is abandoned",
+    "max_bundle_time_mills": "maximum milliseconds of a bundle; output leaves at its end",
 }
 FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "checkpointing_interval": 10_000,

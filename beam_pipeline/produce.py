@@ -21,8 +21,9 @@ from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatE
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
-from transforms.kafka.clients.factory import CLIENTS, producer, require_topics
+from transforms.kafka.clients.factory import producer, require_topics
 from transforms.kafka.clients.protocols import Message
+from transforms.kafka.settings import AUTO, CLIENT_CHOICES
 from transforms.parse import parse
 from transforms.read_files import Files, match_files, read_batches
 
@@ -48,9 +49,9 @@ def _parser() -> Parser:
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
     parser.add_argument(
         "--kafka_client",
-        choices=CLIENTS,
-        default=CLIENTS[0],
-        help="librdkafka is faster, and an extra (default: kafka-python)",
+        choices=CLIENT_CHOICES,
+        default=AUTO,
+        help="Kafka client library (default: auto, librdkafka where it is installed)",
     )
     parser.add_argument(
         "--format", choices=tuple(_ENCODERS), default="json", help="of the messages"

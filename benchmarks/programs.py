@@ -80,11 +80,12 @@ def _in_memory(module: str, *requirements: str, at_most: int = sys.maxsize) -> P
     )
 
 
+_KAFKA_PYTHON: Final = "--kafka_client=kafka-python"
 _LIBRDKAFKA: Final = "--kafka_client=librdkafka"
 PROGRAMS: Final[dict[str, Program]] = {
-    "ours, kafka-python": _ours(),
+    "ours, kafka-python": _ours(_KAFKA_PYTHON),
     "ours, librdkafka": _ours(_LIBRDKAFKA),
-    "ours, Flink, kafka-python": _ours(flink=True),
+    "ours, Flink, kafka-python": _ours(_KAFKA_PYTHON, flink=True),
     "ours, Flink, librdkafka": _ours(_LIBRDKAFKA, flink=True),
     "Faust": _rival("faust_app", "faust-streaming==0.15.3", "setuptools<81", "uvloop==0.22.1"),
     "QuixStreams": _rival("quix_app", "quixstreams==3.28.1"),

@@ -34,7 +34,7 @@ from transforms.batches import (
 from transforms.filter import positives
 from transforms.formats.records import Rating
 from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, producer, require_topics
-from transforms.kafka.consumer_pool import SourceKey
+from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
 from transforms.learning.shard import learn
@@ -66,7 +66,9 @@ class _Clock:
 def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
     source = ReadRatingsFromKafka(settings, "ratings", stop_at_end=True)
     (partition,) = source.partitions()
-    reader = PartitionReader(source, partition, 0, SourceKey(settings, None, "stages"))
+    reader = PartitionReader(
+        source, partition, 0, SourceKey(settings, None, "stages"), ConsumerPool()
+    )
     batches = []
     position = 0
     while position < count:

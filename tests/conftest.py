@@ -12,9 +12,10 @@ from tests.canary import MARK
 from tests.secured import SecuredBroker
 from tests.support import Topics, patience, wait_until
 from transforms.kafka.clients.factory import KafkaSettings
-from transforms.learning.state import MODELS
+from transforms.learning.state import ModelCache
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
+from transforms.runtime.worker_context import WORKER
 
 # A shell that starts the tests in the background has SIGINT ignored, by what they start, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -93,4 +94,4 @@ def _kernels_are_cached() -> None:
 @pytest.fixture(autouse=True)
 def _no_models_left() -> Iterator[None]:
     yield
-    MODELS.clear()
+    WORKER.get(ModelCache).clear()

@@ -24,6 +24,7 @@ from transforms.learning.token_cache import CacheKey
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.worker_context import WORKER
 
 _SEQUENCE_DIGITS: Final = 20
 
@@ -44,13 +45,15 @@ class ModelExport:
     def is_due(self, key: CacheKey) -> bool:
         """Whether the shard's last export by this process is long ago; counts as one if so."""
         now = time.monotonic()
-        if now - _LAST_EXPORTS.setdefault(key, now) < self.seconds:
+        last = WORKER.get(LastExports)
+        if now - last.setdefault(key, now) < self.seconds:
             return False
-        _LAST_EXPORTS[key] = now
+        last[key] = now
         return True
 
 
-_LAST_EXPORTS: dict[CacheKey, float] = {}
+class LastExports(dict[CacheKey, float]):
+    """When this process last exported each shard, on the monotonic clock."""
 
 
 class ExportedShard(NamedTuple):

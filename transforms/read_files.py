@@ -29,12 +29,14 @@ from transforms.formats.detection import (
     decoder,
     format_of_text,
 )
+from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import (
     Chunk,
     Limits,
     PositionRange,
     PositionRangeProvider,
     ReadBudget,
+    is_stopping,
     read_in_bounds,
     require_version,
 )
@@ -185,21 +187,34 @@ class _ReadFilesDoFn(beam.DoFn):
             ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[Any]:
-        reader = _reader_of(element, tracker.current_restriction().start)
+        open_readers = WORKER.get(OpenReaders)
+        reader = open_readers.pop(element, tracker.current_restriction().start)
         for batch, timestamp in read_in_bounds(reader, tracker, watermark, ReadBudget(Limits())):
             yield beam.window.TimestampedValue(batch, timestamp)
-        reader.leave()
+        if not (reader.exhausted or is_stopping()):
+            open_readers.put(element, reader.position, reader)
 
 
-# A reader that stays where it is between two calls need not read the file again from its start.
-_READERS: dict[tuple[Files, int], FileReader] = {}
-_READERS_LOCK = threading.Lock()
+class OpenReaders:
+    """Readers between two calls: one that goes on need not read its files from the start again."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers: dict[tuple[Files, int], FileReader] = {}
 
-def _reader_of(files: Files, position: int) -> FileReader:
-    with _READERS_LOCK:
-        reader = _READERS.pop((files, position), None)
-    return reader or FileReader(files, position)
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def pop(self, files: Files, position: int) -> FileReader:
+        """Returns the reader that is at this position, or a new one."""
+        with self._lock:
+            reader = self._readers.pop((files, position), None)
+        return reader or FileReader(files, position)
+
+    def put(self, files: Files, position: int, reader: FileReader) -> None:
+        """Keeps a reader for the call that goes on at this position."""
+        with self._lock:
+            self._readers[files, position] = reader
 
 
 class FileReader:
@@ -208,12 +223,15 @@ class FileReader:
     Args:
         files: What to read.
         position: The first record's number.
+
+    Attributes:
+        position: The next record's number.
+        exhausted: Whether there is no next record.
     """
 
     def __init__(self, files: Files, position: int) -> None:
-        self._files = files
-        self._position = position
-        self._exhausted = False
+        self.position = position
+        self.exhausted = False
         batches = read_batches(files)
         self._batches = _skip(batches, position) if position else batches
 
@@ -224,21 +242,15 @@ class FileReader:
 
     def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
         """Returns the next batch, which starts at `position`."""
-        if position != self._position:
-            msg = f"the reader stands at {self._position}, not at {position}"
+        if position != self.position:
+            msg = f"the reader stands at {self.position}, not at {position}"
             raise ValueError(msg)
         batch = next(self._batches, None)
         if batch is None:
-            self._exhausted = True
+            self.exhausted = True
             return Chunk(RawBatch("", [], [], None), position, exhausted=True)
-        self._position += len(batch)
-        return Chunk(batch, self._position)
-
-    def leave(self) -> None:
-        """Lets the next call take this reader up where it stands."""
-        if not self._exhausted:
-            with _READERS_LOCK:
-                _READERS[self._files, self._position] = self
+        self.position += len(batch)
+        return Chunk(batch, self.position)
 
 
 def read_batches(files: Files) -> Iterator[RawBatch]:

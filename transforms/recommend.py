@@ -31,15 +31,16 @@ from transforms.evaluation import beam_metrics
 from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
 from transforms.formats.records import Rating
 from transforms.learning.shard import Learned, learn
-from transforms.learning.state import MODELS, FirstModel, OpenShard, ShardState
+from transforms.learning.state import FirstModel, ModelCache, OpenShard, ShardState
 from transforms.learning.token_cache import CacheKey
 from transforms.learning.warm_up import warm_up
 from transforms.model_export import ModelExport
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime import blas_threads, garbage_collection
+from transforms.runtime.worker_context import WORKER
 from transforms.sharding.config import Sharding
-from transforms.sharding.in_order import QUEUES, InOrder, OrderState
+from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart, MergeItemShards, labeled
@@ -193,7 +194,7 @@ class _Learner:
             scoped = CacheKey(self._scope, STEP, key[:2])
             block = Block(key[1], settings.sharding.item_shards)
             first = self._first_model(key)
-            shard = OpenShard(settings.spec, state, MODELS, scoped, first, block)
+            shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
             self._open[key] = shard
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
             if shard.imported:
@@ -232,7 +233,11 @@ class _Learner:
         queue = self._queues.get(key)
         if queue is None:
             queue = InOrder(
-                state.order, QUEUES, CacheKey(self._scope, STEP, key), _CODER.encode, _CODER.decode
+                state.order,
+                WORKER.get(QueueCache),
+                CacheKey(self._scope, STEP, key),
+                _CODER.encode,
+                _CODER.decode,
             )
             self._queues[key] = queue
         for (ready,) in queue.offer(batch.number, 0, batch, state.order):

@@ -21,6 +21,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from transforms.batches import RawBatch
 from transforms.errors import IncompatibleStateError
+from transforms.runtime.worker_context import WORKER
 
 END: Final = (1 << 63) - 1
 """The stop of a range that has none."""
@@ -224,17 +225,23 @@ class ReadBudget:
         return max(1, self._limits.records // sources), self._limits.seconds / sources
 
 
-_STOP: Final = threading.Event()
+class _StopSignal(threading.Event):
+    """Set while all sources of this process are to end."""
+
+
+def is_stopping() -> bool:
+    """Whether `stop_reading` was called."""
+    return WORKER.get(_StopSignal).is_set()
 
 
 def stop_reading() -> None:
     """Ends all sources of this process where they stand, as if there were no more records."""
-    _STOP.set()
+    WORKER.get(_StopSignal).set()
 
 
 def resume_reading() -> None:
     """Takes `stop_reading` back, for the next pipeline of this process."""
-    _STOP.clear()
+    WORKER.get(_StopSignal).clear()
 
 
 def read_in_bounds(
@@ -257,7 +264,7 @@ def read_in_bounds(
     read = 0
     while position < stop:
         chunk = reader.read(position, stop, budget.poll_timeout())
-        ended = chunk.exhausted or _STOP.is_set()
+        ended = chunk.exhausted or is_stopping()
         position = stop if ended else chunk.next_position
         if not tracker.try_claim(position):
             return

@@ -15,7 +15,7 @@ from transforms.errors import MalformedRecordError
 from transforms.formats.records import Recommendation
 from transforms.kafka.clients.factory import require_topics
 from transforms.kafka.clients.kafka_python import KafkaPythonProducer
-from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.settings import KAFKA_PYTHON, KafkaSettings
 
 ANSWER_SECONDS: Final = 10.0
 
@@ -58,7 +58,7 @@ class Asker:
             # A person waits here, so nothing waits for minutes.
             patience = {"max.block.ms": str(int(seconds * 1000))}
             given = {**dict(settings.properties), **patience}
-            impatient = dataclasses.replace(settings, properties=given)
+            impatient = dataclasses.replace(settings, properties=given, client=KAFKA_PYTHON)
             # Not a `protocols.Sender`, which does not tell the offset that a record got.
             self._producer = KafkaPythonProducer(impatient, linger_ms=0)
 

@@ -15,7 +15,7 @@ from beam_pipeline.web.lists import decode_list
 from beam_pipeline.web.live import Live
 from transforms.errors import KafkaSetupError, MalformedRecordError
 from transforms.kafka.clients.factory import consumer, partitions_of
-from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.settings import KAFKA_PYTHON, KafkaSettings
 
 _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 2.0
@@ -63,7 +63,7 @@ class Follower:
     ) -> None:
         self._topics, self._live = topics, live
         given = {**dict(settings.properties), **_PATIENCE}
-        impatient = dataclasses.replace(settings, properties=given)
+        impatient = dataclasses.replace(settings, properties=given, client=KAFKA_PYTHON)
         self._client = consumer(impatient, None)
         earlier = {topics.output: _EARLIER_LISTS}
         if topics.evaluation:
@@ -71,7 +71,7 @@ class Follower:
         if topics.dead_letters:
             earlier[topics.dead_letters] = _EARLIER_LETTERS
         try:
-            self._partitions = self._stand_at_ends(settings, earlier)
+            self._partitions = self._seek_ends(settings, earlier)
         except BaseException:
             self._client.close()
             raise
@@ -88,7 +88,7 @@ class Follower:
         self._thread.join(timeout=10)
         self._client.close()
 
-    def _stand_at_ends(
+    def _seek_ends(
         self, settings: KafkaSettings, earlier: Mapping[str, int]
     ) -> list[TopicPartition]:
         every = []

@@ -22,10 +22,11 @@ from transforms import (
     ToRecommendations,
 )
 from transforms.learning import state as model_state
-from transforms.learning.state import MODELS, Meta, ShardState
+from transforms.learning.state import Meta, ModelCache, ShardState
 from transforms.recommend import EARLY, LOG, META, ORDER, SNAPSHOT
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
+from transforms.runtime.worker_context import WORKER
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
@@ -81,7 +82,7 @@ def test_the_model_lives_on_from_bundle_to_bundle() -> None:
 
 class _DropCache(beam.DoFn):
     def process(self, element: RatingBatch) -> list[RatingBatch]:
-        MODELS.clear()
+        WORKER.get(ModelCache).clear()
         return [element]
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.support import Grid, movielens_like
 from tests.transforms.sharding.test_in_order import Bag, Value
 from transforms import RatingBatch, Recommend, RecommenderSpec, Request, ScoredItem, Sharding
-from transforms.learning.state import MODELS, ShardState
+from transforms.learning.state import ModelCache, ShardState
 from transforms.recommend import _LearnAndRecommendDoFn
-from transforms.sharding.in_order import QUEUES
+from transforms.runtime.worker_context import WORKER
+from transforms.sharding.in_order import QueueCache
 from transforms.sharding.key_batches import take_numbers
 from transforms.sharding.keys import ModelShard, model_shard_key
 from transforms.sharding.parts import Part, merge
@@ -67,7 +68,7 @@ class Shard:
 
     def users(self) -> list[str]:
         """Returns the users that the model has, from state alone."""
-        MODELS.clear()
+        WORKER.get(ModelCache).clear()
         work = {"read": 0, "added": 0, "cleared": 0}
         bags = (Bag(self.bags[name], work) for name in ("snapshot", "log"))
         state = ShardState(Value(self.values["meta"]), *bags)
@@ -123,8 +124,8 @@ def test_shards_agree_whatever_order_the_batches_of_two_partitions_are_delivered
             if shuffler.random() < failures:
                 shard.bundle(delivered[:count], commit=False)
             if shuffler.random() < failures:
-                MODELS.clear()
-                QUEUES.clear()
+                WORKER.get(ModelCache).clear()
+                WORKER.get(QueueCache).clear()
             made += shard.bundle(delivered[:count])
             del delivered[:count]
         assert [part.number for part in made] == [batch.number for batch in batches]

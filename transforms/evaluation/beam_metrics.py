@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from typing import Final
 
 from transforms import counters
 from transforms.evaluation.prequential import Figures, Scores
 from transforms.formats.records import Evaluation
+from transforms.runtime.worker_context import WORKER
 
-_FIGURES: Final[dict[str, Figures]] = {}
-_LOCK: Final = threading.Lock()
+
+class _Jobs:
+    """The figures of each job of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.figures: dict[str, Figures] = {}
 
 
 def count(scope: str, evaluations: Sequence[Evaluation], top_n: int) -> None:
@@ -29,8 +34,9 @@ def count(scope: str, evaluations: Sequence[Evaluation], top_n: int) -> None:
     counters.counter(counters.HITS).inc(_hits([one.rank for one in evaluations], top_n))
     popular = [one.popular_rank for one in evaluations]
     counters.counter(counters.POPULAR_HITS).inc(_hits(popular, top_n))
-    with _LOCK:
-        figures = _FIGURES.setdefault(scope, Figures(top_n))
+    jobs = WORKER.get(_Jobs)
+    with jobs.lock:
+        figures = jobs.figures.setdefault(scope, Figures(top_n))
         for evaluation in evaluations:
             figures.add(evaluation)
         total, recent = figures.total, figures.recent

@@ -123,7 +123,3 @@ def _away_seconds(settings: KafkaSettings) -> float:
     properties = settings.resolve()
     given = [int(properties[name]) for name in _DELIVERY_TIMEOUTS if name in properties]
     return given[0] / 1000 if given else AWAY_SECONDS
-
-
-CONSUMERS: Final = ConsumerPool()
-"""This process's."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from transforms.errors import MessageTooLargeError
 from transforms.kafka.clients.factory import admin, producer
 from transforms.kafka.clients.protocols import Message, Producer
-from transforms.kafka.producer_pool import PRODUCERS, ProducerPool
+from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import LINGER_MS, MAX_MESSAGE_BYTES, KafkaSettings
 
 _CLIENT_LIMIT: Final = "message.max.bytes"
@@ -40,7 +40,7 @@ class Delivery:
         pool: Where the producer comes from.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, pool: ProducerPool = PRODUCERS) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, pool: ProducerPool) -> None:
         self._settings = settings
         self._topic = topic
         self._pool = pool

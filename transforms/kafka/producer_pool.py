@@ -98,7 +98,3 @@ class ProducerPool:
             self._open.clear()
         for one in closing:
             one.close()
-
-
-PRODUCERS: Final = ProducerPool()
-"""This process's."""

@@ -19,6 +19,8 @@ from transforms.kafka.properties import (
 KAFKA_PYTHON: Final = "kafka-python"
 LIBRDKAFKA: Final = "librdkafka"
 CLIENTS: Final = (KAFKA_PYTHON, LIBRDKAFKA)
+AUTO: Final = "auto"
+CLIENT_CHOICES: Final = (AUTO, *CLIENTS)
 
 CONNECT_SECONDS: Final = 8.0
 """How long a first connection may take before the broker counts as unreachable."""
@@ -47,13 +49,14 @@ class KafkaSettings:
             names of the Java client, of librdkafka or of kafka-python.
         properties: Further settings under the same names, as a mapping or as pairs; they win
             over those of the file.
-        client: `kafka-python`, or `librdkafka`, which the extra of that name installs.
+        client: `kafka-python`; `librdkafka`, which the extra of that name installs; or `auto`
+            for librdkafka where it is installed, which each process decides for itself.
     """
 
     bootstrap_servers: str
     config_file: str = ""
     properties: Mapping[str, str] | tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    client: str = KAFKA_PYTHON
+    client: str = AUTO
 
     def __post_init__(self) -> None:
         """Checks what can be checked without the brokers.
@@ -63,8 +66,8 @@ class KafkaSettings:
             KafkaSetupError: A property is a secret that would travel with the pipeline, or
                 may not be set.
         """
-        if self.client not in CLIENTS:
-            msg = f"{self.client!r} is not a Kafka client, expected {' or '.join(CLIENTS)}"
+        if self.client not in CLIENT_CHOICES:
+            msg = f"{self.client!r} is not a Kafka client, expected {', '.join(CLIENT_CHOICES)}"
             raise ValueError(msg)
         properties = canonical((name, str(value)) for name, value in dict(self.properties).items())
         require_references(properties)

@@ -18,8 +18,9 @@ from transforms.formats import avro, json_lines
 from transforms.formats.records import DeadLetter
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery
-from transforms.kafka.producer_pool import PRODUCERS
+from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import KafkaSettings
+from transforms.runtime.worker_context import WORKER
 from transforms.write_files import OUTPUT_FORMATS
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
@@ -153,11 +154,11 @@ class _SendDoFn(beam.DoFn):
         self._window: BoundedWindow = GlobalWindow()
 
     def setup(self) -> None:
-        PRODUCERS.add_user(self._settings)
+        WORKER.get(ProducerPool).add_user(self._settings)
 
     def teardown(self) -> None:
         self._give_up()
-        PRODUCERS.remove_user(self._settings)
+        WORKER.get(ProducerPool).remove_user(self._settings)
 
     def start_bundle(self) -> None:
         # One that is still there is that of a bundle that failed elsewhere.
@@ -170,7 +171,7 @@ class _SendDoFn(beam.DoFn):
         window: Any = beam.DoFn.WindowParam,
     ) -> None:
         if self._delivery is None:
-            self._delivery = Delivery(self._settings, self._topic)
+            self._delivery = Delivery(self._settings, self._topic, WORKER.get(ProducerPool))
         self._timestamp, self._window = timestamp, window
         self._delivery.send(self._encode(element))
 

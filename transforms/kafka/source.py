@@ -16,11 +16,12 @@ from kafka import TopicPartition
 from transforms.batches import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
 from transforms.kafka.clients.factory import admin, consumer, partitions_of
-from transforms.kafka.consumer_pool import CONSUMERS, ConsumerPool, SourceKey
+from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 from transforms.kafka.partition_lease import Fetched
 from transforms.kafka.partitions import KafkaPartition, spread_out
 from transforms.kafka.settings import KafkaSettings
 from transforms.runtime.flink_key_groups import KEY_GROUPS
+from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import (
     END,
     Chunk,
@@ -166,7 +167,7 @@ class PartitionReader:
         element: KafkaPartition,
         start: int,
         key: SourceKey,
-        pool: ConsumerPool = CONSUMERS,
+        pool: ConsumerPool,
     ) -> None:
         self._element = element
         asks = element.topic == source.request_topic
@@ -248,10 +249,10 @@ class _ReadDoFn(beam.DoFn):
         self._key = SourceKey(source.settings, source.group, uuid.uuid4().hex)
 
     def setup(self) -> None:
-        CONSUMERS.add_user(self._key)
+        WORKER.get(ConsumerPool).add_user(self._key)
 
     def teardown(self) -> None:
-        CONSUMERS.remove_user(self._key)
+        WORKER.get(ConsumerPool).remove_user(self._key)
 
     def start_bundle(self) -> None:
         self._budget = ReadBudget(Limits(idle_seconds=self._source.idle_seconds))
@@ -261,7 +262,8 @@ class _ReadDoFn(beam.DoFn):
     ) -> Iterator[Any]:
         """What both DoFns below do with a partition."""
         start = tracker.current_restriction().start
-        with PartitionReader(self._source, element, start, self._key) as reader:
+        pool = WORKER.get(ConsumerPool)
+        with PartitionReader(self._source, element, start, self._key, pool) as reader:
             for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._budget):
                 yield beam.window.TimestampedValue(batch, timestamp)
             # After a deferral, what is left to this call ends where it stopped reading.

@@ -112,8 +112,8 @@ class Meta:
         return cls(token, sequence, snapshot_bytes, log_bytes, encoded[_META.size :])
 
 
-MODELS: Final = TokenCache[Recommender]()
-"""Recommenders between two bundles; shared by all that runs in this process."""
+class ModelCache(TokenCache[Recommender]):
+    """Recommenders between two bundles."""
 
 
 FirstModel = Callable[[], tuple[Recommender, int]]

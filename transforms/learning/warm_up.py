@@ -15,12 +15,18 @@ from transforms.learning.shard import learn
 from transforms.recommenders.numerics import jit
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.worker_context import WORKER
 
 _LOG: Final = logging.getLogger(__name__)
 _WORTH_TELLING_SECONDS: Final = 1.0
 
-_LOCK: Final = threading.Lock()
-_warm: set[str] = set()
+
+class _Warm:
+    """The models whose kernels this process has compiled."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.models: set[str] = set()
 
 
 def warm_up(spec: RecommenderSpec) -> None:
@@ -32,10 +38,11 @@ def warm_up(spec: RecommenderSpec) -> None:
     Args:
         spec: Of the recommender that is about to be used.
     """
-    with _LOCK:
-        if spec.model in _warm:
+    warm = WORKER.get(_Warm)
+    with warm.lock:
+        if spec.model in warm.models:
             return
-        _warm.add(spec.model)
+        warm.models.add(spec.model)
         start = time.monotonic()
         with event.install_recorder("numba:compile") as compiled:
             _exercise(replace(spec, max_users=0, max_items=0))

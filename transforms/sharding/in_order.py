@@ -101,8 +101,10 @@ class _Waiting(Generic[T]):
 
 
 Waiting = _Waiting[Any]
-QUEUES: Final = TokenCache[Waiting]()
-"""Shared by all that runs in this process."""
+
+
+class QueueCache(TokenCache[Waiting]):
+    """Elements that wait, between two bundles."""
 
 
 class InOrder(Generic[T]):

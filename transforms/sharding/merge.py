@@ -14,7 +14,8 @@ from transforms import counters
 from transforms.batches import RecommendationBatch
 from transforms.evaluation import beam_metrics
 from transforms.learning.token_cache import CacheKey
-from transforms.sharding.in_order import QUEUES, InOrder, OrderState
+from transforms.runtime.worker_context import WORKER
+from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import UserShard
 from transforms.sharding.parts import Part, PartCoder, merge, merge_tests
 
@@ -99,7 +100,12 @@ class _MergeDoFn(beam.DoFn):
         if queue is None:
             cache_key = CacheKey(settings.scope, MERGE, key)
             queue = InOrder(
-                state, QUEUES, cache_key, _CODER.encode, _CODER.decode, settings.item_shards
+                state,
+                WORKER.get(QueueCache),
+                cache_key,
+                _CODER.encode,
+                _CODER.decode,
+                settings.item_shards,
             )
             self._open[key] = queue
         for parts in queue.offer(part.number, part.item_shard, part, state):

@@ -27,7 +27,8 @@ from transforms.errors import DeliveryError
 from transforms.formats import avro, json_lines
 from transforms.kafka.clients.protocols import Message, Sender
 from transforms.kafka.delivery import Delivery
-from transforms.kafka.producer_pool import PRODUCERS, ProducerPool
+from transforms.kafka.producer_pool import ProducerPool
+from transforms.runtime.worker_context import WORKER
 
 IMPATIENT = {
     "kafka-python": {
@@ -242,7 +243,7 @@ def test_what_is_refused_for_another_reason_fails_the_bundle(topics: Topics) -> 
 
 def test_more_than_a_producer_holds_goes_through_in_order(topics: Topics) -> None:
     topic = topics.create()
-    sender = PRODUCERS.borrow(topics.settings).sender(topic)
+    sender = WORKER.get(ProducerPool).borrow(topics.settings).sender(topic)
     values = [b"%d" % number for number in range(150_000)]
     send_and_flush(sender, [Message(b"key", value) for value in values])
     assert [record.value for record in topics.read(topic)] == values
@@ -251,9 +252,8 @@ def test_more_than_a_producer_holds_goes_through_in_order(topics: Topics) -> Non
 def test_a_key_has_the_same_partition_whichever_client_sends_it(topics: Topics) -> None:
     topic = topics.create(partitions=7)
     keys = [f"user {number}".encode() for number in range(200)]
-    send_and_flush(
-        PRODUCERS.borrow(topics.settings).sender(topic), [Message(key, b"") for key in keys]
-    )
+    sender = WORKER.get(ProducerPool).borrow(topics.settings).sender(topic)
+    send_and_flush(sender, [Message(key, b"") for key in keys])
     # The partitioner of Java's client, which others write and join with.
     assert {record.key: record.partition for record in topics.read(topic)} == {
         key: (murmur2(key) & 0x7FFFFFFF) % 7 for key in keys

@@ -16,8 +16,9 @@ from kafka.admin import KafkaAdminClient
 from tests.support import RUNNERS, Topics, wait_until
 from transforms.batches import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
-from transforms.kafka.consumer_pool import CONSUMERS
+from transforms.kafka.consumer_pool import ConsumerPool
 from transforms.kafka.source import ReadRatingsFromKafka
+from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import END, PositionRange, resume_reading, stop_reading
 
 
@@ -100,7 +101,7 @@ def test_two_sources_of_one_topic_get_every_record_each(topics: Topics, runner: 
 def test_a_pipeline_that_was_stopped_leaves_no_consumer_behind(topics: Topics) -> None:
     topic = topics.create()
     topics.send(topic, values(5000))
-    open_before = CONSUMERS.sources
+    open_before = WORKER.get(ConsumerPool).sources
     source = ReadRatingsFromKafka(topics.settings, topic)
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
         pipeline = beam.Pipeline("FnApiRunner")
@@ -109,7 +110,7 @@ def test_a_pipeline_that_was_stopped_leaves_no_consumer_behind(topics: Topics) -
         running.start()
         try:
             wait_until(lambda: bool(file.read()))
-            assert CONSUMERS.sources == open_before + 1
+            assert WORKER.get(ConsumerPool).sources == open_before + 1
             stop_reading()
             running.join(timeout=60)
             assert not running.is_alive()
@@ -117,7 +118,7 @@ def test_a_pipeline_that_was_stopped_leaves_no_consumer_behind(topics: Topics) -
             stop_reading()
             running.join(timeout=60)
             resume_reading()
-    assert CONSUMERS.sources == open_before
+    assert WORKER.get(ConsumerPool).sources == open_before
 
 
 def test_an_empty_topic_ends_at_once(topics: Topics) -> None:

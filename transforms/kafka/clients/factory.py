@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
 from kafka import TopicPartition
@@ -12,6 +13,7 @@ from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.connection import checked
 from transforms.kafka.clients.protocols import Admin, Consumer, Producer
 from transforms.kafka.settings import (
+    AUTO,
     CLIENTS,
     KAFKA_PYTHON,
     LIBRDKAFKA,
@@ -37,6 +39,8 @@ _MODULES: Final = {
 
 
 def _implementation(client: str) -> Any:
+    if client == AUTO:
+        client = LIBRDKAFKA if find_spec("confluent_kafka") else KAFKA_PYTHON
     try:
         return importlib.import_module(_MODULES[client])
     except ModuleNotFoundError as e:

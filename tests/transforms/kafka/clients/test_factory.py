@@ -148,6 +148,30 @@ def test_a_client_that_is_not_installed_is_said_with_what_to_do(tmp_path: Path) 
     )
 
 
+def test_auto_takes_kafka_python_where_librdkafka_is_not_installed() -> None:
+    code = (
+        "import sys\n{hide}"
+        "from transforms.kafka.clients.factory import KafkaSettings, check_settings\n"
+        "check_settings(KafkaSettings('a:1'))\n"
+        "print('transforms.kafka.clients.librdkafka' in sys.modules,"
+        " 'transforms.kafka.clients.kafka_python' in sys.modules)"
+    )
+    # As if the extra had not been installed.
+    hide = (
+        "import importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name: find(name) if name != 'confluent_kafka' else None\n"
+    )
+    for text, expected in (("", "True False"), (hide, "False True")):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(hide=text)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == expected, done.stderr
+
+
 def test_javas_way_to_say_no_compression_is_understood(topics: Topics) -> None:
     topic = topics.create()
     settings = replace(topics.settings, properties={"compression.type": "none"})
