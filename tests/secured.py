@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,9 @@ class Authority:
 
     folder: Path
     name: str = "ca"
+    _signer: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +54,7 @@ class Authority:
 
     def issue(self, name: str, address: str = "", password: str = "", days: int = 2) -> Path:
         """Returns a PEM file with a key and a certificate, for an IP address if one is given."""
-        signer, issuer = self._signer  # type: ignore[attr-defined]
+        signer, issuer = self._signer
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         built = _builder(subject, issuer.subject, key, days)

@@ -23,7 +23,7 @@ from tests import processes
 from tests.canary import require_hidden
 from transforms.batches import RatingBatch
 from transforms.formats.json_lines import encode_rating
-from transforms.formats.records import Rating, ScoredItem
+from transforms.formats.records import Features, Rating, ScoredItem
 from transforms.kafka.clients.factory import KafkaSettings, require_topics
 from transforms.kafka.clients.kafka_python import configuration
 from transforms.recommenders.arrays import Arrays
@@ -60,6 +60,12 @@ def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1)
             zip(whom, drawn, values, times, strict=True), start=1
         )
     ]
+
+
+def features_of(rating: Rating) -> Features:
+    """The features of a rating that has some."""
+    assert rating.features is not None
+    return rating.features
 
 
 def cells_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:

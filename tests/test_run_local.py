@@ -138,6 +138,6 @@ def test_a_package_that_can_not_be_installed_is_one_line(bare: Run, tmp_path: Pa
 
 
 def test_shellcheck_has_nothing_to_say() -> None:
-    command = ["shellcheck", ROOT / "run_local.sh"]
+    command = ["shellcheck", str(ROOT / "run_local.sh")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")

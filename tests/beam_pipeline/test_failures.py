@@ -45,9 +45,10 @@ def test_only_what_is_expected_has_a_reason(error: Exception, reason: str) -> No
 
 
 def test_a_fault_that_came_after_an_expected_one_has_no_reason() -> None:
+    empty: dict[str, str] = {}
     with pytest.raises(KeyError) as caught:
         try:
             raise OSError
         except OSError:
-            {}["missing"]
+            empty["missing"]
     assert reason_of(caught.value) == ""

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import requests
 
 from beam_pipeline import movielens
 from beam_pipeline.movielens_features import GENRES, OCCUPATIONS
+from tests.support import features_of
 from transforms.formats.json_lines import decode_rating
+
+Read = Callable[[bytes], movielens.MovieLens]
 
 RATINGS = "7\t2\t3\t881250949\n9\t1\t5\t891717742\n7\t3\t1\t878887116\n7\t4\t4\t878887116\n"
 GROUPLENS = {
@@ -68,12 +72,13 @@ def _offline() -> movielens.MovieLens:
 
 
 def _sources(monkeypatch: pytest.MonkeyPatch, grouplens: bytes | None, wheel: bytes | None) -> None:
-    for name, content, read in (
+    sources: list[tuple[str, bytes | None, Read]] = [
         ("_from_grouplens", grouplens, movielens.read_grouplens),
         ("_from_wheel", wheel, movielens.read_wheel),
-    ):
+    ]
+    for name, content, read in sources:
 
-        def source(content: bytes | None = content, read: object = read) -> movielens.MovieLens:
+        def source(content: bytes | None = content, read: Read = read) -> movielens.MovieLens:
             return read(content) if content else _offline()
 
         source.__name__ = name
@@ -108,20 +113,20 @@ def test_both_sources_give_the_same_features(
     assert plain == RATINGS.splitlines()
 
     technician, none = OCCUPATIONS.index("technician"), OCCUPATIONS.index("none")
-    users = [list(rating.features.user) for rating in ratings]
+    users = [list(features_of(rating).user) for rating in ratings]
     assert users[0] == users[2] == [0.0, 0.24, *(float(i == technician) for i in range(21))]
     assert users[1] == [1.0, 0.53, *(float(i == none) for i in range(21))]
 
-    items = {rating.item: list(rating.features.item) for rating in ratings}
+    items = {rating.item: list(features_of(rating).item) for rating in ratings}
     years = {"1": 0.87, "2": 1.01, "3": 0.0, "4": 0.95}
     genres = {"1": {"Animation", "Western"}, "2": {"Action", "Romance"}, "4": {"Children's"}}
     for item, vector in items.items():
         own = genres.get(item, set())
         assert vector == [years[item], *(float(genre in own) for genre in GENRES)]
 
-    days = [rating.features.context.index(1.0) for rating in ratings]
+    days = [features_of(rating).context.index(1.0) for rating in ratings]
     assert days == [3, 5, 4, 4]
-    assert all(sum(rating.features.context) == 1.0 for rating in ratings)
+    assert all(sum(features_of(rating).context) == 1.0 for rating in ratings)
 
 
 def test_both_sources_give_the_same_titles(folder: Path) -> None:

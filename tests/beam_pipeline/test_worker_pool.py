@@ -28,6 +28,7 @@ class Runner(beam_fn_api_pb2_grpc.BeamFnControlServicer):
 
     def __init__(self) -> None:
         self.connected: queue.Queue[str] = queue.Queue()
+        self.endpoint = ""
 
     def Control(self, requests: Any, context: Any) -> Iterator[Any]:
         self.connected.put(dict(context.invocation_metadata())["worker_id"])
@@ -41,7 +42,7 @@ def runner() -> Iterator[Runner]:
     runner = Runner()
     server = grpc.server(ThreadPoolExecutor(4))
     beam_fn_api_pb2_grpc.add_BeamFnControlServicer_to_server(runner, server)
-    runner.endpoint = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]
+    runner.endpoint = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield runner
     server.stop(None)
@@ -78,7 +79,7 @@ def one_worker(pid: int) -> int:
 
 
 def test_a_worker_that_is_killed_while_it_starts_is_started_again(
-    runner: Any, caplog: pytest.LogCaptureFixture
+    runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(worker_pool.WorkerPool()) as pool:
         start(pool, runner.endpoint)
@@ -90,7 +91,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again(
 
 
 def test_a_worker_that_hangs_while_it_starts_is_started_again(
-    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, started = tmp_path / "python", tmp_path / "started"
     program.write_text(
@@ -103,7 +104,7 @@ def test_a_worker_that_hangs_while_it_starts_is_started_again(
         assert runner.connected.get(timeout=patience(60)) == "1-1"
 
 
-def test_a_worker_that_is_to_end_is_not_started_again(runner: Any) -> None:
+def test_a_worker_that_is_to_end_is_not_started_again(runner: Runner) -> None:
     pool = worker_pool.WorkerPool()
     with served(pool) as stub:
         start(stub, runner.endpoint)
@@ -139,7 +140,7 @@ def test_a_worker_whose_runner_is_gone_is_given_up(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_pool(runner: Any, how: signal.Signals) -> None:
+def test_workers_end_with_their_pool(runner: Runner, how: signal.Signals) -> None:
     port = free_port()
     flags = [f"--port={port}", "--host=127.0.0.1"]
     command = [sys.executable, "-m", "beam_pipeline.worker_pool", *flags]

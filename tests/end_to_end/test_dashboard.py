@@ -44,8 +44,10 @@ def test_the_page_follows_the_topics(topics: Topics, tmp_path: Path) -> None:
     output, evals, dead = topics.create(), topics.create(), topics.create()
     titles = tmp_path / "titles.csv"
     titles.write_text(f"242,Kolya\n50,{EVIL}\n")
-    arguments = ("--output_topic", output, "--evaluation_topic", evals)
-    arguments += ("--dead_letter_topic", dead, "--titles", titles, "--window", 200)
+    arguments = (
+        *("--output_topic", output, "--evaluation_topic", evals),
+        *("--dead_letter_topic", dead, "--titles", titles, "--window", 200),
+    )
     with serving(topics, *arguments) as address, browsing() as browser:
         browser.get(address)
         eventually(browser, "rate", lambda shown: shown == "Waiting for lists")
@@ -113,10 +115,14 @@ def test_the_page_beside_the_job(topics: Topics, tmp_path: Path) -> None:
     dead, asks = topics.create(), topics.create()
     topics.send_ratings(ratings, movielens_like(2000))
     topics.send(ratings, [b"what is this"])
-    shared = ("--output_topic", output, "--evaluation_topic", evals, "--request_topic", asks)
-    shared += ("--dead_letter_topic", dead)
-    job = ("--runner=DirectRunner", "--kafka_bootstrap_servers", topics.settings.bootstrap_servers)
-    job += ("--input_topic", ratings, *shared)
+    shared = (
+        *("--output_topic", output, "--evaluation_topic", evals),
+        *("--request_topic", asks, "--dead_letter_topic", dead),
+    )
+    job = (
+        *("--runner=DirectRunner", "--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", ratings, *shared),
+    )
     log = tmp_path / "job.log"
     with (
         running(log, *job) as process,

@@ -254,7 +254,11 @@ def test_rescaling_from_a_savepoint_keeps_every_cells_model(
         scaled = (f"--parallelism={parallelism}", *savepoint)
         with running(tmp_path / f"log-{number}", *flags, *scaled):
             job = running_job(flink)
-            wait_until(lambda n=number: topics.count(lists) >= (n + 1) * 1000)
+
+            def listed(expected: int = (number + 1) * 1000) -> bool:
+                return topics.count(lists) >= expected
+
+            wait_until(listed)
             savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
     assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
     # The last export of a cell is of when its last bundle began.

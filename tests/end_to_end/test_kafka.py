@@ -225,7 +225,11 @@ def test_lists_come_while_half_of_the_partitions_are_idle(
         for at in range(0, 200, 40):
             topics.send_ratings(rated, ratings[at : at + 20], partition=0)
             topics.send_ratings(rated, ratings[at + 20 : at + 40], partition=2)
-            wait_until(lambda at=at: topics.count(lists) == at + 40)
+
+            def listed(expected: int = at + 40) -> bool:
+                return topics.count(lists) == expected
+
+            wait_until(listed)
         summary = stop_in_order(process, log)
     assert summary["read"] == summary["positives"] == 200
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import run
+from tests.support import features_of, run
 from tests.transforms.recommenders.featured import featured
 from transforms.formats.json_lines import encode_rating
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
@@ -26,7 +26,7 @@ def test_every_model_lists_from_a_file_with_features_what_it_does_in_a_plain_loo
     for rating in ratings:
         if rating.rating >= 3:
             recommender.update(rating)
-            best = recommender.recommend(rating.user, 4, rating.features.context)
+            best = recommender.recommend(rating.user, 4, features_of(rating).context)
             expected.append([[item, score] for item, score in best])
     lines = [json.loads(line)["items"] for line in output.read_text().splitlines()]
     assert [[[one["item"], one["score"]] for one in items] for items in lines] == expected

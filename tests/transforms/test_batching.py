@@ -82,11 +82,13 @@ def test_each_request_is_a_batch_without_ratings() -> None:
 
 
 GOOD = Rating("u", "i", 3.0, 1.0, "o")
+NUMBER: Any = 196
+"""Where a string is declared."""
 
 
 @pytest.mark.parametrize(
     ("wrap", "record"),
-    [(FromRatings(), GOOD._replace(user=196)), (FromRequests(), Request(196))],  # type: ignore
+    [(FromRatings(), GOOD._replace(user=NUMBER)), (FromRequests(), Request(NUMBER))],
 )
 def test_what_a_parser_would_refuse_is_an_error_at_once(wrap: beam.PTransform, record: Any) -> None:
     pipeline = TestPipeline(runner="FnApiRunner")

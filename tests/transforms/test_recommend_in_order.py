@@ -53,11 +53,12 @@ class Shard:
         work = {"read": 0, "added": 0, "cleared": 0}
         bags = {name: Bag(bag, work) for name, bag in self.bags.items()}
         self.do_fn.start_bundle()
-        made = [
-            part
-            for batch in batches
-            for _, part in self.do_fn.process((self.key, batch), **values, **bags)
-        ]
+        made: list[Part] = []
+        for batch in batches:
+            for output in self.do_fn.process((self.key, batch), **values, **bags):
+                # A recommendation in place of a part is for one item shard alone.
+                assert isinstance(output, tuple)
+                made.append(output[1])
         self.do_fn.finish_bundle()
         if not commit:
             return []

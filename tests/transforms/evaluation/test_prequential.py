@@ -150,7 +150,7 @@ def test_a_windows_sums_are_exact_again_after_it_has_turned_over() -> None:
     assert sums.mean(0) == 0.1
 
 
-class _Remembering(MFRecommender):  # type: ignore[misc]
+class _Remembering(MFRecommender):
     def recommend(self, user: Any, candidates: Any) -> Any:
         self.last = super().recommend(user, candidates)
         return self.last

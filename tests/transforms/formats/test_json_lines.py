@@ -216,7 +216,10 @@ def test_evaluations_round_trip_on_one_line(evaluation: Evaluation) -> None:
 
 
 def test_a_miss_among_no_candidates_and_further_keys_are_read() -> None:
-    miss = {"rank": None, "popular_rank": None, "candidates": 0, "items": [], "popular_items": []}
+    miss: dict[str, Any] = {
+        **{"rank": None, "popular_rank": None, "candidates": 0},
+        **{"items": [], "popular_items": []},
+    }
     fields = {**EVALUATION, **miss, "timestamp": 1}
     assert decode_evaluation(json.dumps({**fields, "later": 1}).encode()) == Evaluation(**fields)
 

@@ -152,7 +152,8 @@ def test_a_list_in_columns_is_a_sequence_of_scored_items() -> None:
 
 
 LONG = "x" * 1001
-VALID = Rating("u", "i", 3.0, 1.0, "o")
+# Not declared a Rating, so that its fields can be replaced by values of wrong types.
+VALID: Any = Rating("u", "i", 3.0, 1.0, "o")
 
 
 @pytest.mark.parametrize(

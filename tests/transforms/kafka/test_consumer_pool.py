@@ -49,9 +49,9 @@ def test_the_last_user_closes_a_consumer() -> None:
     pool.add_user(FIRST)
     pool.lease(FIRST, PARTITION, 0).read(5, 1.0)
     pool.remove_user(FIRST)
-    assert not fakes.made[0].closed
+    assert [fake.closed for fake in fakes.made] == [False]
     pool.remove_user(FIRST)
-    assert fakes.made[0].closed
+    assert [fake.closed for fake in fakes.made] == [True]
     assert pool.buffered_bytes == 0
     # A source that comes back, as after a failed bundle, gets a new one.
     pool.add_user(FIRST)

@@ -94,7 +94,11 @@ def test_the_end_is_known_only_when_the_broker_has_nothing_more(topics: Topics) 
     partition = TopicPartition(topic, 0)
     reader = PartitionConsumer(consumer(topics.settings, None))
     for start in (0, 3, 6):
-        wait_until(lambda start=start: reader.lease(partition, start).read(10, 0.2).at_end)  # type: ignore[misc]
+
+        def at_end(start: int = start) -> bool:
+            return reader.lease(partition, start).read(10, 0.2).at_end
+
+        wait_until(at_end)
         topics.send(topic, values(3))
         position = start
         while position < start + 3:

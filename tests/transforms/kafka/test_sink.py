@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -105,7 +106,7 @@ def test_dead_letters_keep_what_a_broker_takes(topics: Topics) -> None:
 class Elements(beam.PTransform):
     """A sink's input, in one bundle, and its output appended to a file."""
 
-    def __init__(self, batches: list[object], sink: beam.PTransform, path: Path) -> None:
+    def __init__(self, batches: Sequence[object], sink: beam.PTransform, path: Path) -> None:
         super().__init__()
         self._batches, self._sink, self._path = batches, sink, path
 
@@ -114,7 +115,9 @@ class Elements(beam.PTransform):
         return unwritten | WriteDeadLetters(str(self._path))
 
 
-def write(batches: list[object], sink: beam.PTransform, path: Path) -> tuple[list[DeadLetter], int]:
+def write(
+    batches: Sequence[object], sink: beam.PTransform, path: Path
+) -> tuple[list[DeadLetter], int]:
     """Returns the dead letters that a sink gave, and its count of what it did not write."""
     pipeline = beam.Pipeline("FnApiRunner")
     _ = pipeline | Elements(batches, sink, path)

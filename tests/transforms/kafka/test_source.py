@@ -4,6 +4,7 @@ import json
 import tempfile
 import threading
 import time
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -246,7 +247,9 @@ def test_only_committed_transactions_are_read_and_markers_are_gaps(topics: Topic
     assert time.monotonic() - start < 30
 
 
-def test_what_retention_deleted_is_a_failure_that_says_how_much(topics: Topics) -> None:
+def test_what_retention_deleted_is_a_failure_that_says_how_much(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topic = topics.create()
     topics.send(topic, values(20))
     source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
@@ -254,7 +257,7 @@ def test_what_retention_deleted_is_a_failure_that_says_how_much(topics: Topics) 
     admin = KafkaAdminClient(bootstrap_servers=topics.settings.bootstrap_servers)
     admin.delete_records({TopicPartition(topic, 0): 8})
     admin.close()
-    source.partitions = lambda: partitions  # type: ignore[method-assign]
+    monkeypatch.setattr(source, "partitions", lambda: partitions)
     rows = read(source)
     assert rows[0][0] == f"{topic}-0-0"
     assert "8 offset(s) from here on were deleted" in rows[0][2]
@@ -285,9 +288,9 @@ def test_a_transaction_that_is_open_is_behind_the_end(topics: Topics) -> None:
         ({"request_topic": "topic"}, "is to hold ratings and requests"),
     ],
 )
-def test_settings_that_can_not_work(topics: Topics, arguments: dict[str, str], reason: str) -> None:
+def test_settings_that_can_not_work(topics: Topics, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        ReadRatingsFromKafka(topics.settings, "topic", **arguments)  # type: ignore[arg-type]
+        ReadRatingsFromKafka(topics.settings, "topic", **arguments)
 
 
 def test_formats_of_files_are_refused(topics: Topics) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import same_arrays
+from tests.support import features_of, same_arrays
 from tests.transforms.learning.test_state import KEY, Cache, Store, learn
 from tests.transforms.recommenders.featured import featured
 from transforms.learning import state as model_state
@@ -30,7 +30,7 @@ def test_every_model_is_rebuilt_to_the_bit_from_snapshot_and_log(
         for rating in part:
             plain.update(rating)
         assert same_arrays(cell.recommender.state_dict(), plain.state_dict())
-        day = part[-1].features.context
+        day = features_of(part[-1]).context
         for user in ("1", "2"):
             assert cell.recommender.recommend(user, 10, day) == plain.recommend(user, 10, day)
     assert rebuilds > 20

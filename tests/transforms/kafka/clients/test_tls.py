@@ -89,7 +89,8 @@ def test_a_missing_key_password_is_not_asked_for_at_the_terminal(authority: Auth
         timeout=60,
     )
     said = os.read(ours, 1 << 16).decode()
-    os.close(ours), os.close(theirs)
+    os.close(ours)
+    os.close(theirs)
     assert process.returncode == 1
     assert "is encrypted: set ssl.key.password" in said
     assert "pass phrase" not in said

@@ -10,7 +10,8 @@ from transforms.recommenders.models.mf import MF, MFConfig
 def _nearest(scores: np.ndarray, excluded: np.ndarray, n: int) -> list[int]:
     scores = scores.copy()
     scores[excluded] = -np.inf
-    return np.argsort(-scores, kind="stable")[:n].tolist()
+    nearest: list[int] = np.argsort(-scores, kind="stable")[:n].tolist()
+    return nearest
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3.0])
@@ -53,7 +54,7 @@ def test_lists_of_many_items_are_those_of_all_scores() -> None:
         model.add_item()
     excluded = np.array([3, 9000], dtype=np.int32)
     for number in range(300):
-        user, item = random.integers(50), random.integers(model.n_item)
+        user, item = int(random.integers(50)), int(random.integers(model.n_item))
         model.update_model(user, item, 1.0)
         if number == 200:
             model.keep_items(np.arange(0, 10_000, 1)[random.random(10_000) < 0.95])

@@ -65,8 +65,10 @@ def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(
     monkeypatch.setattr(np.random, "choice", choice)
     for rating in movielens_like(3000, users=200, items=400):
         ours.update(rating)
-        user = theirs.user(ours.users.get(rating.user))
-        item = theirs.item(ours.items.get(rating.item))
+        user_index, item_index = ours.users.get(rating.user), ours.items.get(rating.item)
+        assert user_index is not None
+        assert item_index is not None
+        user, item = theirs.user(user_index), theirs.item(item_index)
         known = theirs.model.users[user.index]["known_items"]
         known.add(item.index)
         free = np.array([i for i in range(len(ours.items)) if i not in known], dtype=int)
@@ -93,8 +95,9 @@ def test_an_item_is_drawn_from_all_that_the_user_does_not_have_equally_often(
     model.add_user()
     for _ in range(10):
         model.add_item()
+    seen = np.array([0, 3, 4], dtype=np.int32)
     for _ in range(5_000):
-        model.learn(0, 3, Rating("u", "i", 5.0, 0.0), [0, 3, 4])
+        model.learn(0, 3, Rating("u", "i", 5.0, 0.0), seen)
     # 714 +- 25 each.
     assert set(drawn) == {1, 2, 5, 6, 7, 8, 9}
     assert all(abs(count - 714) < 130 for count in drawn.values())

@@ -7,7 +7,7 @@ import pytest
 from flurs.data.entity import Event, Item, User
 from flurs.recommender import FMRecommender
 
-from tests.support import movielens_like, same_arrays
+from tests.support import features_of, movielens_like, same_arrays
 from tests.transforms.recommenders import contract
 from tests.transforms.recommenders.contract import RecommenderContract
 from tests.transforms.recommenders.featured import CONTEXT, ITEM, USER, featured
@@ -92,10 +92,12 @@ def test_lists_are_those_of_flurs_as_users_and_items_come(
     ours = RecommenderSpec("fm", hyperparameters, seed=SEED).build()
     theirs = _Flurs(ITEM * with_items, hyperparameters)
     for full in featured(800, users=40, items=80):
-        of_item = Features(item=full.features.item) if with_items else None
+        of_item = Features(item=features_of(full).item) if with_items else None
         rating = full._replace(features=of_item)
         ours.update(rating)
         user, item = ours.users.get(rating.user), ours.items.get(rating.item)
+        assert user is not None
+        assert item is not None
         actors = theirs.register(rating, user, item)
         theirs.update(*actors)
         _same_lists(ours, theirs, rating, actors[0])
@@ -118,8 +120,9 @@ def test_with_all_features_lists_are_those_of_flurs_that_knows_everybody_beforeh
     for rating in ratings:
         ours.update(rating)
         actors = theirs.register(rating, users[rating.user], items[rating.item])
-        theirs.update(*actors, rating.features.context)
-        _same_lists(ours, theirs, rating, actors[0], rating.features.context)
+        day = features_of(rating).context
+        theirs.update(*actors, day)
+        _same_lists(ours, theirs, rating, actors[0], day)
 
 
 def test_context_changes_the_list() -> None:
@@ -134,7 +137,7 @@ def test_what_a_rating_does_not_say_is_what_was_said_last() -> None:
     whole, sparing = (RecommenderSpec("fm", BOLD, seed=SEED).build() for _ in range(2))
     said: set[str] = set()
     for rating in featured(500):
-        user, item, context = rating.features
+        user, item, context = features_of(rating)
         whole.update(rating)
         user_again, item_again = "u" + rating.user in said, "i" + rating.item in said
         said |= {"u" + rating.user, "i" + rating.item}
@@ -150,7 +153,7 @@ def test_features_may_come_late_and_be_of_another_length() -> None:
     for rating in featured(100, seed=2):
         recommender.update(rating)
     for rating in featured(100, seed=3):
-        user, item, context = rating.features
+        user, item, context = features_of(rating)
         recommender.update(rating._replace(features=Features(user[1:], (*item, 1.0), context)))
     scores = recommender.model.item_scores(0)
     assert np.isfinite(scores).all()
@@ -168,9 +171,9 @@ def test_features_find_what_is_liked() -> None:
         recommender.update(
             Rating(f"{side}-{random.integers(50)}", item, 5.0, 0.0, "", Features(sides, sides))
         )
-    for side in "01":
-        listed = recommender.recommend(f"{side}-7", 20)
-        assert sum(one.item.startswith(side) for one in listed) >= 18
+    for prefix in "01":
+        listed = recommender.recommend(f"{prefix}-7", 20)
+        assert sum(one.item.startswith(prefix) for one in listed) >= 18
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,12 +62,10 @@ def _scores(ratings: list[Rating], user: str, config: ItemKNNConfig) -> dict[str
     [{}, {"history": 3}, {"gap_power": 0.0, "half_life": 0.4}, {"shrinkage": 0.5}],
 )
 @pytest.mark.parametrize("neighbors", [2000, 60])
-def test_scores_are_those_of_the_equations(
-    hyperparameters: dict[str, float], neighbors: int
-) -> None:
+def test_scores_are_those_of_the_equations(hyperparameters: dict[str, Any], neighbors: int) -> None:
     ratings = movielens_like(1500)
     recommender = _learned(ratings, neighbors=neighbors, **hyperparameters)
-    config = ItemKNNConfig(**hyperparameters)  # type: ignore[arg-type] # what flags give
+    config = ItemKNNConfig(**hyperparameters)
     for user in recommender.users.ids[:10]:
         expected = _scores(ratings, user, config)
         listed = dict(recommender.recommend(user, 10_000))

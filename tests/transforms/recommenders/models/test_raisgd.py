@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support import movielens_like, same_arrays
 from tests.transforms.recommenders.contract import RecommenderContract
@@ -15,6 +16,10 @@ _RATING = Rating("", "", 5.0, 0.0)
 class TestRAISGD(RecommenderContract):
     spec = RecommenderSpec("raisgd", {"k": 8}, seed=3)
     other_spec = RecommenderSpec("raisgd", {"k": 9}, seed=3)
+
+
+def _seen(*items: int) -> NDArray[np.int32]:
+    return np.array(items, dtype=np.int32)
 
 
 def _model(users: int, items: int, negatives: int) -> RAISGD:
@@ -40,10 +45,10 @@ def test_without_negatives_it_is_mf() -> None:
 def test_zeros_are_those_that_played_no_part_for_longest() -> None:
     model = _model(5, 4, 2)
     for user, item in ((0, 0), (1, 1), (2, 2), (3, 3)):
-        model.learn(user, item, _RATING, [item])
+        model.learn(user, item, _RATING, _seen(item))
     assert model.state_dict()["queue"].tolist() == [2, 0, 1, 3]
     p, q = model.state_dict()["p"][4].copy(), model.state_dict()["q"].copy()
-    model.learn(4, 1, _RATING, [1])
+    model.learn(4, 1, _RATING, _seen(1))
     assert model.state_dict()["queue"].tolist() == [3, 2, 0, 1]
     for item, target in ((2, 0.0), (0, 0.0)):
         p += 0.1 * ((target - p @ q[item]) * q[item] - 0.01 * p)
@@ -56,11 +61,11 @@ def test_zeros_are_those_that_played_no_part_for_longest() -> None:
 
 def test_what_the_user_has_is_no_zero() -> None:
     model = _model(2, 3, 5)
-    model.learn(0, 0, _RATING, [0])
-    model.learn(0, 1, _RATING, [0, 1])
+    model.learn(0, 0, _RATING, _seen(0))
+    model.learn(0, 1, _RATING, _seen(0, 1))
     before = model.state_dict()["p"][0].copy()
     q = model.state_dict()["q"][2].copy()
-    model.learn(0, 2, _RATING, [0, 1, 2])
+    model.learn(0, 2, _RATING, _seen(0, 1, 2))
     expected = before + 0.1 * ((1.0 - before @ q) * q - 0.01 * before)
     assert np.allclose(model.state_dict()["p"][0], expected, rtol=0, atol=1e-15)
 
@@ -68,7 +73,7 @@ def test_what_the_user_has_is_no_zero() -> None:
 def test_forgotten_items_leave_the_queue() -> None:
     model = _model(1, 4, 0)
     for item in (3, 0, 2, 1):
-        model.learn(0, item, _RATING, [item])
+        model.learn(0, item, _RATING, _seen(item))
     model.keep_items(np.array([0, 1, 3]))
     assert model.state_dict()["queue"].tolist() == [2, 0, 1]
 

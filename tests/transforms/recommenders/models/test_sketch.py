@@ -7,7 +7,7 @@ import pytest
 from flurs.data.entity import Event, Item, User
 from flurs.recommender import SketchRecommender
 
-from tests.support import movielens_like
+from tests.support import features_of, movielens_like
 from tests.transforms.recommenders import contract
 from tests.transforms.recommenders.contract import RecommenderContract
 from tests.transforms.recommenders.featured import CONTEXT, ITEM, USER, featured
@@ -58,7 +58,7 @@ def test_scores_are_those_of_flurs(name: str, ell: int) -> None:
     theirs = _flurs(name, k, ell, 11)
     for number, rating in enumerate(featured(250, users=40, items=80)):
         ours.update(rating)
-        of_user, of_item, context = map(np.array, rating.features)
+        of_user, of_item, context = map(np.array, features_of(rating))
         index = ours.items.get(rating.item)
         user, item = User(ours.users.get(rating.user), of_user), Item(index, of_item)
         if theirs.is_new_item(index):
@@ -66,7 +66,7 @@ def test_scores_are_those_of_flurs(name: str, ell: int) -> None:
         theirs.update(Event(user, item, 1.0, context))
         everything = np.arange(len(ours.items))
         expected = 1.0 - theirs.score(user, everything, context)
-        got = ours.model.item_scores(user.index, rating.features.context)
+        got = ours.model.item_scores(user.index, features_of(rating).context)
         # Before there is a vector for each basis the rest are any that the SVD likes.
         if number > 20:
             assert got == pytest.approx(expected, abs=1e-6)
@@ -89,7 +89,7 @@ def test_kinds_of_features_may_come_late() -> None:
         recommender.update(rating)
     assert not recommender.model.item_scores(0).any()
     for number, rating in enumerate(featured(150)):
-        user, item, context = rating.features
+        user, item, context = features_of(rating)
         said = Features(user, item if number > 50 else (), context if number > 100 else ())
         recommender.update(rating._replace(features=said))
     arrays = recommender.state_dict()
@@ -103,7 +103,7 @@ def test_kinds_of_features_may_come_late() -> None:
 def test_a_late_kind_is_as_one_that_was_zero_so_far() -> None:
     late, early = (RecommenderSpec("sketch", {"ell": 4}).build() for _ in range(2))
     for number, rating in enumerate(featured(300)):
-        user, item, context = rating.features
+        user, item, context = features_of(rating)
         known = number >= 100
         late.update(rating._replace(features=Features(user, item, context if known else ())))
         zeros = (0.0,) * CONTEXT

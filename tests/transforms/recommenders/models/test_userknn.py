@@ -71,7 +71,7 @@ def test_similarities_and_scores_are_those_of_flurs(k: int) -> None:
                 theirs.S[other] = expected[other]
                 scores = theirs.score(User(other), np.arange(theirs.n_item))
                 assert ours.model.item_scores(other) == pytest.approx(scores, rel=1e-6)
-                compared += np.count_nonzero(row) > 0
+                compared += bool(np.count_nonzero(row))
     assert compared > 500
     assert repeated > 100
 
@@ -89,7 +89,7 @@ def test_who_rates_their_only_item_anew_has_the_new_mean() -> None:
     model.add_user()
     model.add_item()
     for value in (3.0, 5.0):
-        model.learn(0, 0, Rating("u", "i", value, 0.0), [0])
+        model.learn(0, 0, Rating("u", "i", value, 0.0), np.array([0], dtype=np.int32))
     assert model.item_scores(0).tolist() == [5.0]
 
 
@@ -112,7 +112,10 @@ def test_users_who_are_alike_get_what_the_others_liked() -> None:
         value = 5.0 if (item < 20) == (side == 0) else 1.0
         recommender.update(Rating(f"{side}-{user}", str(item), value, 0.0))
     recommender.update(Rating("0-0", "new to most", 5.0, 0.0))
-    users, similarities = recommender.model.neighbors(recommender.users.get("0-1"))
+    model, user_index = recommender.model, recommender.users.get("0-1")
+    assert isinstance(model, UserKNN)
+    assert user_index is not None
+    users, similarities = model.neighbors(user_index)
     assert [recommender.users.ids[user][0] for user in users] == ["0"] * 3
     assert (similarities > 0).all()
 
