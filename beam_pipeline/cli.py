@@ -88,28 +88,28 @@ def _run(settings: Settings, folder: Path) -> int:
         raise UsageError(one_line(e)) from e
     start_outputs(settings, "json" if shown else output.output_format)
     start = time.monotonic()
-    result = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
+    result, stopped = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
     if result is None:
         return EXIT_FAILED
     seconds = time.monotonic() - start
     if shown:
         with shown.open("rb") as lines:
             print_lists(last_lists(lines), Console())
-    return _finish(result.metrics(), seconds, settings)
+    return _finish(result.metrics(), seconds, settings, stopped=stopped)
 
 
-def _here(pipeline: beam.Pipeline) -> Any:
-    """Runs the pipeline in this process; returns its result."""
+def _here(pipeline: beam.Pipeline) -> tuple[Any, bool]:
+    """Runs the pipeline in this process; returns its result, and whether it was stopped."""
     with bounded_memory(), _StoppingInOrder() as stopping:
         result = pipeline.run()
         # Prism's job server takes SIGINT for itself when it starts.
         stopping.listen()
         result.wait_until_finish()
-    return result
+    return result, stopping.stopped
 
 
-def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
-    """Submits the pipeline and waits for its end; returns its result, None if it failed."""
+def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> tuple[Any, bool]:
+    """Submits the pipeline and waits for its end; returns what `_here` does, None if it failed."""
     if settings.flink_defaults:
         _say(f"on Flink, unless you say otherwise: {' '.join(settings.flink_defaults)}")
     # Beam ends the job server, a process of its own, on KeyboardInterrupt only.
@@ -119,21 +119,24 @@ def _elsewhere(pipeline: beam.Pipeline, settings: Settings) -> Any:
         result.wait_until_finish()
     except KeyboardInterrupt:
         _say("left; a job that was submitted goes on until it is cancelled there")
-        return None
+        return None, True
     except (RuntimeError, grpc.RpcError) as e:
         _say(f"error: {reason_of(e) or one_line(e)}")
-        return None
-    return result
+        return None, False
+    return result, False
 
 
-def _finish(metrics: Any, seconds: float, settings: Settings) -> int:
+def _finish(metrics: Any, seconds: float, settings: Settings, *, stopped: bool) -> int:
     """Says how the run went; returns the exit code."""
     summary = summarize(metrics)
     for line in notes(metrics):
         _say(line)
     _say(f"{summary.read / seconds:,.0f} events/s, {seconds:.1f} s")
     code = 0
-    if nothing_read(metrics):
+    if stopped and settings.ends:
+        code = EXIT_FAILED
+        _say("error: stopped before the end of the input")
+    elif nothing_read(metrics):
         _say("warning: there was no record to read")
     elif nothing_usable(metrics):
         code = EXIT_FAILED if settings.ends else 0
@@ -166,13 +169,15 @@ class _StoppingInOrder:
 
     def __init__(self) -> None:
         self._before = {which: signal.getsignal(which) for which in self._signals}
+        self.stopped = False
 
     def listen(self) -> None:
         for which in self._signals:
             signal.signal(which, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        _say("stopping after the records in hand; again to break off")
+        _say("stopping after in-flight records; press Ctrl-C again to abort")
+        self.stopped = True
         stop_reading()
         for which in self._signals:
             signal.signal(which, signal.SIG_DFL)

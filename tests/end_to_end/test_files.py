@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from beam_pipeline.movielens import fetch
-from tests.support import ROOT, Grid, answer, movielens_like, prism_arguments, run, tab_lines
+from tests.support import (
+    ROOT,
+    Grid,
+    answer,
+    movielens_like,
+    patience,
+    prism_arguments,
+    run,
+    running,
+    tab_lines,
+    wait_until,
+)
 from transforms.evaluation.prequential import Figures
 from transforms.formats.json_lines import decode_evaluation
 from transforms.recommenders.registry import RecommenderSpec
@@ -214,3 +226,16 @@ def test_each_positive_is_tested_before_it_is_learned(
     said = f"recall {recall:.4f} in {len(ratings)} tests, most popular {popular:.4f}"
     assert said in done.err.splitlines()
     assert len(output.read_bytes().splitlines()) == len(ratings)
+
+
+def test_a_file_that_was_not_read_to_its_end_is_a_failure(tmp_path: Path) -> None:
+    path, output, log = (tmp_path / name for name in ("u.data", "recs.jsonl", "log"))
+    path.write_text(tab_lines(movielens_like(400_000, users=3000, items=2000)))
+    flags = ("--runner=FnApiRunner", "--input", path, "--output", output, "--evaluate")
+    with running(log, *flags) as process:
+        wait_until(lambda: output.exists() and output.stat().st_size > 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(patience(60)) == 1, log.read_text()
+    *_, said, last = log.read_text().splitlines()
+    assert said == "error: stopped before the end of the input"
+    assert 0 < int(last.split()[0].removeprefix("read=")) < 400_000

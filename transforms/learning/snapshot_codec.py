@@ -1,22 +1,25 @@
 """One recommender as bytes: what snapshots in state and exported files hold.
 
 A safetensors document whose metadata say what the arrays are: the version, the spec that the
-recommender was made from, its items and how many ratings changed it. Decoding trusts nothing: it
-compares the spec field by field, and every array is checked before a kernel sees it, see
-`SavedArrays`.
+recommender was made from, its items, how many ratings changed it, and a digest of the arrays.
+Decoding trusts nothing: it compares the spec field by field, and every array is checked before a
+kernel sees it, see `SavedArrays`; a digest only tells that a file was damaged by accident.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import orjson
 import safetensors
 import safetensors.numpy
 
 from transforms.errors import IncompatibleModelError
+from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
@@ -54,8 +57,13 @@ def encode(
         items: The items that it learns.
     """
     metadata = {"version": VERSION, "sequence": sequence, "items": items, "spec": spec.to_dict()}
-    encoded = orjson.dumps(metadata, default=list).decode()
-    return safetensors.numpy.save(recommender.state_dict(), {_METADATA: encoded})
+    return encode_arrays(recommender.state_dict(), metadata)
+
+
+def encode_arrays(arrays: Arrays, metadata: dict[str, Any]) -> bytes:
+    """Returns arrays and metadata, and a digest of the arrays with them, as bytes."""
+    whole = {**metadata, "digest": _digest(arrays)}
+    return safetensors.numpy.save(arrays, {_METADATA: orjson.dumps(whole, default=list).decode()})
 
 
 def decode(
@@ -91,9 +99,21 @@ def decode(
     if type(sequence) is not int or not 0 <= sequence < 1 << 63:
         msg = f"the saved model's sequence is {sequence!r}, expected a whole number"
         raise IncompatibleModelError(msg)
+    if metadata.get("digest") != _digest(arrays):
+        msg = "the saved model is damaged: its arrays are not those that were saved"
+        raise IncompatibleModelError(msg)
     recommender = spec.build(items)
     recommender.load_state_dict(arrays)
     return Snapshot(recommender, sequence)
+
+
+def _digest(arrays: Arrays) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data.cast("B") if array.size else b"")
+    return digest.hexdigest()
 
 
 def require_version(version: object) -> None:

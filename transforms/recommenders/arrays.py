@@ -68,6 +68,7 @@ class SavedArrays:
     ) -> NDArray[Any]:
         """Returns an array of finite floats, none farther from 0 than `largest`."""
         array = self.numbers(name, dtype, shape)
+        largest = min(largest, float(np.finfo(array.dtype).max))
         within = np.isfinite(array) & (np.abs(array) <= largest)
         self.require(within.all(), name, "has a number that is not finite, or too large")
         return array

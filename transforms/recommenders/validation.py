@@ -23,6 +23,13 @@ def at_least(name: str, value: float, least: float) -> None:
         raise ValueError(msg)
 
 
+def at_most(name: str, value: float, most: float) -> None:
+    """Refuses what is above `most`, which would not fit any memory."""
+    if value > most:
+        msg = f"{name} is {value}, expected at most {most}"
+        raise ValueError(msg)
+
+
 def above(name: str, value: float, bound: float) -> None:
     """Refuses what is not above `bound`, infinite or not a number."""
     if not bound < value < math.inf:

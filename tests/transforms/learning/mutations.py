@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from tests.transforms.recommenders.featured import featured
 from transforms.errors import IncompatibleModelError
-from transforms.learning.snapshot_codec import decode, encode
+from transforms.learning.snapshot_codec import decode, encode, encode_arrays
 from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
@@ -32,7 +32,10 @@ _EXTREME_FLOATS = (0.0, -1.0, 1e-300, 1e30, 1e300, np.inf, -np.inf, np.nan)
 
 
 def _of_arrays(arrays: Arrays, random: np.random.Generator) -> Arrays:
-    """Changes an array: a number, its order, its length, its dtype, or that it is there."""
+    """Changes an array: a number, its order, its length, its dtype, or that it is there.
+
+    What is saved of it has the right digest, as if another program had written it.
+    """
     name = str(random.choice(sorted(arrays)))
     array = arrays[name].copy()
     kind = random.integers(8)
@@ -87,12 +90,12 @@ def main(model: str, count: int, seed: int) -> None:
     encoded = encode(spec, 150, recommender)
     arrays = safetensors.numpy.load(encoded)
     (length,) = struct.unpack_from("<Q", encoded)
-    metadata = json.loads(encoded[8 : 8 + length])["__metadata__"]
+    metadata = json.loads(json.loads(encoded[8 : 8 + length])["__metadata__"]["flurs_beam"])
     refused = usable = 0
     np.seterr(all="ignore")
     for _ in range(count):
         if random.random() < 0.7:
-            damaged = safetensors.numpy.save(_of_arrays(arrays, random), metadata)
+            damaged = encode_arrays(_of_arrays(arrays, random), metadata)
         else:
             damaged = _of_bytes(encoded, random)
         try:

@@ -89,6 +89,15 @@ def test_another_version_is_refused(metadata: str, problem: str) -> None:
         decode(encoded, SPEC)
 
 
+def test_a_bit_that_was_flipped_anywhere_is_noticed() -> None:
+    encoded = encode(SPEC, 200, _learned())
+    for place in range(0, len(encoded), 97):
+        damaged = bytearray(encoded)
+        damaged[place] ^= 0x10
+        with pytest.raises(IncompatibleModelError):
+            decode(bytes(damaged), SPEC)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [

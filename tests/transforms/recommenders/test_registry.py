@@ -45,6 +45,8 @@ def test_hyperparameters_replace_the_defaults() -> None:
             r"factors is no hyperparameter of mf, expected k, l2_reg, learn_rate",
         ),
         ({"model": "mf", "hyperparameters": {"k": 0}}, "k is 0, expected at least 1"),
+        ({"model": "fm", "hyperparameters": {"k": 10**10}}, "k is 10000000000, expected at most"),
+        ({"hyperparameters": {"history": 10**9}}, "history is 1000000000, expected at most"),
         ({"model": "mf", "hyperparameters": {"l2_reg": -0.1}}, "l2_reg is -0.1"),
         ({"model": "mf", "hyperparameters": {"l2_reg": 1.0}}, "l2_reg is 1.0"),
         ({"model": "mf", "hyperparameters": {"learn_rate": 0.0}}, "learn_rate is 0.0"),

@@ -34,6 +34,7 @@ class BPRMFConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
+        validation.at_most("k", self.k, 10_000)
         validation.share("l2_reg", self.l2_reg)
         validation.step_size("learn_rate", self.learn_rate)
 

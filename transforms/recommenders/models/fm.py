@@ -36,6 +36,7 @@ class FMConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
+        validation.at_most("k", self.k, 10_000)
         validation.step_size("learn_rate", self.learn_rate)
         for name in ("l2_reg_w0", "l2_reg_w", "l2_reg_V"):
             value = getattr(self, name)

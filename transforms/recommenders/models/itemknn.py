@@ -21,7 +21,7 @@ from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel
 from transforms.recommenders.numerics import cooccurrence_kernels as kernels
-from transforms.recommenders.validation import above, at_least
+from transforms.recommenders.validation import above, at_least, at_most
 
 _PRIOR: Final = 0.01
 """Weight of an item's share of all positives, beside its similarity to what the user had."""
@@ -54,10 +54,12 @@ class ItemKNNConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         at_least("history", self.history, 1)
+        at_most("history", self.history, 10_000)
         above("half_life", self.half_life, 0)
         at_least("gap_power", self.gap_power, 0)
         above("shrinkage", self.shrinkage, 0)
         at_least("neighbors", self.neighbors, 1)
+        at_most("neighbors", self.neighbors, 100_000)
 
 
 class ItemKNN(MinibatchModel):

@@ -21,7 +21,7 @@ from transforms.recommenders.model import MinibatchModel
 from transforms.recommenders.numerics import mf_minibatch
 from transforms.recommenders.numerics.mf_steps import step
 from transforms.recommenders.numerics.stable_dot import dots
-from transforms.recommenders.validation import at_least, share, step_size
+from transforms.recommenders.validation import at_least, at_most, share, step_size
 
 _USERS: Final = 0
 _ITEMS: Final = 1
@@ -45,6 +45,7 @@ class MFConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         at_least("k", self.k, 1)
+        at_most("k", self.k, 10_000)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
 

@@ -16,7 +16,7 @@ from transforms.recommenders.memory.factor_trace import FactorTrace
 from transforms.recommenders.minibatch import Minibatch
 from transforms.recommenders.models.mf import MF, MFConfig
 from transforms.recommenders.numerics.mf_steps import step_from_zeros
-from transforms.recommenders.validation import at_least, share, step_size
+from transforms.recommenders.validation import at_least, at_most, share, step_size
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class RAISGDConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         at_least("k", self.k, 1)
+        at_most("k", self.k, 10_000)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
         at_least("negatives", self.negatives, 0)

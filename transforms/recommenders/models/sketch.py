@@ -42,6 +42,7 @@ class SketchConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
+        validation.at_most("k", self.k, 10_000)
         for name, value in (("ell", self.ell), ("r", self.r)):
             if value != -1:
                 validation.at_least(name, value, 1)

@@ -35,6 +35,7 @@ class UserKNNConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
+        validation.at_most("k", self.k, 10_000)
 
 
 class _Row:
