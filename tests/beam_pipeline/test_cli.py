@@ -305,5 +305,5 @@ def test_help_shows_our_groups(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert exit_code.value.code == 0
     text = capsys.readouterr().out
-    for group in ("ratings in", "Kafka", "model", "lists out", "scale", "Beam: Standard"):
+    for group in ("input", "Kafka", "model", "output", "scale", "Beam: Standard"):
         assert f"\n{group}:\n" in text
