@@ -11,7 +11,7 @@ from transforms.kafka.settings import KafkaSettings
 
 
 def test_a_client_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match="'aiokafka' is not a Kafka client, expected kafka-python"):
+    with pytest.raises(ValueError, match="'aiokafka' is not a Kafka client, expected auto"):
         KafkaSettings("a:1", client="aiokafka")
 
 
