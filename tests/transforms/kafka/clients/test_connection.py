@@ -388,7 +388,8 @@ def test_clients_log_no_password_even_when_they_log_all(
     given: Given = {"security_protocol": "SASL_PLAINTEXT", **secured.login(mechanism)}
     chatty = {"debug": "all"} if client == "librdkafka" else {}
     settings = secured.settings("LOGIN", client, **given, **chatty)
-    with caplog.at_level(logging.DEBUG):
+    # The program of another test may have turned these loggers down.
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="kafka"):
         send_and_read(settings)
         with pytest.raises(KafkaSetupError):
             consumer(dataclasses.replace(settings, properties={"sasl.username": "m"}), None)
