@@ -103,7 +103,7 @@ def partitions_of(client: Consumer, topic: str, settings: KafkaSettings) -> list
     if not numbers:
         msg = (
             f"topic {topic!r} does not exist at {settings.bootstrap_servers};"
-            " create it, or pass --create_topics"
+            " create it; --create_topics creates output and request topics only"
         )
         raise KafkaSetupError(msg)
     return [TopicPartition(topic, number) for number in numbers]
