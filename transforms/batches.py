@@ -21,12 +21,15 @@ from transforms.formats.detection import RecordFormat
 from transforms.formats.records import (
     DeadLetter,
     Evaluation,
+    Header,
     Rating,
     Recommendation,
     Request,
     ScoredItem,
+    headers_of_text,
     rating_columns,
     ratings_of_columns,
+    text_headers,
 )
 
 
@@ -42,6 +45,9 @@ class RawBatch:
         published: When the broker got the oldest of them, in seconds since the epoch; 0 for
             records of a file.
         failure: Why they could not be read; empty if they could.
+        keys: The Kafka key of each record; empty if the source has none.
+        headers: The Kafka headers of each record; empty if no record has any.
+        times: When the broker got each record, in seconds since the epoch; empty for a file.
     """
 
     source: str
@@ -50,6 +56,9 @@ class RawBatch:
     record_format: RecordFormat | None
     published: float = 0.0
     failure: str = ""
+    keys: Sequence[bytes | None] = ()
+    headers: Sequence[Sequence[Header]] = ()
+    times: Sequence[float] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -111,23 +120,45 @@ class RawBatchCoder(Coder):
                 None if form is None else [form.kind, form.columns, form.schema],
                 value.published,
                 value.failure,
+                [-1 if key is None else len(key) for key in value.keys],
+                list(map(text_headers, value.headers)),
+                list(value.times),
             ],
             default=list,
         )
-        body = [record for record in value.values if record is not None]
+        body = [part for part in (*value.values, *value.keys) if part is not None]
         return b"".join([struct.pack(">I", len(header)), header, *body])
 
     def decode(self, encoded: bytes) -> RawBatch:
         """Returns the batch that `encode` wrote."""
         (length,) = struct.unpack_from(">I", encoded)
         start = 4 + length
-        source, positions, lengths, form, published, failure = orjson.loads(encoded[4:start])
-        values: list[bytes | None] = []
-        for size in lengths:
-            values.append(None if size < 0 else encoded[start : start + size])
+        (
+            source,
+            positions,
+            lengths,
+            form,
+            published,
+            failure,
+            key_lengths,
+            headers,
+            times,
+        ) = orjson.loads(encoded[4:start])
+        parts: list[bytes | None] = []
+        for size in (*lengths, *key_lengths):
+            parts.append(None if size < 0 else encoded[start : start + size])
             start += max(size, 0)
-        record_format = None if form is None else _record_format(*form)
-        return RawBatch(source, positions, values, record_format, published, failure)
+        return RawBatch(
+            source,
+            positions,
+            parts[: len(lengths)],
+            None if form is None else _record_format(*form),
+            published,
+            failure,
+            parts[len(lengths) :] or (),
+            list(map(headers_of_text, headers)) or (),
+            times or (),
+        )
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""
@@ -146,7 +177,7 @@ class RatingBatchCoder(Coder):
 
     def encode(self, value: RatingBatch) -> bytes:
         """Returns the batch as bytes."""
-        requests = [list(request) for request in value.requests]
+        requests = [(*request[:-1], text_headers(request.headers)) for request in value.requests]
         return orjson.dumps(
             [value.published, value.number, requests, *rating_columns(value.ratings)], default=list
         )
@@ -155,8 +186,8 @@ class RatingBatchCoder(Coder):
         """Returns the batch that `encode` wrote."""
         published, number, requests, *columns = orjson.loads(encoded)
         asked = [
-            Request(user, timestamp, origin, tuple(context))
-            for user, timestamp, origin, context in requests
+            Request(user, timestamp, origin, tuple(context), headers_of_text(headers))
+            for user, timestamp, origin, context, headers in requests
         ]
         return RatingBatch(ratings_of_columns(columns), published, asked, number)
 
@@ -170,14 +201,22 @@ class RecommendationBatchCoder(Coder):
 
     def encode(self, value: RecommendationBatch) -> bytes:
         """Returns the batch as bytes."""
-        return orjson.dumps(value.recommendations, default=list)
+        rows = [(*one[:-1], text_headers(one.headers)) for one in value.recommendations]
+        return orjson.dumps(rows, default=list)
 
     def decode(self, encoded: bytes) -> RecommendationBatch:
         """Returns the batch that `encode` wrote."""
         return RecommendationBatch(
             [
-                Recommendation(user, [ScoredItem(*item) for item in items], *rest)
-                for user, items, *rest in orjson.loads(encoded)
+                Recommendation(
+                    user,
+                    [ScoredItem(*item) for item in items],
+                    timestamp,
+                    origin,
+                    fallback,
+                    headers_of_text(headers),
+                )
+                for user, items, timestamp, origin, fallback, headers in orjson.loads(encoded)
             ]
         )
 
@@ -206,5 +245,5 @@ registry.register_coder(RawBatch, RawBatchCoder)
 registry.register_coder(RatingBatch, RatingBatchCoder)
 registry.register_coder(RecommendationBatch, RecommendationBatchCoder)
 registry.register_coder(EvaluationBatch, EvaluationBatchCoder)
-for _record in (Rating, Request, ScoredItem, Recommendation, Evaluation, DeadLetter):
+for _record in (Header, Rating, Request, ScoredItem, Recommendation, Evaluation, DeadLetter):
     registry.register_coder(_record, beam.coders.RowCoder)

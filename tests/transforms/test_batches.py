@@ -26,6 +26,7 @@ from transforms.formats.records import (
     DeadLetter,
     Evaluation,
     Features,
+    Header,
     Rating,
     Recommendation,
     Request,
@@ -65,9 +66,17 @@ RECORDS = st.lists(
 )
 
 
+HEADERS = st.lists(st.builds(Header, st.text(), st.binary(max_size=5)), max_size=2).map(tuple)
+
+
 @st.composite
 def raw_batches(draw: st.DrawFn) -> RawBatch:
     records = draw(RECORDS)
+    n = len(records)
+
+    def each(one: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+        return st.just(()) | st.lists(one, min_size=n, max_size=n) if n else st.just(())
+
     return RawBatch(
         draw(st.text()),
         [position for position, _ in records],
@@ -75,6 +84,9 @@ def raw_batches(draw: st.DrawFn) -> RawBatch:
         draw(FORMATS),
         draw(FINITE),
         draw(st.text()),
+        draw(each(st.none() | st.binary(max_size=9))),
+        draw(each(HEADERS)),
+        draw(each(FINITE)),
     )
 
 
@@ -86,15 +98,17 @@ RATING_BATCHES = st.builds(
             Rating,
             *[st.text(), st.text(), FINITE, FINITE, st.text()],
             st.none() | st.builds(Features, VECTORS, VECTORS, VECTORS),
+            st.just(1.0) | FINITE,
+            HEADERS,
         )
     ),
     FINITE,
-    st.lists(st.builds(Request, st.text(), FINITE, st.text(), VECTORS), max_size=3),
+    st.lists(st.builds(Request, st.text(), FINITE, st.text(), VECTORS, HEADERS), max_size=3),
     st.text(),
 )
 SCORED = st.lists(st.builds(ScoredItem, st.text(), FINITE), max_size=4)
 LISTS_OF_USERS = st.lists(
-    st.builds(Recommendation, st.text(), SCORED, FINITE, st.text(), st.text()), max_size=5
+    st.builds(Recommendation, st.text(), SCORED, FINITE, st.text(), st.text(), HEADERS), max_size=5
 )
 NAMES = st.lists(st.text(), max_size=3)
 RANKS = st.none() | st.integers(1, 9)

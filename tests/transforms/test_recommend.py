@@ -151,7 +151,7 @@ def test_items_in_blocks_make_one_list(runner: str, grid: tuple[int, int]) -> No
             cells.update(rating)
             best = cells.recommend(rating.user, 5)
             expected.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
-        for user, timestamp, origin, _ in asked:
+        for user, timestamp, origin, *_ in asked:
             best = cells.recommend(user, 5)
             fallback = "popular" if user == "nobody" else ""
             expected.append(Recommendation(user, best, timestamp, origin, fallback))
@@ -170,7 +170,7 @@ def test_each_positive_is_tested_before_it_is_learned(grid: tuple[int, int]) -> 
         for rating in ratings:
             everything = [item for item, _ in cells.recommend(rating.user, 10_000)]
             rank = everything.index(rating.item) + 1 if rating.item in everything else None
-            user, item, _, timestamp, origin, _ = rating
+            user, item, _, timestamp, origin, *_ = rating
             expected.append(
                 (origin, user, item, rank, len(everything), "mf", timestamp, everything[:5])
             )

@@ -192,6 +192,7 @@ class RecommendationContainer:
 
 def _as_record(recommendation: Recommendation) -> dict[str, Any]:
     record = recommendation._asdict()
+    del record["headers"]
     record["items"] = [item._asdict() for item in recommendation.items]
     return record
 

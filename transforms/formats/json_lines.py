@@ -84,7 +84,7 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
 
     `"fallback": "popular"` stands beside these where the user is unknown.
     """
-    user, items, timestamp, origin, fallback = recommendation
+    user, items, timestamp, origin, fallback, _ = recommendation
     pairs = zip(items.items, items.scores, strict=True) if type(items) is ScoredItems else items
     fields = {
         "user": user,

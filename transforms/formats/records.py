@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -32,6 +33,13 @@ class Features(NamedTuple):
     context: Sequence[float] = ()
 
 
+class Header(NamedTuple):
+    """A header of a Kafka record."""
+
+    key: str
+    value: bytes
+
+
 class Rating(NamedTuple):
     """One user's rating of one item.
 
@@ -42,6 +50,9 @@ class Rating(NamedTuple):
         timestamp: Event time in seconds since the epoch; finite and not negative.
         origin: Where it was read, `topic-partition-offset` or `file:line`.
         features: For models that use them; None if the record has none.
+        weight: Strength of the interaction, finite. Above 0 it is learned with that strength; 0
+            only marks the item as seen; below 0 the user does not want the item.
+        headers: Headers that come back on the rating's recommendation.
     """
 
     user: str
@@ -50,25 +61,44 @@ class Rating(NamedTuple):
     timestamp: float
     origin: str = ""
     features: Features | None = None
+    weight: float = 1.0
+    headers: Sequence[Header] = ()
 
 
 def rating_columns(ratings: Sequence[Rating]) -> list[Sequence[object]]:
-    """Returns a column for each field, the features' one empty if no rating has any."""
+    """Returns a column for each field; empty where all features, weights or headers are default."""
     if not ratings:
         return []
-    *columns, features = zip(*ratings, strict=True)
-    return [*columns, features if any(features) else ()]
+    *plain, features, weights, headers = zip(*ratings, strict=True)
+    return [
+        *plain,
+        features if any(features) else (),
+        weights if weights.count(1.0) < len(weights) else (),
+        list(map(text_headers, headers)) if any(headers) else (),
+    ]
 
 
 def ratings_of_columns(columns: Sequence[Sequence[Any]]) -> list[Rating]:
     """Returns the ratings that `rating_columns` took apart."""
     if not columns:
         return []
-    *plain, features = columns
-    if not features:
+    *plain, features, weights, headers = columns
+    if not features and not weights and not headers:
         return list(map(Rating, *plain))
-    each = (None if f is None else Features(*map(tuple, f)) for f in features)
-    return list(map(Rating, *plain, each))
+    count = len(plain[0])
+    each = (None if f is None else Features(*map(tuple, f)) for f in features or [None] * count)
+    sent = map(headers_of_text, headers) if headers else itertools.repeat((), count)
+    return list(map(Rating, *plain, each, weights or [1.0] * count, sent))
+
+
+def text_headers(headers: Sequence[Header]) -> list[tuple[str, str]]:
+    """Returns headers for a JSON document, their bytes as the characters of Latin-1."""
+    return [(key, value.decode("latin-1")) for key, value in headers]
+
+
+def headers_of_text(headers: Sequence[tuple[str, str]]) -> tuple[Header, ...]:
+    """Returns the headers that `text_headers` wrote."""
+    return tuple(Header(key, value.encode("latin-1")) for key, value in headers)
 
 
 class Request(NamedTuple):
@@ -79,12 +109,14 @@ class Request(NamedTuple):
         timestamp: When it was asked, in seconds since the epoch; 0 if nobody knows.
         origin: Where it was read.
         context: The circumstances, as in `Features`.
+        headers: Headers that come back on the recommendation.
     """
 
     user: str
     timestamp: float = 0.0
     origin: str = ""
     context: Sequence[float] = ()
+    headers: Sequence[Header] = ()
 
 
 class ScoredItem(NamedTuple):
@@ -146,6 +178,7 @@ class Recommendation(NamedTuple):
         origin: Where that was read; makes a repeated output recognisable.
         fallback: Empty, or `popular`: nobody has seen the user, and these are the items that
             most have; a score is then the number of positives.
+        headers: Headers of the rating or request, for the record of the output topic.
     """
 
     user: str
@@ -153,6 +186,7 @@ class Recommendation(NamedTuple):
     timestamp: float
     origin: str
     fallback: str = ""
+    headers: Sequence[Header] = ()
 
 
 class DeadLetter(NamedTuple):
@@ -255,11 +289,12 @@ def validated_rating(value: object) -> Rating:
     Raises:
         MalformedRecordError: It is no `Rating`, or a value is of a wrong type or out of range.
     """
-    user, item, rating, timestamp, origin, features = _fields_of(value, Rating)
+    user, item, rating, timestamp, origin, features, weight, headers = _fields_of(value, Rating)
     _require_text(user=user, item=item, origin=origin)
     if features is not None:
         features = checked_features(*_fields_of(features, Features))
-    return checked_rating(user, item, rating, timestamp, origin, features)
+    checked = checked_rating(user, item, rating, timestamp, origin, features)
+    return checked._replace(weight=_weight(weight), headers=_checked_headers(headers))
 
 
 def validated_request(value: object) -> Request:
@@ -268,9 +303,32 @@ def validated_request(value: object) -> Request:
     Raises:
         MalformedRecordError: It is no `Request`, or a value is of a wrong type or out of range.
     """
-    user, timestamp, origin, context = _fields_of(value, Request)
+    user, timestamp, origin, context, headers = _fields_of(value, Request)
     _require_text(user=user, origin=origin)
-    return checked_request(user, timestamp, context, origin)
+    checked = checked_request(user, timestamp, context, origin)
+    return checked._replace(headers=_checked_headers(headers))
+
+
+def _weight(value: object) -> float:
+    number = _number("weight", value)
+    if not math.isfinite(number):
+        msg = f"weight is {number}, expected a finite number"
+        raise MalformedRecordError(msg)
+    return number
+
+
+def _checked_headers(headers: Any) -> tuple[Header, ...]:
+    try:
+        pairs = tuple(Header(key, value) for key, value in headers)
+    except (TypeError, ValueError) as e:
+        msg = f"headers is {_shown(headers)}, expected pairs of a string and bytes"
+        raise MalformedRecordError(msg) from e
+    for key, value in pairs:
+        _require_text(header=key)
+        if type(value) is not bytes:
+            msg = f"the header {key} is of type {type(value).__name__}, expected bytes"
+            raise MalformedRecordError(msg)
+    return pairs
 
 
 def _fields_of(value: object, kind: type[Rating] | type[Request] | type[Features]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from transforms.formats.records import Rating, Recommendation, Request, ScoredItem
+from transforms.formats.records import Rating, Recommendation, Request, ScoredItem, ScoredItems
 from transforms.recommenders.recommender import POPULAR, Recommender
 
 
@@ -59,10 +59,12 @@ def learn(
     else:
         learning, listing = _learn_one_by_one(recommender, ratings, top_n, observer, done)
     start = time.perf_counter()
-    for user, timestamp, origin, context in requests:
+    for user, timestamp, origin, context, headers in requests:
         best = recommender.recommend(user, top_n, context)
         fallback = "" if recommender.knows(user) else POPULAR
-        done.recommendations.append(Recommendation(user, best, timestamp, origin, fallback))
+        done.recommendations.append(
+            Recommendation(user, best, timestamp, origin, fallback, headers)
+        )
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
@@ -91,9 +93,7 @@ def _learn_one_by_one(
         if top_n:
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
-            done.recommendations.append(
-                Recommendation(rating.user, best, rating.timestamp, rating.origin)
-            )
+            done.recommendations.append(_recommendation(rating, best))
     return learning, listing
 
 
@@ -114,13 +114,17 @@ def _learn_in_minibatches(
                 lists = recommender.top_n_after_each(part.trace, top_n)
                 listed_ratings = ratings[at : at + part.learned]
                 done.recommendations += [
-                    Recommendation(rating.user, best, rating.timestamp, rating.origin)
+                    _recommendation(rating, best)
                     for rating, best in zip(listed_ratings, lists, strict=True)
                 ]
             at += part.learned
             start = clock()
             listing += start - listed
     return learning, listing
+
+
+def _recommendation(rating: Rating, items: ScoredItems) -> Recommendation:
+    return Recommendation(rating.user, items, rating.timestamp, rating.origin, "", rating.headers)
 
 
 def merge_items(parts: Sequence[Sequence[ScoredItem]], top_n: int) -> list[ScoredItem]:

@@ -213,9 +213,9 @@ class OpenShard:
 
 
 def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
-    """Returns ratings in order, without their origins; the first is number `first` from 0."""
-    *plain, _, features = rating_columns(ratings)
-    return orjson.dumps([VERSION, first, *plain, features], default=list)
+    """Returns ratings without origins and headers; the first one's number is `first`, from 0."""
+    *plain, _, features, weights, _ = rating_columns(ratings)
+    return orjson.dumps([VERSION, first, *plain, features, weights], default=list)
 
 
 def encode_snapshot(
@@ -276,8 +276,8 @@ def _decode_log_entry(encoded: bytes) -> tuple[int, list[Rating]]:
     try:
         version, first, *columns = orjson.loads(encoded)
         snapshot_codec.require_version(version)
-        *plain, features = columns
-        return first, ratings_of_columns([*plain, [""] * len(plain[0]), features])
+        *plain, features, weights = columns
+        return first, ratings_of_columns([*plain, [""] * len(plain[0]), features, weights, ()])
     except (TypeError, ValueError, IndexError) as e:
         msg = f"a log entry is damaged: {e}"
         raise IncompatibleModelError(msg) from e

@@ -13,7 +13,13 @@ from apache_beam.coders import Coder, registry
 
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.evaluation.observer import PreUpdateScores, evaluate
-from transforms.formats.records import Rating, Recommendation, ScoredItem
+from transforms.formats.records import (
+    Rating,
+    Recommendation,
+    ScoredItem,
+    headers_of_text,
+    text_headers,
+)
 from transforms.learning.shard import merge_recommendations
 from transforms.recommenders.recommender import Candidates
 
@@ -70,8 +76,8 @@ class PartCoder(Coder):
             [
                 value.number,
                 value.item_shard,
-                value.recommendations,
-                value.ratings,
+                [(*one[:-1], text_headers(one.headers)) for one in value.recommendations],
+                [rating[:5] for rating in value.ratings],
                 [
                     [len(s.candidates.scores), s.candidates.item, s.items, s.popular_items]
                     for s in value.scores
@@ -96,8 +102,13 @@ class PartCoder(Coder):
         return Part(
             number,
             item_shard,
-            [Recommendation(user, _scored(items), *rest) for user, items, *rest in lists],
-            [Rating(*fields[:5]) for fields in ratings],
+            [
+                Recommendation(
+                    user, _scored(items), time, origin, fallback, headers_of_text(headers)
+                )
+                for user, items, time, origin, fallback, headers in lists
+            ],
+            [Rating(*fields) for fields in ratings],
             [
                 PreUpdateScores(
                     Candidates(scores, popularity, item), _scored(items), _scored(popular)

@@ -28,7 +28,15 @@ from transforms.formats.records import Features, Rating, Recommendation, ScoredI
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SECONDS = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
 RATINGS = st.builds(
-    Rating, st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7"), st.none()
+    Rating,
+    st.text(min_size=1),
+    st.text(min_size=1),
+    FINITE,
+    SECONDS,
+    st.just("t-0-7"),
+    st.none(),
+    weight=st.just(1.0),
+    headers=st.just(()),
 )
 VECTORS = st.lists(FINITE, max_size=3).map(tuple)
 WITH_FEATURES = st.builds(
@@ -39,6 +47,7 @@ RECOMMENDATIONS = st.builds(
     Recommendation,
     *[st.text(), st.lists(SCORED, max_size=5), SECONDS, st.text()],
     st.sampled_from(["", "popular"]),
+    headers=st.just(()),
 )
 RATING = Rating("196", "242", 3.0, 881250949.0, "o")
 LIST = Recommendation("196", [ScoredItem("242", 0.5)], 881250949.0, "o")

@@ -36,10 +36,12 @@ RATINGS = st.builds(
     Rating,
     *[st.text(min_size=1), st.text(min_size=1), FINITE, SECONDS, st.just("t-0-7")],
     st.none() | st.builds(Features, *[st.lists(FINITE, max_size=3).map(tuple)] * 3),
+    weight=st.just(1.0),
+    headers=st.just(()),
 )
 SCORED = st.builds(ScoredItem, st.text(), FINITE)
 RECOMMENDATIONS = st.builds(
-    Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text(), st.text()
+    Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text(), st.text(), headers=st.just(())
 )
 DEAD_LETTERS = st.builds(DeadLetter, st.text(), st.text(), st.text(), st.binary())
 US = st.floats(min_value=0.0, max_value=1e9)

@@ -110,4 +110,4 @@ def test_the_names_that_savepoints_depend_on() -> None:
 def test_the_bytes_of_a_part_never_change() -> None:
     lists = [Recommendation("196", [ScoredItem("242", 0.5)], 1.0, "o")]
     encoded = PartCoder().encode(Part(1, 2, lists))
-    assert encoded == b'\x00\x00\x008[1,2,[["196",[["242",0.5]],1.0,"o",""]],[],[],[0.0,0.0]]'
+    assert encoded == b'\x00\x00\x00;[1,2,[["196",[["242",0.5]],1.0,"o","",[]]],[],[],[0.0,0.0]]'

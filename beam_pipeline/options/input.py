@@ -1,0 +1,62 @@
+"""Flags of the input: where ratings and requests come from."""
+
+from __future__ import annotations
+
+import argparse
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from transforms.formats.detection import FILE_FORMATS
+from transforms.kafka.source import START_OFFSETS
+from transforms.parse import MAX_RECORD_BYTES
+
+
+class InputOptions(PipelineOptions):
+    """Where ratings and requests come from."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("input")
+        group.add_argument(
+            "--input", metavar="PATH|GLOB", help="file(s) to read, plain, gzip or bzip2"
+        )
+        group.add_argument(
+            "--input_format",
+            choices=FILE_FORMATS,
+            default="auto",
+            help="format of the records (default: auto, detected from the first bytes)",
+        )
+        group.add_argument(
+            "--order_by_time",
+            action="store_true",
+            help="sort the files' records by timestamp; holds all of them in memory",
+        )
+        group.add_argument("--input_topic", metavar="TOPIC", help="topic to read")
+        group.add_argument(
+            "--requests",
+            metavar="PATH|GLOB",
+            help='file(s) with requests, {"user": "196"}, answered after all ratings',
+        )
+        group.add_argument(
+            "--request_topic",
+            metavar="TOPIC",
+            help="topic with requests, read together with --input_topic",
+        )
+        group.add_argument(
+            "--start_offset",
+            choices=START_OFFSETS,
+            default="earliest",
+            help="where to start reading the topics (default: earliest)",
+        )
+        group.add_argument(
+            "--stop_at_end",
+            action="store_true",
+            help="stop at the end offsets captured at startup",
+        )
+        group.add_argument(
+            "--max_record_bytes",
+            type=int,
+            default=MAX_RECORD_BYTES,
+            metavar="BYTES",
+            help=f"longer records become dead letters (default: {MAX_RECORD_BYTES})",
+        )

@@ -1,0 +1,32 @@
+"""Flags of the output: recommendations, dead letters, the summary."""
+
+from __future__ import annotations
+
+import argparse
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from transforms.write_files import OUTPUT_FORMATS
+
+
+class OutputOptions(PipelineOptions):
+    """Where lists, dead letters and the summary go."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("output")
+        group.add_argument(
+            "--output",
+            metavar="PATH|-",
+            help="local file for recommendations, or - for standard output",
+        )
+        group.add_argument("--output_topic", metavar="TOPIC", help="topic for recommendations")
+        group.add_argument(
+            "--output_format",
+            choices=OUTPUT_FORMATS,
+            default="json",
+            help="format of recommendations (default: json)",
+        )
+        group.add_argument("--dead_letters", metavar="PATH", help="local file for dead letters")
+        group.add_argument("--dead_letter_topic", metavar="TOPIC", help="topic for dead letters")
+        group.add_argument("--summary", metavar="PATH", help="file for the summary, as JSON")
