@@ -62,7 +62,7 @@ def _cpu_seconds(group: int) -> float:
 
 def _checkpoint(cluster: FlinkCluster, job: str) -> tuple[int, int]:
     """Number and full size in bytes of the latest checkpoint."""
-    latest = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]
+    latest = cluster.rest.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]
     return (latest["id"], latest["state_size"]) if latest else (0, 0)
 
 
@@ -103,7 +103,7 @@ def _soak(
         stderr=subprocess.DEVNULL,
     )
     cluster.wait_for_job()
-    job = cluster.get("/jobs/overview")["jobs"][0]["jid"]
+    job = cluster.rest.get("/jobs/overview")["jobs"][0]["jid"]
     sender = producer(settings).sender("ratings")
     reader = consumer(settings, None)
     partition = partitions_of(reader, "lists", settings)[0]

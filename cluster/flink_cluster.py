@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shlex
 import shutil
@@ -13,15 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cluster.broker import free_port
 from cluster.children import children
+from cluster.flink_config import JOB_MANAGER_JVM, JVM_OPENS, TASK_MANAGER_JVM, write_configuration
 from cluster.flink_jars import FLINK_VERSION, flink_jars
+from cluster.flink_rest import FlinkRest
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _UP_SECONDS: Final = 600
@@ -30,56 +29,6 @@ _ENTRYPOINT: Final = "org.apache.flink.runtime.entrypoint.StandaloneSessionClust
 _TASK_MANAGER: Final = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ZOOKEEPER: Final = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
 _WORKER_POOL: Final = "beam_pipeline.worker_pool"
-
-# Flink's start scripts, which are not on Maven, open these packages and compute the memory.
-_OPENS: Final = tuple(
-    f"--add-opens=java.base/{package}=ALL-UNNAMED"
-    for package in (
-        "java.lang",
-        "java.lang.reflect",
-        "java.net",
-        "java.nio",
-        "java.text",
-        "java.time",
-        "java.util",
-        "java.util.concurrent",
-        "java.util.concurrent.atomic",
-        "java.util.concurrent.locks",
-        "sun.net.util",
-        "sun.nio.ch",
-    )
-)
-_MEMORY: Final[Mapping[str, str]] = {
-    "jobmanager.memory.heap.size": "384m",
-    "taskmanager.cpu.cores": "1",
-    "taskmanager.memory.framework.heap.size": "128m",
-    "taskmanager.memory.task.heap.size": "384m",
-    "taskmanager.memory.framework.off-heap.size": "128m",
-    "taskmanager.memory.task.off-heap.size": "128m",
-    "taskmanager.memory.network.min": "64m",
-    "taskmanager.memory.network.max": "64m",
-    "taskmanager.memory.managed.size": "128m",
-    "taskmanager.memory.jvm-metaspace.size": "384m",
-    "taskmanager.memory.jvm-overhead.min": "128m",
-    "taskmanager.memory.jvm-overhead.max": "128m",
-}
-_JOB_MANAGER_JVM: Final = ("-Xmx384m", "-XX:MaxMetaspaceSize=384m")
-_TASK_MANAGER_JVM: Final = (
-    # What Java does for a rating is little; the better code of the second compiler comes to less
-    # than what that takes for a minute, of the cores of the Python workers.
-    "-XX:TieredStopAtLevel=1",
-    "-Xmx512m",
-    "-XX:MaxDirectMemorySize=320m",
-    "-XX:MaxMetaspaceSize=384m",
-)
-_LOG4J: Final = """\
-rootLogger.level = INFO
-rootLogger.appenderRef.out.ref = out
-appender.out.name = out
-appender.out.type = CONSOLE
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{HH:mm:ss,SSS} %-5p %-40c{1} - %m%n
-"""
 
 
 class FlinkCluster:
@@ -119,6 +68,7 @@ class FlinkCluster:
         self.folder = folder.resolve()
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.rest = FlinkRest(self.address)
         self._pool_port = free_port()
         self.environment_config = f"127.0.0.1:{self._pool_port}"
         self._jars, self.job_server_jar = flink_jars()
@@ -132,55 +82,7 @@ class FlinkCluster:
             "workers": self.start_worker_pool,
             "zookeeper": self._start_zookeeper,
         }
-        self._configure(slots, properties or {})
-
-    def _configure(self, slots: int, properties: Mapping[str, str]) -> None:
-        lines = {
-            "jobmanager.rpc.address": "127.0.0.1",
-            "jobmanager.bind-host": "127.0.0.1",
-            "jobmanager.rpc.port": str(free_port()),
-            "rest.address": "127.0.0.1",
-            "rest.bind-address": "127.0.0.1",
-            "rest.port": str(self.port),
-            "taskmanager.host": "127.0.0.1",
-            "taskmanager.bind-host": "127.0.0.1",
-            "taskmanager.numberOfTaskSlots": str(slots),
-            "cluster.evenly-spread-out-slots": "true",
-            **_MEMORY,
-            "high-availability.type": "zookeeper",
-            "high-availability.zookeeper.quorum": f"127.0.0.1:{self._zookeeper_port}",
-            "high-availability.zookeeper.client.session-timeout": "8000",
-            "high-availability.zookeeper.client.tolerate-suspended-connections": "true",
-            "high-availability.storageDir": (self.folder / "recovery").as_uri(),
-            "state.backend.type": "rocksdb",
-            "state.backend.incremental": "true",
-            "state.backend.rocksdb.options-factory": "flursbeam.SmallManifest",
-            "state.checkpoints.dir": (self.folder / "checkpoints").as_uri(),
-            # A checkpoint may still build on the one before the last, which must not be gone.
-            "state.checkpoints.num-retained": "3",
-            "state.savepoints.dir": (self.folder / "savepoints").as_uri(),
-            "io.tmp.dirs": str(self.folder / "tmp"),
-            "web.upload.dir": str(self.folder / "upload"),
-            # A dead TaskManager is noticed in seconds, a slow one is not taken for dead.
-            "heartbeat.interval": "2000",
-            "heartbeat.timeout": "30000",
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": "1000",
-            "restart-strategy.fixed-delay.delay": "1s",
-            **properties,
-        }
-        for name in ("", "tmp", "upload", "zookeeper"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._write("config.yaml", "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items()))
-        self._write("log4j.properties", _LOG4J)
-        zookeeper = {
-            "dataDir": self.folder / "zookeeper",
-            "clientPort": self._zookeeper_port,
-            "clientPortAddress": "127.0.0.1",
-            "admin.enableServer": "false",
-            "tickTime": 2000,
-        }
-        self._write("zookeeper.cfg", "".join(f"{k}={v}\n" for k, v in zookeeper.items()))
+        write_configuration(self.folder, self.port, self._zookeeper_port, slots, properties or {})
 
     def start(self) -> None:
         """Starts everything, and returns when all TaskManagers have registered.
@@ -207,7 +109,7 @@ class FlinkCluster:
 
     def start_job_manager(self) -> None:
         """Starts the JobManager, which takes up the jobs that the last one had."""
-        self._java("jobmanager", _JOB_MANAGER_JVM, _ENTRYPOINT, "--configDir", ".")
+        self._java("jobmanager", JOB_MANAGER_JVM, _ENTRYPOINT, "--configDir", ".")
 
     def kill_job_manager(self) -> None:
         """Ends the JobManager at once, as a crash does."""
@@ -219,7 +121,7 @@ class FlinkCluster:
         name = f"taskmanager-{number}"
         self._task_managers.append(name)
         resource = f"-Dtaskmanager.resource-id={name}"
-        self._java(name, _TASK_MANAGER_JVM, _TASK_MANAGER, "--configDir", ".", resource)
+        self._java(name, TASK_MANAGER_JVM, _TASK_MANAGER, "--configDir", ".", resource)
 
     def kill_task_manager(self, number: int) -> None:
         """Ends a TaskManager at once, as a crash does; its SDK workers go when they notice.
@@ -268,9 +170,7 @@ class FlinkCluster:
         Raises:
             OSError: The JobManager does not answer, or knows no such job.
         """
-        vertex = self.get(f"/jobs/{job}")["vertices"][-1]["id"]
-        found = self.get(f"/jobs/{job}/vertices/{vertex}/taskmanagers")["taskmanagers"]
-        return self._task_managers.index(found[0]["taskmanager-id"])
+        return self._task_managers.index(self.rest.task_manager_of(job))
 
     def wait_for_task_managers(self, count: int) -> None:
         """Returns when so many are registered.
@@ -279,7 +179,7 @@ class FlinkCluster:
             RuntimeError: They are not, after ten minutes.
         """
         self._wait_until(
-            lambda: len(self.get("/taskmanagers")["taskmanagers"]) >= count,
+            lambda: len(self.rest.get("/taskmanagers")["taskmanagers"]) >= count,
             f"{count} TaskManager(s)",
         )
 
@@ -290,39 +190,9 @@ class FlinkCluster:
             RuntimeError: None does, after ten minutes.
         """
         self._wait_until(
-            lambda: any(j["state"] == "RUNNING" for j in self.get("/jobs/overview")["jobs"]),
+            lambda: any(j["state"] == "RUNNING" for j in self.rest.get("/jobs/overview")["jobs"]),
             "running job",
         )
-
-    def get(self, path: str) -> Any:
-        """Returns what the REST API answers.
-
-        Args:
-            path: Such as `/jobs/overview`.
-
-        Raises:
-            OSError: The JobManager does not answer.
-        """
-        return self._ask(urllib.request.Request(f"http://{self.address}{path}"))
-
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Returns what the REST API answers to a JSON document.
-
-        Raises:
-            OSError: The JobManager does not answer, or refuses.
-        """
-        headers = {"Content-Type": "application/json"}
-        data = json.dumps(body).encode()
-        return self._ask(urllib.request.Request(f"http://{self.address}{path}", data, headers))
-
-    def cancel(self, job: str) -> None:
-        """Cancels a job.
-
-        Raises:
-            OSError: The JobManager does not answer, or knows no such job.
-        """
-        address = f"http://{self.address}/jobs/{job}"
-        self._ask(urllib.request.Request(address, method="PATCH"))
 
     def processes(self) -> dict[str, int]:
         """Returns the process ids, each of which is also a session's, by name."""
@@ -339,10 +209,6 @@ class FlinkCluster:
             f"--environment_config={self.environment_config}",
         ]
 
-    def _ask(self, request: urllib.request.Request) -> Any:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
     def _start_zookeeper(self) -> None:
         flags = ("--zkConfigFile", "zookeeper.cfg", "--peerId", "1")
         self._java("zookeeper", ("-Xmx64m",), _ZOOKEEPER, *flags)
@@ -350,7 +216,7 @@ class FlinkCluster:
     def _java(self, name: str, jvm: Sequence[str], main: str, *arguments: str) -> None:
         log = f"-Dlog4j.configurationFile={self.folder / 'log4j.properties'}"
         classes = ["-cp", f"{self._jars}/*", main, *arguments]
-        self._run(name, ["java", *jvm, *_OPENS, log, *classes], self.folder)
+        self._run(name, ["java", *jvm, *JVM_OPENS, log, *classes], self.folder)
 
     def _run(
         self, name: str, command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None
@@ -387,11 +253,6 @@ class FlinkCluster:
             time.sleep(0.2)
         msg = f"no {what} in time:\n{self._log('jobmanager').read_text()[-2000:]}"
         raise RuntimeError(msg)
-
-    def _write(self, name: str, text: str) -> Path:
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        return path
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

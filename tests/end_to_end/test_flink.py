@@ -60,7 +60,7 @@ def running_job(flink: FlinkCluster) -> str:
 
     def is_there() -> bool:
         with contextlib.suppress(OSError):
-            jobs = flink.get("/jobs/overview")["jobs"]
+            jobs = flink.rest.get("/jobs/overview")["jobs"]
             found[:] = [job["jid"] for job in jobs if job["state"] == "RUNNING"]
         return bool(found)
 
@@ -71,17 +71,17 @@ def running_job(flink: FlinkCluster) -> str:
 def checkpoints(flink: FlinkCluster, job: str, kind: str) -> int:
     """How many checkpoints were `completed`, `restored` or `failed`."""
     with contextlib.suppress(OSError):
-        return int(flink.get(f"/jobs/{job}/checkpoints")["counts"][kind])
+        return int(flink.rest.get(f"/jobs/{job}/checkpoints")["counts"][kind])
     return 0
 
 
 def stop_with_savepoint(flink: FlinkCluster, job: str, drain: bool = False) -> str:
     """Stops a job; returns where its savepoint is."""
-    trigger = flink.post(f"/jobs/{job}/stop", {"drain": drain})["request-id"]
+    trigger = flink.rest.post(f"/jobs/{job}/stop", {"drain": drain})["request-id"]
     found: dict[str, Any] = {}
 
     def is_written() -> bool:
-        found.update(flink.get(f"/jobs/{job}/savepoints/{trigger}"))
+        found.update(flink.rest.get(f"/jobs/{job}/savepoints/{trigger}"))
         return bool(found["status"]["id"] == "COMPLETED")
 
     wait_until(is_written)
@@ -95,8 +95,8 @@ def summary_of(log: Path) -> dict[str, int]:
 
 
 def cancel(flink: FlinkCluster, job: str) -> None:
-    flink.cancel(job)
-    wait_until(lambda: flink.get(f"/jobs/{job}")["state"] == "CANCELED")
+    flink.rest.cancel(job)
+    wait_until(lambda: flink.rest.get(f"/jobs/{job}")["state"] == "CANCELED")
 
 
 def export_by_one_more(topics: Topics, rated: str, models: Path, learned_so_far: int) -> None:
@@ -328,11 +328,11 @@ def test_partitions_and_cells_are_spread_over_the_subtasks(
     with running(tmp_path / "log", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) >= 12000)
-        *_, source, recommend = flink.get(f"/jobs/{job}")["vertices"]
+        *_, source, recommend = flink.rest.get(f"/jobs/{job}")["vertices"]
         assert "ParseRatings" in source["name"]
 
         def received(step: str) -> list[int]:
-            subtasks = flink.get(f"/jobs/{job}/vertices/{step}")["subtasks"]
+            subtasks = flink.rest.get(f"/jobs/{job}/vertices/{step}")["subtasks"]
             return [subtask["metrics"]["read-records"] for subtask in subtasks]
 
         wait_until(lambda: received(source["id"]) == [2, 2])
@@ -366,7 +366,7 @@ def test_a_job_that_fails_is_one_line_and_no_flag_is_said_to_be_discarded(
     log = tmp_path / "log"
     with running(log, *arguments(flink, topics, rated, lists)) as process:
         job = running_job(flink)
-        given = flink.get(f"/jobs/{job}/config")["execution-config"]["user-config"]
+        given = flink.rest.get(f"/jobs/{job}/config")["execution-config"]["user-config"]
         cancel(flink, job)
         assert process.wait(patience(60)) == 1
     last = log.read_text().splitlines()[-1]
@@ -427,12 +427,12 @@ def test_what_dies_while_workers_start_does_not_hang_a_job_and_a_drain_ends_it(
         flink.kill_sdk_workers()
         wait_until(lambda: topics.count(lists) >= 3000)
         wait_until(lambda: checkpoints(flink, job, "completed") > 0)
-        causes = flink.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        causes = flink.rest.get(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
         stop_with_savepoint(flink, job, drain=True)
         assert process.wait(patience(60)) == 0
     assert "is gone; it was to start worker" in causes[0]["stacktrace"]
     assert "did not connect (SIGKILL): starting it again" in pool_log.read_text()
-    assert flink.get(f"/jobs/{job}")["state"] == "FINISHED"
+    assert flink.rest.get(f"/jobs/{job}")["state"] == "FINISHED"
     summary = summary_of(log)
     assert (summary["read"], summary["positives"]) == (3000, 3000)
     assert len(set(origins(topics, lists))) == 3000

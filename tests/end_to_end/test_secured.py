@@ -114,8 +114,8 @@ def test_flink_keeps_no_password_in_what_it_stores_of_a_job(
             wait_until(lambda: topics.count(lists) > 100, seconds=90)
             wait_until(lambda: any((cluster.folder / "checkpoints").rglob("_metadata")))
             stored = contents(cluster.folder)
-            (job,) = cluster.get("/jobs/overview")["jobs"]
-            cluster.cancel(job["jid"])
+            (job,) = cluster.rest.get("/jobs/overview")["jobs"]
+            cluster.rest.cancel(job["jid"])
     finally:
         cluster.stop()
     # The settings are in the job graph that a JobManager recovers the job from.
