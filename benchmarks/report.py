@@ -41,8 +41,8 @@ def plot(rates: Rates, titles: Mapping[str, str], note: str, path: Path) -> None
             [middle - min(measured[name]) for name, middle in zip(order, medians, strict=True)],
             [max(measured[name]) - middle for name, middle in zip(order, medians, strict=True)],
         ]
-        colours = ["tab:blue" if _is_ours(name) else "tab:gray" for name in order]
-        bars = axis.barh(order, medians, xerr=spread, color=colours, ecolor="black", capsize=3)
+        colors = ["tab:blue" if _is_ours(name) else "tab:gray" for name in order]
+        bars = axis.barh(order, medians, xerr=spread, color=colors, ecolor="black", capsize=3)
         axis.bar_label(bars, [f" {median:,.0f}" for median in medians])
         axis.set_title(title)
         axis.set_xlabel("ratings a second")

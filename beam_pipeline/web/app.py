@@ -1,4 +1,4 @@
-"""The dashboard's routes: a page, its state as JSON, and a user's list when asked."""
+"""The dashboard's routes: the page, its state as JSON, and a user's recommendation."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def application(
 ) -> Starlette:
     """Returns the dashboard.
 
-    Another site's page can neither read from it nor make it ask: the Host has to be one of
-    `hosts`, which a rebound name is not, and asking takes a content type that a browser sends
-    elsewhere only with a permission that is never given.
+    Pages of other sites can neither read from it nor send requests through it: the Host header
+    must be one of `hosts`, which prevents DNS rebinding, and a request needs a content type that
+    browsers send across origins only after a preflight, which is never granted.
 
     Args:
         live: What is shown.
-        asker: Gets lists.
-        topics: What is followed, for the page to name.
+        asker: Gets recommendations.
+        topics: The topics that the page names.
         titles: By item.
-        hosts: Names that a request may be for; `*` for any.
+        hosts: Allowed values of the Host header; `*` for any.
     """
     page = render("dashboard.html", topics=topics, request_topic=asker.topic)
 
@@ -73,7 +73,9 @@ def application(
             {"item": item, "title": titles.get(item, ""), "score": score}
             for item, score in found.items
         ]
-        return _json({**found._asdict(), "items": items, "seconds": seconds})
+        shown = {**found._asdict(), "items": items, "seconds": seconds}
+        del shown["headers"]
+        return _json(shown)
 
     return Starlette(
         routes=[

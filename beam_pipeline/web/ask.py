@@ -1,4 +1,4 @@
-"""Asks the job for a user's list through its request topic."""
+"""Requests a user's recommendation through the job's request topic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import orjson
 from kafka.errors import KafkaError
 
-from beam_pipeline.web.lists import decode_list
+from beam_pipeline.web.decode import decode_recommendation
 from beam_pipeline.web.live import Live
 from transforms.errors import MalformedRecordError
 from transforms.formats.records import Recommendation
@@ -21,15 +21,15 @@ ANSWER_SECONDS: Final = 10.0
 
 
 class NoListError(Exception):
-    """There is no list to show; the text says why, for a person."""
+    """There is no recommendation to show; the text says why."""
 
 
 class Answer(NamedTuple):
-    """A list and how it was got.
+    """A recommendation and how it was obtained.
 
     Attributes:
-        found: The list.
-        seconds: From request to answer; None where nobody was asked.
+        found: The recommendation.
+        seconds: From request to answer; None without a request.
     """
 
     found: Recommendation
@@ -37,12 +37,12 @@ class Answer(NamedTuple):
 
 
 class Asker:
-    """Gets a user's current list: asked for, or the last one seen if there is no request topic.
+    """Gets a user's recommendation: by a request, or the latest seen if there is no request topic.
 
     Args:
         settings: Of the brokers.
         topic: The job's `--request_topic`; empty if it has none.
-        live: Where answers come in.
+        live: Receives the answers.
         seconds: How long an answer may take.
 
     Raises:
@@ -55,33 +55,36 @@ class Asker:
         self.topic, self._live, self._seconds = topic, live, seconds
         if topic:
             require_topics(settings, {topic: 1})
-            # A person waits here, so nothing waits for minutes.
+            # A person is waiting, so fail within seconds.
             patience = {"max.block.ms": str(int(seconds * 1000))}
             given = {**dict(settings.properties), **patience}
             impatient = dataclasses.replace(settings, properties=given, client=KAFKA_PYTHON)
-            # Not a `protocols.Sender`, which does not tell the offset that a record got.
+            # Not a `protocols.Sender`, which does not return the offset of a record.
             self._producer = KafkaPythonProducer(impatient, linger_ms=0)
 
     def list_of(self, user: str) -> Answer:
-        """Returns a user's list; may take as long as an answer may.
+        """Returns a user's recommendation; waits for an answer.
 
         Raises:
-            NoListError: There is none, nobody answered, or it can not be read.
+            NoListError: There is none, no answer came, or it cannot be decoded.
         """
         start = time.monotonic()
         value = self._asked(user) if self.topic else self._live.last_list(user)
         if value is None:
-            msg = f"no list for user {user} has come by so far; there is no request topic to ask"
+            msg = (
+                f"no recommendation for user {user} has been seen yet,"
+                " and there is no request topic"
+            )
             raise NoListError(msg)
         try:
-            found = decode_list(value)
+            found = decode_recommendation(value)
         except MalformedRecordError as e:
-            msg = f"the list of user {user} can not be read: {e}"
+            msg = f"the recommendation of user {user} cannot be decoded: {e}"
             raise NoListError(msg) from e
         return Answer(found, time.monotonic() - start if self.topic else None)
 
     def close(self) -> None:
-        """Leaves the brokers."""
+        """Closes the producer."""
         if self.topic:
             self._producer.close()
 

@@ -1,4 +1,4 @@
-"""A thread that follows topics and tells what it sees."""
+"""A thread that follows topics and feeds the dashboard's state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
-from beam_pipeline.web.lists import decode_list
+from beam_pipeline.web.decode import decode_recommendation
 from beam_pipeline.web.live import Live
 from transforms.errors import KafkaSetupError, MalformedRecordError
 from transforms.kafka.clients.factory import consumer, partitions_of
@@ -21,15 +21,15 @@ _POLL_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 2.0
 _EARLIER_LISTS: Final = 10_000
 _EARLIER_LETTERS: Final = 5
-# How long the broker may be silent before that is said.
+# How long the broker may be silent before the page says so.
 _PATIENCE: Final = {"request.timeout.ms": "5000"}
 
 
 class Topics(NamedTuple):
-    """What is followed; empty names are not.
+    """The topics to follow; empty names are skipped.
 
     Attributes:
-        output: Lists.
+        output: Recommendations.
         evaluation: Evaluation records.
         dead_letters: Dead letters.
     """
@@ -40,19 +40,19 @@ class Topics(NamedTuple):
 
 
 class Follower:
-    """Reads the ends of the topics, then what comes, into a `Live`.
+    """Reads the tails of topics, then new records, into a `Live`.
 
-    Parallelism: one thread, one consumer without a group: it is seen by nobody.
-    Delivery: of what came before it started, the last 10,000 lists, three windows of
-        evaluations and a few dead letters.
-    On failure: a broker that is away is said and waited for; what was deleted from a topic
-        before it was read is stepped over.
+    Parallelism: one thread and one consumer, without a group.
+    Delivery: of earlier records, the last 10,000 recommendations, three windows of evaluations
+        and a few dead letters.
+    On failure: shows that a broker is away and waits for it; skips records that were deleted
+        before they were read.
 
     Args:
         settings: Of the brokers.
         topics: What to follow.
-        live: What is told.
-        window: Tests of the recall window.
+        live: Receives the records.
+        window: Number of tests in the recall window.
 
     Raises:
         KafkaSetupError: The broker can not be reached, or a topic is missing.
@@ -79,11 +79,11 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Starts to read."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and leaves the broker."""
+        """Stops the thread and closes the consumer."""
         self._stopping.set()
         self._thread.join(timeout=10)
         self._client.close()
@@ -126,11 +126,11 @@ class Follower:
         self, partition: TopicPartition, offset: int, value: bytes | None, seconds: float
     ) -> None:
         if value is None:
-            # A compacted topic's tombstone: it says nothing new.
+            # A tombstone of a compacted topic.
             return
         try:
             if partition.topic == self._topics.output:
-                found = decode_list(value)
+                found = decode_recommendation(value)
                 self._live.add_list(found.user, found.origin, value, seconds)
             elif partition.topic == self._topics.evaluation:
                 self._live.add_evaluation(value)
@@ -145,6 +145,6 @@ class Follower:
         return sum(max(0, ends[one] - self._client.progress(one)[0]) for one in self._partitions)
 
     def _step_over_lost(self, partitions: Collection[TopicPartition]) -> None:
-        # Also where a topic was made anew, and ends before where this stands.
+        # Also after a topic was created anew and ends before this position.
         for partition, first in self._client.beginning_offsets(partitions).items():
             self._client.seek(partition, first)

@@ -1,4 +1,4 @@
-"""What the dashboard knows: bounded, however long it runs, and safe between threads."""
+"""The dashboard's state: bounded in memory, and safe between threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHOWN: Final = 200
 
 
 class Throughput:
-    """Lists a second over the last five minutes.
+    """Recommendations per second over the last five minutes.
 
     Args:
         clock: Returns seconds since the epoch.
@@ -42,7 +42,7 @@ class Throughput:
         self.total = 0
 
     def add(self, at: float) -> None:
-        """Counts a list that was written at `at`, in seconds since the epoch."""
+        """Counts a recommendation written at `at`, in seconds since the epoch."""
         self.total += 1
         now = int(self._clock() // _BIN_SECONDS)
         number = min(int(at // _BIN_SECONDS), now)
@@ -54,11 +54,11 @@ class Throughput:
             del self._bins[min(self._bins)]
 
     def rates(self) -> tuple[list[int], list[float | None]]:
-        """Returns times, in seconds since the epoch, and lists a second from each on.
+        """Returns the start of each bin, in seconds since the epoch, and its rate per second.
 
-        None stands for times before the first that is known of.
+        The rate is None before the first recommendation.
         """
-        # The current bin is not over yet.
+        # The current bin is still filling.
         end = int(self._clock() // _BIN_SECONDS)
         numbers = range(end - _SPAN_SECONDS // _BIN_SECONDS, end)
         return (
@@ -90,7 +90,7 @@ class RecallWindow:
         """Counts a record, unless its origin is among the last 100,000.
 
         Raises:
-            MalformedRecordError: It is no evaluation record, or of a seventh model.
+            MalformedRecordError: Not an evaluation record, or of a seventh model.
         """
         record = decode_evaluation(value)
         if record.model not in self._models and len(self._models) == _MODELS:
@@ -114,7 +114,7 @@ class RecallWindow:
         return {name: sums.mean(0) for name, sums in self._models.items()}
 
     def shown(self) -> dict[str, Any]:
-        """Returns what the page draws; the last point is how things stand now."""
+        """Returns the data of the chart; the last point is the current value."""
         points = list(self._points)
         if self.tests and (not points or points[-1][0] != self.tests):
             points.append((self.tests, self._recalls(), self._popular.mean(0)))
@@ -132,10 +132,10 @@ class RecallWindow:
 
 
 class LastLists:
-    """The last list of each user, as it came; users unseen for longest go when it is too much.
+    """The latest encoded recommendation of each user; the least recently seen users are evicted.
 
     Args:
-        max_bytes: How much may be held, about.
+        max_bytes: Approximate bound of what is held.
     """
 
     def __init__(self, max_bytes: int = _LISTS_BYTES) -> None:
@@ -144,7 +144,7 @@ class LastLists:
         self._bytes = 0
 
     def add(self, user: str, value: bytes) -> None:
-        """Remembers a user's list in place of the one before."""
+        """Replaces a user's recommendation."""
         self._bytes += _size(user, value)
         before = self._lists.pop(user, None)
         if before is not None:
@@ -154,11 +154,11 @@ class LastLists:
             self._bytes -= _size(*self._lists.popitem(last=False))
 
     def get(self, user: str) -> bytes | None:
-        """Returns a user's list, None if there is none."""
+        """Returns a user's recommendation, None if there is none."""
         return self._lists.get(user)
 
     def latest_users(self) -> list[str]:
-        """Returns whom the last lists were for, the latest first."""
+        """Returns the users of the latest recommendations, the latest first."""
         latest = reversed(self._lists)
         return [user for user, _ in zip(latest, range(_USERS), strict=False)]
 
@@ -168,12 +168,12 @@ def _size(user: str, value: bytes) -> int:
 
 
 class Live:
-    """All that the page shows, filled by one thread and read by others.
+    """All that the page shows; one thread writes it and others read it.
 
     Args:
-        window: Tests of the recall window.
+        window: Number of tests in the recall window.
         top_n: N of recall.
-        asking: Prefix of the origins that answers to our requests have; empty for none.
+        asking: Prefix of the origins of answers to our requests; empty for none.
     """
 
     def __init__(self, window: int = 5000, top_n: int = 10, asking: str = "") -> None:
@@ -191,7 +191,7 @@ class Live:
         self._problem = ""
 
     def add_list(self, user: str, origin: str, value: bytes, at: float) -> None:
-        """Takes a list that was written at `at`, in seconds since the epoch."""
+        """Adds a recommendation written at `at`, in seconds since the epoch."""
         with self._condition:
             self._throughput.add(at)
             self._lists.add(user, value)
@@ -202,10 +202,10 @@ class Live:
                 self._condition.notify_all()
 
     def add_evaluation(self, value: bytes) -> None:
-        """Takes an evaluation record.
+        """Adds an evaluation record.
 
         Raises:
-            MalformedRecordError: It is none.
+            MalformedRecordError: Not an evaluation record.
         """
         with self._condition:
             self._recall.add(value)
@@ -232,7 +232,7 @@ class Live:
             self._letters.appendleft(shown)
 
     def add_earlier_dead(self, count: int) -> None:
-        """Counts dead letters that were in the topic before the first one that is read."""
+        """Counts dead letters that precede the first one that is read."""
         with self._condition:
             self._dead += count
 
@@ -243,23 +243,23 @@ class Live:
             self._why_unreadable = reason[:_SHOWN]
 
     def set_condition(self, behind: int, problem: str) -> None:
-        """Says how many records wait in the topics, and what is wrong, empty for nothing."""
+        """Sets how many records are not read yet, and the current problem, empty for none."""
         with self._condition:
             self._behind, self._problem = behind, problem
 
     def last_list(self, user: str) -> bytes | None:
-        """Returns the last list seen for a user, None if there was none."""
+        """Returns the latest recommendation for a user, None if there was none."""
         with self._condition:
             return self._lists.get(user)
 
     def answer(self, origin: str, seconds: float) -> bytes | None:
-        """Waits for the list whose origin is that; None if it does not come in time."""
+        """Waits for the recommendation of that origin; returns None after the timeout."""
         with self._condition:
             self._condition.wait_for(lambda: origin in self._answers, timeout=seconds)
             return self._answers.pop(origin, None)
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns what the page shows, as JSON has it."""
+        """Returns what the page shows, as JSON values."""
         with self._condition:
             times, rates = self._throughput.rates()
             return {

@@ -1,4 +1,4 @@
-"""Templates and the files that pages are made of.
+"""Renders the templates, with the static files that pages need.
 
 `static/uPlot.*` is uPlot 1.6.32 (MIT) as published on npm; everything else there is ours.
 """
@@ -31,16 +31,16 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, percent=percent)
-    # Our own files, in which there is nothing to escape.
+    # Our own static files need no escaping.
     environment.globals["asset"] = lambda name: Markup(asset(name))
     return environment.get_template(template).render(**values)
 
 
 def number(value: float, digits: int = 0) -> str:
-    """Writes a number for a person; a dash where there is none."""
+    """Formats a number; a dash for NaN."""
     return _NONE if math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def percent(value: float) -> str:
-    """Writes a share of 1 as a percentage; a dash where there is none."""
+    """Formats a share of 1 as a percentage; a dash for NaN."""
     return _NONE if math.isnan(value) else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"

@@ -1,4 +1,4 @@
-"""A comparison of runs as one HTML page, complete in itself."""
+"""A comparison of runs as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from beam_pipeline.web.runs import POPULAR, Comparison, Duel
 from transforms.evaluation.prequential import CHI_SQUARE_99, Outcome, Scores
 from transforms.formats.records import Evaluation
 
-_COLOURS: Final = 6
+_COLORS: Final = 6
 
 
 class _Column(NamedTuple):
-    """A column of the table: its heading, which way is better (0: neither), how it is written."""
+    """A column of the table: its heading, the better direction (0: neither), its format."""
 
     name: str
     better: int
@@ -28,17 +28,17 @@ def page_of(comparison: Comparison, titles: Mapping[str, str], *, window: int, t
     Args:
         comparison: What is shown.
         titles: By item; an item without one is shown by its id.
-        window: How many tests were recent.
+        window: Number of tests in the sliding window.
         top_n: N of recall and the like.
     """
     looks = {
-        run.name: {"colour": f"s{place % _COLOURS}", "dashed": place >= _COLOURS}
+        run.name: {"color": f"s{place % _COLORS}", "dashed": place >= _COLORS}
         for place, run in enumerate(comparison.runs)
     }
-    looks[POPULAR] = {"colour": "popular", "dashed": True}
-    # Of pairs other colours than of models, as long as there are some.
-    duel_colours = [
-        f"s{(len(comparison.runs) + place) % _COLOURS}" for place in range(len(comparison.duels))
+    looks[POPULAR] = {"color": "popular", "dashed": True}
+    # Pairs get colors that models do not use, as far as possible.
+    duel_colors = [
+        f"s{(len(comparison.runs) + place) % _COLORS}" for place in range(len(comparison.duels))
     ]
     columns = _columns(top_n)
     return render(
@@ -52,8 +52,8 @@ def page_of(comparison: Comparison, titles: Mapping[str, str], *, window: int, t
         looks=looks,
         columns=[column.name for column in columns],
         rows=_rows(comparison, columns),
-        duel_colours=duel_colours,
-        charts=_charts(comparison, looks, duel_colours),
+        duel_colors=duel_colors,
+        charts=_charts(comparison, looks, duel_colors),
         examples=_examples(comparison, titles, top_n),
     )
 
@@ -91,7 +91,7 @@ def _rows(comparison: Comparison, columns: Sequence[_Column]) -> list[dict[str, 
             for _, values in found
             if not math.isnan(values[place])
         ]
-        # Compared as it is written: what looks equal is equally good.
+        # Compared as formatted: values that look equal are equally good.
         best.append(max(texts)[1] if column.better and len(texts) > 1 else "")
     return [
         {
@@ -164,15 +164,17 @@ def _notes(comparison: Comparison, top_n: int) -> list[str]:
         notes.append(f"{repeats:,} repeated records dropped")
     longest = max(run.longest for run in comparison.runs)
     if longest < top_n:
-        notes.append(f"lists have at most {longest} items, so coverage and novelty are of those")
+        notes.append(
+            f"recommendations have at most {longest} items; coverage and novelty count those"
+        )
     popular = [run.popular_hits for run in comparison.runs]
     if any(hits != popular[0] for hits in popular):
-        notes.append(f"the runs' {POPULAR} differ, as their cells do; shown is the first's")
+        notes.append(f"the runs' {POPULAR} differ, as their shards do; the first run's is shown")
     return notes
 
 
 def _charts(
-    comparison: Comparison, looks: Mapping[str, Any], duel_colours: Sequence[str]
+    comparison: Comparison, looks: Mapping[str, Any], duel_colors: Sequence[str]
 ) -> dict[str, Any]:
     first = comparison.runs[0]
     x = [point.tests for point in first.points]
@@ -187,8 +189,8 @@ def _charts(
         for run in comparison.runs
     ]
     duels = [
-        (f"{duel.first} vs {duel.second}", {"colour": colour}, [one for _, one in duel.points])
-        for duel, colour in zip(comparison.duels, duel_colours, strict=True)
+        (f"{duel.first} vs {duel.second}", {"color": color}, [one for _, one in duel.points])
+        for duel, color in zip(comparison.duels, duel_colors, strict=True)
     ]
     return {
         "recall": chart("share", lambda scores: scores.recall),

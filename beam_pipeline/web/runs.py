@@ -1,4 +1,4 @@
-"""Evaluation files, each a run of one model, compared on the tests that all of them have."""
+"""Compares evaluation files, each a run of one model, on the tests that they share."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _EXAMPLES: Final = 4
 
 
 class Point(NamedTuple):
-    """How things stood after so many tests."""
+    """The sliding window after a number of tests."""
 
     tests: int
     recent: Outcome
 
 
 class Run(NamedTuple):
-    """What a file showed.
+    """The results of one file.
 
     Attributes:
-        name: The model's, with the file's where two runs have the same model.
-        repeats: Records that were dropped because their origin had come before.
+        name: The model's name, with the file's where two runs have the same model.
+        repeats: Records that were dropped as repeats of an origin.
         total: All tests.
         points: The sliding window, along the stream.
         longest: Length of the longest list.
-        examples: The tests that are shown, the same of each run.
+        examples: The tests that are shown, the same in each run.
         hits: 1 where the item was in the top N, by number of the test.
-        popular_hits: The same of "most popular".
+        popular_hits: The same for "most popular".
     """
 
     name: str
@@ -54,11 +54,11 @@ class Duel(NamedTuple):
     """McNemar's test of two models along the stream.
 
     Attributes:
-        first: Name of one.
-        second: Name of the other.
-        first_better: Share of the tests after which the first was better at 99 %.
+        first: Name of the first model.
+        second: Name of the second.
+        first_better: Share of the tests after which the first was better at the 99 % level.
         second_better: Share after which the second was.
-        points: The number of the test, and the statistic after it.
+        points: The number of a test, and the statistic after it.
     """
 
     first: str
@@ -73,8 +73,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         tests: How many tests count.
-        warm_up: How many came before them and do not.
-        unpaired: How many records are of tests that not all of the runs have.
+        warm_up: How many earlier tests do not count.
+        unpaired: Number of records of tests that some run lacks.
         runs: In the order of the files.
         duels: Each run against the later ones, then each against "most popular".
     """
@@ -93,14 +93,14 @@ def compare(paths: Sequence[str], *, warm_up: float, window: int, top_n: int) ->
 
     Args:
         paths: The files.
-        warm_up: The share of the tests, from 0 to below 1, that are learned but do not count.
-        window: How many of the last tests are recent.
+        warm_up: Share of the tests, 0 to below 1, that do not count.
+        window: Number of tests in the sliding window.
         top_n: N of recall and the like.
 
     Raises:
-        OSError: A file can not be read.
-        MalformedRecordError: A line is no evaluation record, or of another model than the
-            file's first, or the files have no test in common, or another one under the same
+        OSError: A file cannot be read.
+        MalformedRecordError: A line is not an evaluation record, or of another model than the
+            file's first, or the files have no test in common, or different tests under one
             origin; the text says where.
     """
     files = [_scan(path) for path in paths]
@@ -133,10 +133,10 @@ def compare(paths: Sequence[str], *, warm_up: float, window: int, top_n: int) ->
 
 
 class _File(NamedTuple):
-    """A run's file before its tests are counted.
+    """A file after the first pass.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         model: Of its records.
         origins: In order, each with a hash of user and item.
         repeats: How many records repeat an origin.
@@ -189,7 +189,7 @@ def _scan(path: str) -> _File:
 
 
 def _names(files: Sequence[_File]) -> list[str]:
-    """Returns names that differ: the model, with the file where that is not enough."""
+    """Returns distinct names: the model, with the file where needed."""
     models = Counter(file.model for file in files)
     stems = Counter((file.model, Path(file.path).stem) for file in files)
     names = []
@@ -209,13 +209,13 @@ def _measure(
     top_n: int,
     wanted: Set[str] | None,
 ) -> Run:
-    """Goes through a run's tests.
+    """Evaluates a run's tests.
 
     Args:
-        file: The run's.
+        file: The run's file.
         name: For the run.
         numbers: The number of each test that counts, by origin.
-        figures: New ones.
+        figures: Empty sums.
         top_n: N of a hit.
         wanted: Origins of the examples; None for the last tests of some users.
     """

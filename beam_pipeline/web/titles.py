@@ -23,8 +23,8 @@ def read_titles(path: str) -> Mapping[str, str]:
         Titles by item.
 
     Raises:
-        OSError: The file can not be read.
-        UnsupportedFormatError: It has a line with a single column, or no line at all.
+        OSError: The file cannot be read.
+        UnsupportedFormatError: A line has a single column, or the file is empty.
     """
     data = Path(path).read_bytes()
     try:
@@ -36,7 +36,7 @@ def read_titles(path: str) -> Mapping[str, str]:
     if separator == ",":
         rows = csv.reader(io.StringIO(text, newline=""))
     else:
-        # Not splitlines(), which also breaks at what Latin-1 has between 0x1c and 0x85.
+        # Not splitlines(), which also breaks at control characters of Latin-1.
         lines = text.replace("\r\n", "\n").split("\n")
         rows = (line.split(separator) if line else [] for line in lines)
     titles: dict[str, str] = {}
@@ -52,7 +52,7 @@ def read_titles(path: str) -> Mapping[str, str]:
                 continue
             titles[name] = row[1].strip()
     except csv.Error as e:
-        msg = f"{path} is no CSV: {e}"
+        msg = f"{path} is not valid CSV: {e}"
         raise UnsupportedFormatError(msg) from e
     if not titles:
         msg = f"{path} has no titles: expected lines with an item and its title"
@@ -61,6 +61,6 @@ def read_titles(path: str) -> Mapping[str, str]:
 
 
 def _separator(line: str) -> str:
-    """Returns what stands between the columns: the first of the separators that comes."""
+    """Returns the column separator: the one that occurs first."""
     found = [(line.find(one), one) for one in ("\t", "|", "::", ",") if one in line]
     return min(found)[1] if found else ","

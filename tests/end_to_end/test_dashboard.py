@@ -81,7 +81,7 @@ def test_the_page_follows_the_topics(topics: Topics, tmp_path: Path) -> None:
         ask(browser, "196")
         eventually(browser, "answer", lambda shown: EVIL in shown)
         ask(browser, "nobody")
-        eventually(browser, "answer", lambda shown: "no list for user nobody" in shown)
+        eventually(browser, "answer", lambda shown: "no recommendation for user nobody" in shown)
 
         assert browser.find_elements(By.TAG_NAME, "img") == []
         outside = [one for one in requested(browser) if not one.startswith((address, "data:"))]

@@ -68,7 +68,7 @@ def test_a_phone_need_not_scroll_sideways(page: str) -> None:
         assert min(inked(browser)) > 1000
 
 
-def test_the_dark_has_colours_of_its_own(browser: webdriver.Chrome) -> None:
+def test_the_dark_has_colors_of_its_own(browser: webdriver.Chrome) -> None:
     # Of the paper, and of a line as its legend has it; at once, as charts are drawn anew.
     script = """
         const line = document.querySelectorAll("[data-chart=recall] .u-marker")[1];
@@ -78,7 +78,7 @@ def test_the_dark_has_colours_of_its_own(browser: webdriver.Chrome) -> None:
         });
     """
 
-    def colours() -> list[str]:
+    def colors() -> list[str]:
         found: list[str] = browser.execute_script(script)
         return found
 
@@ -87,6 +87,6 @@ def test_the_dark_has_colours_of_its_own(browser: webdriver.Chrome) -> None:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     turn("light")
-    wait_until(lambda: colours() == ["rgb(255, 255, 255)", "rgb(11, 98, 176)"])
+    wait_until(lambda: colors() == ["rgb(255, 255, 255)", "rgb(11, 98, 176)"])
     turn("dark")
-    wait_until(lambda: colours() == ["rgb(20, 23, 26)", "rgb(98, 174, 251)"])
+    wait_until(lambda: colors() == ["rgb(20, 23, 26)", "rgb(98, 174, 251)"])

@@ -1,5 +1,5 @@
 "use strict";
-// Lines over a shared x, drawn with uPlot in the page's own colours.
+// Lines over a shared x, drawn with uPlot in the page's own colors.
 const charts = (() => {
   const formats = {
     share: (v) => v.toFixed(3),
@@ -9,7 +9,7 @@ const charts = (() => {
     count: (v) => v.toLocaleString("en", { maximumFractionDigits: 1 }),
     clock: (v) => new Date(1000 * v).toLocaleTimeString(),
   };
-  const colour = (name) =>
+  const color = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
   // Ticks have the digits that tell them apart, not more.
@@ -31,7 +31,7 @@ const charts = (() => {
 
   const levels = (u, values) => {
     u.ctx.save();
-    u.ctx.strokeStyle = colour("soft");
+    u.ctx.strokeStyle = color("soft");
     u.ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
     u.ctx.lineWidth = devicePixelRatio;
     for (const value of values) {
@@ -44,16 +44,16 @@ const charts = (() => {
     u.ctx.restore();
   };
 
-  // spec: {x, x_label, x_format, format, levels, series: [{name, colour, dashed, values}]}
+  // spec: {x, x_label, x_format, format, levels, series: [{name, color, dashed, values}]}
   return function lines(element, spec) {
     let plot = null;
     const data = () => [spec.x, ...spec.series.map((one) => one.values)];
     const options = () => {
       const axis = {
-        stroke: colour("soft"),
+        stroke: color("soft"),
         font: "12px system-ui, 'DejaVu Sans', sans-serif",
         labelFont: "12px system-ui, 'DejaVu Sans', sans-serif",
-        grid: { stroke: colour("line"), width: 1 },
+        grid: { stroke: color("line"), width: 1 },
         ticks: { show: false },
       };
       const y = { min: 0, max: 0, ...(spec.levels && { min: Math.min(...spec.levels), max: Math.max(...spec.levels) }) };
@@ -77,7 +77,7 @@ const charts = (() => {
           { label: spec.x_label, value: written(spec.x_format || "count", () => spec.x) },
           ...spec.series.map((one) => ({
             label: one.name,
-            stroke: colour(one.colour),
+            stroke: color(one.color),
             width: 2,
             dash: one.dashed ? [6, 4] : undefined,
             points: { show: () => spec.x.length === 1 },

@@ -28,7 +28,7 @@ function showRates(state) {
   } else {
     rates = charts(get("rates"), {
       x: state.times, x_label: "time", x_format: "clock", format: "count",
-      series: [{ name: "lists a second", colour: "s0", values: state.rates }],
+      series: [{ name: "lists a second", color: "s0", values: state.rates }],
     });
   }
 }
@@ -54,8 +54,8 @@ function showRecalls({ window, top_n, tests, x, models, popular, event_us }) {
   recalls = charts(get("recalls"), {
     x, x_label: "tests", format: "share",
     series: [
-      ...names.map((name, i) => ({ name, colour: "s" + i, values: models[name] })),
-      { name: "most popular", colour: "popular", dashed: true, values: popular },
+      ...names.map((name, i) => ({ name, color: "s" + i, values: models[name] })),
+      { name: "most popular", color: "popular", dashed: true, values: popular },
     ],
   });
 }

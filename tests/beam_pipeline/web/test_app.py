@@ -79,7 +79,7 @@ def test_a_list_has_titles(address: str) -> None:
 def test_no_list_is_an_error_with_its_reason(address: str) -> None:
     answer = requests.post(f"{address}/list", json={"user": "nobody"}, timeout=10)
     assert answer.status_code == 404
-    assert "no list for user nobody" in answer.json()["error"]
+    assert "no recommendation for user nobody" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:8089"])

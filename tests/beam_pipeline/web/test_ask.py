@@ -26,7 +26,7 @@ def value_of(user: str, origin: str) -> bytes:
 def test_without_a_request_topic_it_is_the_last_list_seen() -> None:
     live = Live()
     asker = Asker(NOWHERE, "", live)
-    with pytest.raises(NoListError, match="no list for user 196 has come by"):
+    with pytest.raises(NoListError, match="no recommendation for user 196 has been seen"):
         asker.list_of("196")
     live.add_list("196", "o", value_of("196", "o"), 0.0)
     found, seconds = asker.list_of("196")

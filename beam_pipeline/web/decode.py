@@ -1,4 +1,4 @@
-"""Lists as they stand in an output topic, in either format."""
+"""Decodes the records of an output topic, in either format."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from transforms.formats import avro
 from transforms.formats.records import Recommendation, ScoredItem
 
 
-def decode_list(value: bytes) -> Recommendation:
-    """Reads a list, JSON or Avro in single-object encoding.
+def decode_recommendation(value: bytes) -> Recommendation:
+    """Decodes a recommendation, JSON or Avro in single-object encoding.
 
     Raises:
-        MalformedRecordError: It is neither, or has not what a list has.
+        MalformedRecordError: Neither of the two, or a field is missing or unusable.
     """
     if value.startswith(avro.SINGLE_OBJECT_MARKER):
         return avro.decode_recommendation(value)
@@ -29,7 +29,7 @@ def decode_list(value: bytes) -> Recommendation:
             fallback=str(fields.get("fallback") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as e:
-        msg = f"not a list: {type(e).__name__}: {e}"
+        msg = f"not a recommendation: {type(e).__name__}: {e}"
         raise MalformedRecordError(msg) from e
 
 
