@@ -37,7 +37,7 @@ def test_without_a_request_topic_it_is_the_last_list_seen() -> None:
 def test_a_list_that_can_not_be_read_is_said() -> None:
     live = Live()
     live.add_list("196", "o", b"{", 0.0)
-    with pytest.raises(NoListError, match="the list of user 196 can not be read"):
+    with pytest.raises(NoListError, match="the recommendation of user 196 cannot be decoded"):
         Asker(NOWHERE, "", live).list_of("196")
 
 
