@@ -37,9 +37,9 @@ from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, producer, r
 from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
+from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
 from transforms.parse import parse
-from transforms.recommend import LISTED_AT_ONCE
 from transforms.recommenders.registry import RecommenderSpec
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ class FromRatings(beam.PTransform):
     """
 
     def expand(self, ratings: beam.PCollection[Rating]) -> beam.PCollection[RatingBatch]:
-        """Adds the step."""
+        """Returns the converted elements."""
         return ratings | "Wrap" >> beam.Map(_wrapped).with_output_types(RatingBatch)
 
 
@@ -37,7 +37,7 @@ class FromRequests(beam.PTransform):
     """
 
     def expand(self, requests: beam.PCollection[Request]) -> beam.PCollection[RatingBatch]:
-        """Adds the step."""
+        """Returns the converted elements."""
         return requests | "Wrap" >> beam.Map(_wrapped_request).with_output_types(RatingBatch)
 
 
@@ -47,7 +47,7 @@ class ToRecommendations(beam.PTransform):
     def expand(
         self, lists: beam.PCollection[RecommendationBatch]
     ) -> beam.PCollection[Recommendation]:
-        """Adds the step."""
+        """Returns the converted elements."""
         return lists | "Unwrap" >> beam.FlatMap(_unwrapped).with_output_types(Recommendation)
 
 
@@ -55,7 +55,7 @@ class ToEvaluations(beam.PTransform):
     """`EvaluationBatch` to each `Evaluation`."""
 
     def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[Evaluation]:
-        """Adds the step."""
+        """Returns the converted elements."""
         return lists | "Unwrap" >> beam.FlatMap(_unwrapped_tests).with_output_types(Evaluation)
 
 

@@ -21,9 +21,9 @@ from transforms import (
     ToEvaluations,
     ToRecommendations,
 )
+from transforms.learn_and_recommend import EARLY, LOG, META, ORDER, SNAPSHOT
 from transforms.learning import state as model_state
 from transforms.learning.state import Meta, ModelCache, ShardState
-from transforms.recommend import EARLY, LOG, META, ORDER, SNAPSHOT
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.runtime.worker_context import WORKER

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.support import Grid, movielens_like
 from tests.transforms.sharding.test_in_order import Bag, Value
 from transforms import RatingBatch, Recommend, RecommenderSpec, Request, ScoredItem, Sharding
+from transforms.learn_and_recommend import LearnAndRecommendDoFn
 from transforms.learning.state import ModelCache, ShardState
-from transforms.recommend import _LearnAndRecommendDoFn
 from transforms.runtime.worker_context import WORKER
 from transforms.sharding.in_order import QueueCache
 from transforms.sharding.key_batches import take_numbers
@@ -44,7 +44,7 @@ class Shard:
 
     def __init__(self, key: ModelShard, scope: str) -> None:
         self.key = key
-        self.do_fn = _LearnAndRecommendDoFn(Recommend(SPEC, SHARDING, top_n=5), scope, False)
+        self.do_fn = LearnAndRecommendDoFn(Recommend(SPEC, SHARDING, top_n=5), scope, False)
         self.values: dict[str, Any] = {"meta": None, "order": None}
         self.bags: dict[str, list[bytes]] = {"snapshot": [], "log": [], "early": []}
 

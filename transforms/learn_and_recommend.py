@@ -1,0 +1,279 @@
+"""The stateful step of `Recommend`: learns and recommends in one model shard at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import GlobalWindow
+
+from transforms import counters, model_export
+from transforms.batches import (
+    EvaluationBatch,
+    RatingBatch,
+    RatingBatchCoder,
+    RecommendationBatch,
+)
+from transforms.evaluation import beam_metrics
+from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
+from transforms.formats.records import Rating
+from transforms.learning.shard import Learned, learn
+from transforms.learning.state import FirstModel, ModelCache, OpenShard, ShardState
+from transforms.learning.token_cache import CacheKey
+from transforms.learning.warm_up import warm_up
+from transforms.model_export import ModelExport
+from transforms.recommenders.hashing import Block
+from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime import blas_threads, garbage_collection
+from transforms.runtime.worker_context import WORKER
+from transforms.sharding.config import Sharding
+from transforms.sharding.in_order import InOrder, OrderState, QueueCache
+from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
+from transforms.sharding.merge import EVALUATIONS, KeyedPart
+from transforms.sharding.parts import Part
+
+STEP: Final = "LearnAndRecommend"
+"""Label of the stateful step. A savepoint finds its state by it: never change it."""
+
+LISTED_AT_ONCE: Final = 256
+"""More recommendations at once leave the processor's cache before they are encoded."""
+
+
+class LearningSettings(Protocol):
+    """The settings of `Recommend` that its workers need."""
+
+    spec: RecommenderSpec
+    sharding: Sharding
+    top_n: int
+    export: ModelExport | None
+    import_from: str
+
+
+_Output: TypeAlias = RecommendationBatch | beam.pvalue.TaggedOutput | KeyedPart
+
+
+class _State(NamedTuple):
+    """A model shard's state, valid while its element is processed."""
+
+    model: ShardState
+    order: OrderState
+
+
+class _Learner:
+    """What the two DoFns share."""
+
+    def __init__(self, settings: LearningSettings, scope: str, evaluate: bool) -> None:
+        self._settings = settings
+        self._scope = scope
+        self._evaluate = evaluate
+        self._open: dict[ModelShard, OpenShard] = {}
+        self._queues: dict[ModelShard, InOrder[RatingBatch]] = {}
+
+    def setup(self) -> None:
+        garbage_collection.reduce_frequency()
+        blas_threads.limit()
+        warm_up(self._settings.spec)
+
+    def start_bundle(self) -> None:
+        self._open = {}
+        self._queues = {}
+
+    def finish_bundle(self) -> None:
+        for shard in self._open.values():
+            shard.close()
+        for queue in self._queues.values():
+            queue.close()
+        self.start_bundle()
+
+    def open(self, key: ModelShard, state: ShardState) -> OpenShard:
+        """Returns the shard's recommender as this bundle has it so far."""
+        shard = self._open.get(key)
+        if shard is None:
+            settings = self._settings
+            scoped = CacheKey(self._scope, STEP, key[:2])
+            block = Block(key[1], settings.sharding.item_shards)
+            first = self._first_model(key)
+            shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
+            self._open[key] = shard
+            counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
+            if shard.imported:
+                _count_known(key, len(shard.recommender.users), len(shard.recommender.items))
+            if settings.export and settings.export.is_due(scoped):
+                # What a bundle starts with is what state has; what it learns may yet fail.
+                self.save(key, shard)
+        return shard
+
+    def save(self, key: ModelShard, shard: OpenShard) -> None:
+        """Exports the shard as it is."""
+        settings = self._settings
+        if settings.export and shard.sequence:
+            model_export.save(
+                settings.export.directory,
+                key[:2],
+                settings.sharding.grid,
+                settings.spec,
+                shard.sequence,
+                shard.recommender,
+            )
+
+    def _first_model(self, key: ModelShard) -> FirstModel | None:
+        settings = self._settings
+        if not settings.import_from:
+            return None
+        grid = settings.sharding.grid
+        return partial(model_export.load, settings.import_from, key[:2], settings.spec, grid)
+
+    def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
+        """Learns and recommends for each batch whose turn has come; the element's may wait."""
+        key, batch = element
+        if self._settings.sharding.item_shards == 1:
+            yield from self.learn(key, batch, state.model)
+            return
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = InOrder(
+                state.order,
+                WORKER.get(QueueCache),
+                CacheKey(self._scope, STEP, key),
+                _CODER.encode,
+                _CODER.decode,
+            )
+            self._queues[key] = queue
+        for (ready,) in queue.offer(batch.number, 0, batch, state.order):
+            yield from self.learn(key, ready, state.model)
+
+    def learn(self, key: ModelShard, batch: RatingBatch, state: ShardState) -> Iterator[_Output]:
+        """Learns a batch, and gives a list for each of its ratings and requests."""
+        settings = self._settings
+        whole = settings.sharding.item_shards == 1
+        shard = self.open(key, state)
+        recommender = shard.recommender
+        users, items = len(recommender.users), len(recommender.items)
+        changed: list[Rating] = []
+        for minibatch in split(batch, LISTED_AT_ONCE) if whole else [batch]:
+            observer = PreUpdateObserver(settings.top_n) if self._evaluate else None
+            done = learn(
+                recommender,
+                minibatch.ratings,
+                settings.top_n,
+                requests=minibatch.requests,
+                observer=observer,
+            )
+            changed += done.changed
+            if minibatch.ratings:
+                counters.distribution(counters.UPDATE_US).update(round(done.update_us))
+            if done.recommendations:
+                counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
+            scores = observer.scores if observer else []
+            if whole:
+                yield from self._whole(minibatch, done, scores)
+            else:
+                yield self._part(key, minibatch, done, scores)
+        if changed:
+            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
+        _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
+        if batch.published:
+            latency = (time.time() - batch.published) * 1e3
+            counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
+
+    def _part(
+        self, key: ModelShard, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+    ) -> KeyedPart:
+        tested = batch.ratings if scores else []
+        times = (done.update_us, done.top_n_us)
+        part = Part(batch.number, key[1], done.recommendations, tested, scores, times)
+        return user_shard_key(key[0], self._settings.sharding), part
+
+    def _whole(
+        self, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+    ) -> Iterator[RecommendationBatch | beam.pvalue.TaggedOutput]:
+        if done.recommendations:
+            counters.counter(counters.LISTS).inc(len(done.recommendations))
+            yield RecommendationBatch(done.recommendations)
+        if scores:
+            model, top_n = self._settings.spec.model, self._settings.top_n
+            evaluations = [
+                evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
+                for rating, one in zip(batch.ratings, scores, strict=True)
+            ]
+            beam_metrics.count(self._scope, evaluations, top_n or 10)
+            yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
+
+
+def _count_known(key: ModelShard, users: int, items: int) -> None:
+    # All item shards of a user shard have the same users.
+    counters.counter(counters.USERS).inc(users if key[1] == 0 else 0)
+    counters.counter(counters.ITEMS).inc(items)
+
+
+META = ReadModifyWriteStateSpec("meta", BytesCoder())
+SNAPSHOT = BagStateSpec("snapshot", BytesCoder())
+LOG = BagStateSpec("log", BytesCoder())
+# Where items are sharded; elsewhere they are never read or written.
+ORDER = ReadModifyWriteStateSpec("order", BytesCoder())
+EARLY = BagStateSpec("early", BytesCoder())
+
+_CODER: Final = RatingBatchCoder()
+
+
+class LearnAndRecommendDoFn(_Learner, beam.DoFn):
+    """Learns and recommends, without exports."""
+
+    def process(
+        self,
+        element: ModelShardBatch,
+        meta: Any = beam.DoFn.StateParam(META),
+        snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        log: Any = beam.DoFn.StateParam(LOG),
+        order: Any = beam.DoFn.StateParam(ORDER),
+        early: Any = beam.DoFn.StateParam(EARLY),
+    ) -> Iterator[_Output]:
+        """Yields what `_Learner.process_element` makes of a batch."""
+        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
+        yield from self.process_element(element, state)
+
+
+class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
+    """Learns, recommends, and exports models: periodically and at the end of the input."""
+
+    # Fires when the input has ended, if it ever does.
+    END = TimerSpec("end", TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        element: ModelShardBatch,
+        meta: Any = beam.DoFn.StateParam(META),
+        snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        log: Any = beam.DoFn.StateParam(LOG),
+        order: Any = beam.DoFn.StateParam(ORDER),
+        early: Any = beam.DoFn.StateParam(EARLY),
+        end: Any = beam.DoFn.TimerParam(END),
+    ) -> Iterator[_Output]:
+        """Yields what `_Learner.process_element` makes of a batch."""
+        end.set(GlobalWindow().max_timestamp())
+        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
+        yield from self.process_element(element, state)
+
+    @on_timer(END)
+    def export_at_the_end(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        meta: Any = beam.DoFn.StateParam(META),
+        snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        log: Any = beam.DoFn.StateParam(LOG),
+    ) -> None:
+        """Exports the shard when its input has ended."""
+        state = ShardState(meta, snapshot, log)
+        shard = self.open(key, state)
+        self.save(key, shard)
