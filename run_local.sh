@@ -92,7 +92,8 @@ case "${1:-}" in
     python -m ruff format --check .
     python -m mypy
     lint-imports
-    exec python -m pytest "$@"
+    # A file's tests share fixtures, such as brokers; more processes would want more memory.
+    exec python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
     ;;
   kafka)
     shift

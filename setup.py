@@ -55,6 +55,7 @@ setup(
             "mypy>=1.11",
             "pytest>=8.2",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.14",
             "scipy>=1.11",
             "selenium>=4.20",

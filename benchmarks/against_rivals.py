@@ -24,7 +24,14 @@ import numpy as np
 import orjson
 
 from benchmarks.measure import MARK, File, Topic, rate_from_file, rate_from_topic
-from benchmarks.programs import LEARN, LIST, PROGRAMS, environment_of, versions_of
+from benchmarks.programs import (
+    LEARN,
+    LIST,
+    PROGRAMS,
+    environment_of,
+    is_available,
+    versions_of,
+)
 from benchmarks.report import plot, table
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
@@ -142,6 +149,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--learn_ratings", type=int, default=400_000, help="of the other topic")
     parser.add_argument("--output", type=Path, default=Path("build/rivals"), help="a folder")
     given = parser.parse_args(argv)
+    for name in given.only:
+        if not is_available(name):
+            print(f"{name} is left out: cargo is not installed", file=sys.stderr)
+    given.only = tuple(filter(is_available, given.only))
     pythons = {name: environment_of(name, PROGRAMS[name]) for name in given.only}
     rates: dict[tuple[str, str], list[float]] = {}
     failed = 0

@@ -24,12 +24,11 @@ from typing import Any, Final, NamedTuple
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from benchmarks.programs import LIST, Program
+from benchmarks.programs import LIST, ROOT, Program
 from cluster.flink_cluster import FlinkCluster
 
 _SECONDS: Final = 300
 _LEAVE_SECONDS: Final = 60
-_ROOT: Final = Path(__file__).resolve().parent.parent
 _CORE: Final = {1}
 
 
@@ -147,18 +146,19 @@ def pinned(cores: Collection[int]) -> Iterator[None]:
 def _command(program: Program, python: str, mode: str, **filled: object) -> list[str]:
     arguments = [argument.format(**filled) for argument in program.arguments[mode]]
     core = ",".join(map(str, _CORE))
-    return ["taskset", "-c", core, python, "-m", program.module, *arguments]
+    command = [python] if program.crate else [python, "-m", program.module]
+    return ["taskset", "-c", core, *command, *arguments]
 
 
 def _environment() -> dict[str, str]:
     one_thread = {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    return {**os.environ, **one_thread, "PYTHONPATH": str(_ROOT)}
+    return {**os.environ, **one_thread, "PYTHONPATH": str(ROOT)}
 
 
 def _run(program: Program, python: str, **filled: object) -> str:
     done = subprocess.run(
         _command(program, python, LIST, **filled),
-        cwd=_ROOT,
+        cwd=ROOT,
         env=_environment(),
         capture_output=True,
         text=True,

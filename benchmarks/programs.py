@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.maven import CACHE
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 LEARN: Final = "learn"
 LIST: Final = "list"
 
@@ -26,6 +30,7 @@ class Program(NamedTuple):
             no output and prints its own rate.
         flink: Whether it needs a Flink cluster of one slot.
         at_most: With more ratings it would take too long.
+        crate: Folder of a Rust crate, whose binary is run in place of the module; empty for none.
     """
 
     module: str
@@ -34,6 +39,7 @@ class Program(NamedTuple):
     kind: str = "topic"
     flink: bool = False
     at_most: int = sys.maxsize
+    crate: str = ""
 
 
 _OURS: Final = (
@@ -80,6 +86,12 @@ def _in_memory(module: str, *requirements: str, at_most: int = sys.maxsize) -> P
     )
 
 
+def _native() -> Program:
+    topics = ("{broker}", "{source}", "{target}")
+    arguments = {mode: (*topics, mode) for mode in (LIST, LEARN)}
+    return Program("", (), arguments, crate="benchmarks/rivals/native")
+
+
 _KAFKA_PYTHON: Final = "--kafka_client=kafka-python"
 _LIBRDKAFKA: Final = "--kafka_client=librdkafka"
 PROGRAMS: Final[dict[str, Program]] = {
@@ -92,6 +104,7 @@ PROGRAMS: Final[dict[str, Program]] = {
     "Bytewax": _rival("bytewax_flow", "bytewax[kafka]==0.21.1"),
     "kafka-python loop": _rival("plain_loop", "kafka-python[crc32c]==3.0.12"),
     "librdkafka loop": _rival("librdkafka_loop", "confluent-kafka==2.16.1"),
+    "native loop": _native(),
     "ours, file": Program(
         "beam_pipeline",
         (),
@@ -103,8 +116,20 @@ PROGRAMS: Final[dict[str, Program]] = {
 }
 
 
+def is_available(name: str) -> bool:
+    """Whether the program can be built here: a Rust crate needs cargo."""
+    return not PROGRAMS[name].crate or shutil.which("cargo") is not None
+
+
 def environment_of(name: str, program: Program) -> str:
-    """Returns the interpreter of the program's environment, made if it is not there."""
+    """Returns the interpreter of the program's environment, or its binary, made if missing."""
+    if program.crate:
+        target = CACHE / "benchmarks" / name.replace(" ", "-")
+        manifest = ROOT / program.crate / "Cargo.toml"
+        build = ["cargo", "build", "--release", "--quiet", f"--manifest-path={manifest}"]
+        fastest = {**os.environ, "RUSTFLAGS": "-C target-cpu=native"}
+        subprocess.run([*build, f"--target-dir={target}"], check=True, env=fastest)
+        return str(target / "release" / "native-loop")
     if not program.requirements:
         return sys.executable
     folder = CACHE / "benchmarks" / name.replace(" ", "-")
@@ -120,6 +145,9 @@ def environment_of(name: str, program: Program) -> str:
 
 def versions_of(name: str, program: Program) -> str:
     """Returns the versions of what the program is made of, as `name version, ...`."""
+    if program.crate:
+        done = subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.strip()
     asked = [
         requirement.split("=")[0].split("[")[0].split("<")[0]
         for requirement in program.requirements or _OURS

@@ -101,7 +101,7 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     assert "45 tests 45 before them only learned" in text
     assert "10 records without a partner in every run left out" in text
     assert "7 repeated records dropped" in text
-    assert "lists have at most 10 items" in text
+    assert "recommendations have at most 10 items" in text
     assert "the runs' most popular differ" in text
 
 
