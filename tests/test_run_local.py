@@ -96,7 +96,10 @@ def test_on_bare_debian_one_command_does_all_the_set_up(bare: Run, calls: Path) 
         f"{flags} chromium chromium-driver fonts-dejavu-core",
         f"{flags} python3 python3-venv",
     ]
-    assert calls.read_text().splitlines()[-1] == "python -m pytest -q tests/x.py"
+    assert (
+        calls.read_text().splitlines()[-1]
+        == "python -m pytest -n auto --maxprocesses 4 --dist loadfile -q tests/x.py"
+    )
 
 
 def test_the_second_time_nothing_is_installed(bare: Run, calls: Path) -> None:
