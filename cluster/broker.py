@@ -97,10 +97,10 @@ class Broker:
         self._java("kafka.tools.StorageTool", "format", "-t", _kafka_uuid(), *scram, "-c").wait()
 
     def start(self) -> None:
-        """Starts it, and returns when it answers.
+        """Starts the broker, and returns when it accepts connections.
 
         Raises:
-            RuntimeError: It does not come up; the text has the end of its log.
+            RuntimeError: It does not start; the text has the end of its log.
         """
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,17 +121,17 @@ class Broker:
                 break
             time.sleep(0.1)
         self.kill()
-        msg = f"the broker does not come up:\n{self._log.read_text()[-2000:]}"
+        msg = f"the broker does not start:\n{self._log.read_text()[-2000:]}"
         raise RuntimeError(msg)
 
     def stop(self) -> None:
-        """Stops it in order; its data stays."""
+        """Shuts the broker down; its data stays."""
         if self._process:
             self._process.terminate()
             self._process.wait(timeout=60)
 
     def kill(self) -> None:
-        """Ends it at once, as a crash does; its data stays."""
+        """Kills the broker, as a crash does; its data stays."""
         if self._process:
             self._process.kill()
             self._process.wait(timeout=60)
@@ -157,7 +157,7 @@ def _kafka_uuid() -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a broker until Ctrl-C; its data goes with it."""
+    """Runs a broker until Ctrl-C, and then removes its data."""
     parser = argparse.ArgumentParser(prog="python -m cluster.broker", description=__doc__)
     parser.add_argument("--port", type=int, default=9092)
     port = parser.parse_args(argv).port
@@ -169,7 +169,9 @@ def main(argv: Sequence[str]) -> int:
         except RuntimeError as e:
             print(f"error: {e}", file=sys.stderr)
             return 1
-        print(f"Kafka listens at localhost:{port}; Ctrl-C ends it and drops its data", flush=True)
+        print(
+            f"Kafka listens at localhost:{port}; Ctrl-C stops it and removes its data", flush=True
+        )
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
         broker.stop()

@@ -88,7 +88,7 @@ class FlinkCluster:
         """Starts everything, and returns when all TaskManagers have registered.
 
         Raises:
-            RuntimeError: It does not come up; the text has the end of a log.
+            RuntimeError: It does not start; the text has the end of a log.
         """
         self._start_zookeeper()
         self.start_worker_pool()
@@ -271,7 +271,7 @@ def main(argv: Sequence[str]) -> int:
         cluster.start()
         print(f"Flink's web UI: http://{cluster.address}", f"logs: {folder}", sep="\n")
         print("to submit:", shlex.join(cluster.flags()), flush=True)
-        print("Ctrl-C ends it and drops its files", flush=True)
+        print("Ctrl-C stops it and removes its files", flush=True)
         while True:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             for line in cluster.replace_dead():

@@ -35,7 +35,7 @@ def flink_jars() -> FlinkJars:
     """Returns the jars, made if they are not there: the first time takes a minute or two.
 
     Raises:
-        subprocess.CalledProcessError: Maven can not make them; it has said why.
+        subprocess.CalledProcessError: Maven failed; its output says why.
     """
     digest = hashlib.sha256()
     for source in sorted([*_PROJECT.rglob("pom.xml"), *_PROJECT.rglob("*.java")]):

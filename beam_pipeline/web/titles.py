@@ -23,10 +23,14 @@ def read_titles(path: str) -> Mapping[str, str]:
         Titles by item.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read; the text says that it is the file of titles.
         UnsupportedFormatError: A line has a single column, or the file is empty.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        msg = f"cannot read --titles {path}: {e.strerror or e}"
+        raise OSError(msg) from e
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

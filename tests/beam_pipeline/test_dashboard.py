@@ -50,7 +50,7 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (["--request_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "can not reach Kafka"),
         (["--kafka_config", "/not/there"], 2, "can not read --kafka_config: [Errno 2]"),
-        (["--titles", "/not/there"], 1, "No such file"),
+        (["--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
         (["--port", "70000"], 1, "can not listen at 127.0.0.1:70000"),
         (["--window", "0"], 2, "must be 1 or more"),
         (["--port", "web"], 2, "--port: invalid int value"),
