@@ -80,10 +80,11 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> lis
     sender.flush()
     client.close()
     _wait_for(settings, target, len(messages))
-    arrived = dict(zip(*_read(settings, _SOURCE, len(messages))[::2], strict=True))
-    _, values, listed = _read(settings, target, len(messages))
+    rated = _read(settings, _SOURCE, len(messages))
+    arrived = dict(zip(rated.offsets, rated.timestamps, strict=True))
+    listed = _read(settings, target, len(messages))
     waits = []
-    for value, at in zip(values, listed, strict=True):
+    for value, at in zip(listed.values, listed.timestamps, strict=True):
         offset = int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
         if offset > _WARM_SECONDS * rate:
             waits.append(at - arrived[offset])
@@ -116,7 +117,7 @@ def _read(settings: KafkaSettings, topic: str, count: int) -> Records:
     client = consumer(settings, None)
     (partition,) = partitions_of(client, topic, settings)
     client.seek(partition, 0)
-    records = Records([], [], [])
+    records = Records([], [], [], [], [])
     while len(records.offsets) < count:
         for more in client.poll(1.0).records.values():
             records.extend(more)

@@ -111,7 +111,7 @@ class Follower:
             try:
                 polled = self._client.poll(_POLL_SECONDS)
                 for partition, records in polled.records.items():
-                    for offset, value, milliseconds in zip(*records, strict=True):
+                    for offset, value, milliseconds in zip(*records[:3], strict=True):
                         self._take(partition, offset, value, milliseconds / 1000)
                 if polled.out_of_range:
                     self._step_over_lost(polled.out_of_range)

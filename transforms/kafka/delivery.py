@@ -148,4 +148,5 @@ class Delivery:
 
 
 def _size(message: Message) -> int:
-    return len(message.key) + len(message.value) + len(message.origin)
+    headers = sum(len(key) + len(value) for key, value in message.headers)
+    return len(message.key or b"") + len(message.value) + len(message.origin) + headers

@@ -8,7 +8,7 @@ from typing import Final
 from transforms.kafka.clients.protocols import Records
 
 RECORD_BYTES: Final = 100
-"""What each record counts for beside its value: its offset, its time, Python's objects."""
+"""What each record counts for beside key, value and headers: offset, time, Python's objects."""
 
 
 class RecordBuffer:
@@ -30,7 +30,11 @@ class RecordBuffer:
 
     def append(self, records: Records) -> int:
         """Adds records that follow; returns what they count for."""
-        size = RECORD_BYTES * len(records.offsets) + sum(map(len, filter(None, records.values)))
+        size = RECORD_BYTES * len(records.offsets)
+        size += sum(map(len, filter(None, records.values)))
+        size += sum(map(len, filter(None, records.keys)))
+        for headers in filter(None, records.headers):
+            size += sum(RECORD_BYTES + len(key) + len(value) for key, value in headers)
         self._chunks.append((records, size))
         self.bytes += size
         return size

@@ -205,19 +205,26 @@ class PartitionReader:
         return self._chunk(source, fetched, next_position, stop)
 
     def _chunk(self, source: str, fetched: Fetched, next_position: int, stop: int) -> Chunk:
-        offsets, values, timestamps = fetched.records
-        if offsets and offsets[-1] >= stop:
-            count = bisect_left(offsets, stop)
-            offsets, values, timestamps = fetched.records.part(0, count)
-        if not offsets:
+        records = fetched.records
+        if records.offsets and records.offsets[-1] >= stop:
+            records = records.part(0, bisect_left(records.offsets, stop))
+        if not records.offsets:
             # Only at the end is it known that nothing older is on its way.
             now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
             return Chunk(RawBatch(source, [], [], self._record_format), next_position, time=now)
         # A producer may claim any time, but none that has not come yet may move the watermark.
-        newest_seconds = min(max(timestamps[-1], 0) / 1000, time.time())
-        published = max(timestamps[0], 0) / 1000
-        batch = RawBatch(source, offsets, values, self._record_format, published)
-        return Chunk(batch, next_position, time=newest_seconds)
+        times = [max(timestamp, 0) / 1000 for timestamp in records.timestamps]
+        batch = RawBatch(
+            source,
+            records.offsets,
+            records.values,
+            self._record_format,
+            published=times[0],
+            keys=records.keys,
+            headers=records.headers if any(records.headers) else (),
+            times=times,
+        )
+        return Chunk(batch, next_position, time=min(times[-1], time.time()))
 
     def ends_at(self, range_end: int) -> bool:
         """Returns whether a range that ends there is the partition's last; it is left then."""

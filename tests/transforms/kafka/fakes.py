@@ -95,7 +95,11 @@ class FakeConsumer:
                 offsets = [at for at in self.log[partition] if at >= position][: self._chunk]
                 if offsets and partition not in self.paused | self._sought:
                     found[partition] = Records(
-                        offsets, [self._value(at) for at in offsets], [0] * len(offsets)
+                        offsets,
+                        [self._value(at) for at in offsets],
+                        [0] * len(offsets),
+                        [None] * len(offsets),
+                        [()] * len(offsets),
                     )
                     self.polled += len(offsets)
             self._sought.clear()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.testing.test_pipeline import TestPipeline
 from kafka.partitioner import murmur2
 
-from tests.support import Topics
+from tests.support import Topics, patience
 from transforms import (
     DeadLetter,
     Recommendation,
@@ -25,6 +26,7 @@ from transforms import (
 )
 from transforms.errors import DeliveryError
 from transforms.formats import avro, json_lines
+from transforms.formats.records import Header
 from transforms.kafka.clients.protocols import Message, Sender
 from transforms.kafka.delivery import Delivery
 from transforms.kafka.producer_pool import ProducerPool
@@ -258,6 +260,43 @@ def test_a_key_has_the_same_partition_whichever_client_sends_it(topics: Topics) 
     assert {record.key: record.partition for record in topics.read(topic)} == {
         key: (murmur2(key) & 0x7FFFFFFF) % 7 for key in keys
     }
+
+
+def test_a_message_has_its_own_headers_and_time_beside_its_origin(topics: Topics) -> None:
+    topic = topics.create()
+    headers = (Header("traceparent", b"00-1"), Header("\u00fc", b"\xff\x00"), Header("empty", b""))
+    messages = [
+        Message(b"key", b"all", "r-0-1", headers, 1_234_567.891),
+        Message(b"key", b"headers only", headers=headers),
+        Message(None, b"no key", timestamp=0.001),
+        Message(b"", b"plain"),
+    ]
+    start = time.time()
+    sender = WORKER.get(ProducerPool).borrow(topics.settings).sender(topic)
+    send_and_flush(sender, messages)
+    found = {record.value: record for record in topics.read(topic)}
+    origin = Header("origin", b"r-0-1")
+    assert {value: tuple(record.headers) for value, record in found.items()} == {
+        b"all": (*headers, origin),
+        b"headers only": headers,
+        b"no key": (),
+        b"plain": (),
+    }
+    assert [found[m.value].key for m in messages] == [m.key for m in messages]
+    assert found[b"all"].timestamp == 1_234_567_891
+    assert found[b"no key"].timestamp == 1
+    for sent_now in (b"headers only", b"plain"):
+        assert abs(found[sent_now].timestamp / 1000 - start) < patience(60)
+
+
+def test_headers_count_for_the_size_that_a_topic_takes(topics: Topics) -> None:
+    topic = topics.create(max_message_bytes="50000")
+    headers = (Header("large", b"x" * 60_000),)
+    delivery = Delivery(topics.settings, topic, ProducerPool())
+    delivery.send([Message(None, b"a", "o", headers), Message(None, b"b")])
+    (refused,) = delivery.flush()
+    assert refused.message.value == b"a"
+    assert refused.reason.startswith("60007 bytes with key and headers are too large")
 
 
 def send_and_flush(sender: Delivery | Sender, messages: list[Message]) -> None:

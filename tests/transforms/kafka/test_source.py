@@ -7,15 +7,17 @@ import time
 from typing import Any
 
 import apache_beam as beam
+import confluent_kafka
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from tests.support import RUNNERS, Topics, wait_until
+from tests.support import RUNNERS, Topics, patience, wait_until
 from transforms.batches import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
+from transforms.formats.records import Header
 from transforms.kafka.consumer_pool import ConsumerPool
 from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.runtime.worker_context import WORKER
@@ -215,6 +217,48 @@ def test_tombstones_and_large_values_come_through(topics: Topics) -> None:
     topics.send(topic, [None, large, b""])
     source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True)
     assert [value for _, value, _ in read(source)] == [None, large, b""]
+
+
+def test_keys_headers_and_times_come_with_their_records(topics: Topics) -> None:
+    """More than a batch holds, so that the columns are cut; the second topic has no headers."""
+    topic, plain = topics.create(partitions=2), topics.create()
+    trace = [("traceparent", b"00-1"), ("empty", b""), ("null", None)]
+    # kafka-python does not send the value null.
+    client = confluent_kafka.Producer({"bootstrap.servers": topics.settings.bootstrap_servers})
+    for at in range(2500):
+        key = None if at % 3 == 0 else b"key %d" % at
+        headers = trace if at % 1000 == 1 else []
+        time_ms = 1_700_000_000_000 + at
+        client.produce(topic, b"%d" % at, key, 0, timestamp=time_ms, headers=headers)
+    client.produce(topic, b"early", None, 1, timestamp=1)
+    client.produce(plain, b"plain", b"", 0, timestamp=1500)
+    assert client.flush(patience(30)) == 0
+
+    def rows_of(batch: RawBatch) -> list[tuple[bytes | None, Any, Any, float]]:
+        headers: Any = batch.headers or [()] * len(batch)
+        return list(zip(batch.values, batch.keys, headers, batch.times, strict=True))
+
+    def has_headers(batch: RawBatch) -> tuple[str, bool]:
+        return batch.source, len(batch.headers) > 0
+
+    found = (Header("traceparent", b"00-1"), Header("empty", b""), Header("null", b""))
+    expected = [
+        (
+            b"%d" % at,
+            None if at % 3 == 0 else b"key %d" % at,
+            found if at % 1000 == 1 else (),
+            1_700_000_000 + at / 1000,
+        )
+        for at in range(2500)
+    ]
+    source = ReadRatingsFromKafka(topics.settings, topic, stop_at_end=True, request_topic=plain)
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        batches = pipeline | source
+        rows = batches | beam.FlatMap(rows_of)
+        ends = [(b"early", None, (), 0.001), (b"plain", b"", (), 1.5)]
+        assert_that(rows, equal_to([*expected, *ends]))
+        others = batches | beam.Map(has_headers) | beam.Filter(lambda one: one[0] != f"{topic}-0-")
+        assert_that(others, equal_to([(f"{topic}-1-", False), (f"{plain}-0-", False)]), "Without")
 
 
 def test_only_committed_transactions_are_read_and_markers_are_gaps(topics: Topics) -> None:

@@ -34,6 +34,7 @@ from transforms.kafka.clients.protocols import (
     Producer,
     Records,
     Sender,
+    record_headers,
 )
 from transforms.kafka.properties import KAFKA_PYTHON_NAMES
 from transforms.kafka.secrets import redacted
@@ -219,6 +220,8 @@ def _columns(records: list[Any]) -> Records:
         [record.offset for record in records],
         [record.value for record in records],
         [record.timestamp for record in records],
+        [record.key for record in records],
+        [record_headers(record.headers) if record.headers else () for record in records],
     )
 
 
@@ -267,12 +270,15 @@ class KafkaPythonSender:
         try:
             partitions = sorted(self._client.partitions_for(topic))
             count = len(partitions)
-            for key, value, origin in messages:
-                # What the client's own partitioner gives, and Java's.
-                partition = partitions[(_hashed(key) & 0x7FFFFFFF) % count if count > 1 else 0]
-                headers = [("origin", origin.encode())] if origin else None
+            for message in messages:
+                key = message.key
+                partition = None
+                if key is not None:
+                    # What the client's own partitioner gives, and Java's.
+                    partition = partitions[(_hashed(key) & 0x7FFFFFFF) % count if count > 1 else 0]
+                headers, time_ms = message.all_headers(), message.timestamp_ms()
                 try:
-                    sent.append(send(topic, value, key, headers, partition))
+                    sent.append(send(topic, message.value, key, headers, partition, time_ms))
                 except MessageSizeTooLargeError:
                     sent.append(None)
         except KafkaError as e:

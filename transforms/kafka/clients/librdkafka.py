@@ -82,11 +82,13 @@ class LibrdkafkaSender:
         start = len(self._sent)
         self._sent.extend(messages)
         try:
-            for place, (key, value, origin) in enumerate(messages, start):
-                headers = [("origin", origin.encode())] if origin else None
+            for place, message in enumerate(messages, start):
+                headers, time_ms = message.all_headers(), message.timestamp_ms() or 0
                 while True:
                     try:
-                        produce(topic, value, key, -1, failed, None, 0, headers)
+                        produce(
+                            topic, message.value, message.key, -1, failed, None, time_ms, headers
+                        )
                         break
                     except BufferError:
                         # Room comes with acknowledgements, or with what is given up.
@@ -119,7 +121,9 @@ class LibrdkafkaSender:
         self._sent, self._refused, self._too_large = [], [], set()
         if too_large:
             # Equal ones count as refused, too, and are sent again.
-            refused_at += [at for at, one in enumerate(sent) if (one.key, one.value) in too_large]
+            refused_at += [
+                at for at, one in enumerate(sent) if (one.key or b"", one.value) in too_large
+            ]
         return sorted(refused_at)
 
     def _failed(self, error: rd.KafkaError, message: Any) -> None:

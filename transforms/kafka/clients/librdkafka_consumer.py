@@ -17,7 +17,7 @@ from transforms.kafka.clients.librdkafka_connect import (
     connected,
     text_of,
 )
-from transforms.kafka.clients.protocols import Polled, Records
+from transforms.kafka.clients.protocols import Polled, Records, record_headers
 from transforms.kafka.settings import KafkaSettings, unreachable
 
 _POLL_RECORDS: Final = 10_000
@@ -166,6 +166,8 @@ class LibrdkafkaConsumer:
             offsets,
             [message.value() for message in messages],
             [message.timestamp()[1] for message in messages],
+            [message.key() for message in messages],
+            [record_headers(sent) if (sent := message.headers()) else () for message in messages],
         )
 
     def _complain(self, error: rd.KafkaError) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from kafka import TopicPartition
+
+from transforms.formats.records import Header
 
 
 class Records(NamedTuple):
@@ -17,16 +19,24 @@ class Records(NamedTuple):
         offsets: Gaps are normal.
         values: None for a tombstone.
         timestamps: In milliseconds since the epoch, as their producers or the broker say.
+        keys: None for a record without a key.
+        headers: An empty sequence for a record without headers.
     """
 
     offsets: list[int]
     values: list[bytes | None]
     timestamps: list[int]
+    keys: list[bytes | None]
+    headers: list[Sequence[Header]]
 
     def part(self, start: int, stop: int | None = None) -> Records:
         """Returns the records from the `start`-th up to the `stop`-th."""
         return Records(
-            self.offsets[start:stop], self.values[start:stop], self.timestamps[start:stop]
+            self.offsets[start:stop],
+            self.values[start:stop],
+            self.timestamps[start:stop],
+            self.keys[start:stop],
+            self.headers[start:stop],
         )
 
     def extend(self, more: Records) -> None:
@@ -34,9 +44,16 @@ class Records(NamedTuple):
         self.offsets.extend(more.offsets)
         self.values.extend(more.values)
         self.timestamps.extend(more.timestamps)
+        self.keys.extend(more.keys)
+        self.headers.extend(more.headers)
 
 
-NO_RECORDS: Final = Records([], [], [])
+NO_RECORDS: Final = Records([], [], [], [], [])
+
+
+def record_headers(found: Iterable[tuple[str, bytes | None]]) -> Sequence[Header]:
+    """Returns headers as both client libraries give them; the value null becomes empty."""
+    return tuple(Header(key, value or b"") for key, value in found)
 
 
 class Polled(NamedTuple):
@@ -59,14 +76,28 @@ class Message(NamedTuple):
     """What is sent.
 
     Attributes:
-        key: Chooses the partition, and what a compacted topic keeps the latest of.
+        key: Chooses the partition, and what a compacted topic keeps the latest of; None for no
+            key and any partition.
         value: The encoded record.
         origin: Goes into the header of that name; no header if it is empty.
+        headers: Further headers; they stand before the origin.
+        timestamp: Time of the record, in seconds since the epoch; None for the time of sending.
     """
 
-    key: bytes
+    key: bytes | None
     value: bytes
     origin: str = ""
+    headers: Sequence[Header] = ()
+    timestamp: float | None = None
+
+    def all_headers(self) -> list[tuple[str, bytes]]:
+        """Returns the headers, the origin's included."""
+        origin = [("origin", self.origin.encode())] if self.origin else []
+        return [*self.headers, *origin] if self.headers else origin
+
+    def timestamp_ms(self) -> int | None:
+        """Returns the time in milliseconds since the epoch."""
+        return None if self.timestamp is None else round(self.timestamp * 1000)
 
 
 class Consumer(Protocol):
