@@ -12,6 +12,7 @@ import apache_beam as beam
 from transforms import counters
 from transforms.batches import RatingBatch, RawBatch
 from transforms.errors import MalformedRecordError
+from transforms.formats.dead_letters import class_name
 from transforms.formats.detection import (
     REQUEST_FORMAT,
     decoder,
@@ -38,11 +39,13 @@ class Parsed:
 def parse(
     batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> tuple[list[Rating], list[DeadLetter]]:
-    """Decodes a batch of ratings: each record is in one of the two lists, both in order."""
+    """Decodes a batch of ratings: each record is in one of the two lists, both in order.
+
+    Tombstones (null values) are in neither.
+    """
     if batch.record_format is None:
         return [], [
-            DeadLetter(f"{batch.source}{position}", "read", batch.failure, value or b"")
-            for position, value in zip(batch.positions, batch.values, strict=True)
+            _dead_letter(batch, index, "read", batch.failure) for index in range(len(batch))
         ]
     return _decoded(batch, max_record_bytes, decoder(batch.record_format))
 
@@ -50,7 +53,10 @@ def parse(
 def parse_requests(
     batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
 ) -> tuple[list[Request], list[DeadLetter]]:
-    """Decodes a batch of requests: each record is in one of the two lists, both in order."""
+    """Decodes a batch of requests: each record is in one of the two lists, both in order.
+
+    Tombstones (null values) are in neither.
+    """
     return _decoded(batch, max_record_bytes, request_decoder(batch.published))
 
 
@@ -60,13 +66,35 @@ def _decoded(
     source = batch.source
     decoded = []
     dead = []
-    for position, value in zip(batch.positions, batch.values, strict=True):
-        origin = f"{source}{position}"
+    for index, value in enumerate(batch.values):
+        if value is None:
+            continue
         try:
+            origin = f"{source}{batch.positions[index]}"
             decoded.append(decode(require_value(value, max_record_bytes), origin))
         except MalformedRecordError as e:
-            dead.append(DeadLetter(origin, "parse", str(e), value or b""))
+            dead.append(_dead_letter(batch, index, "parse", str(e), class_name(e)))
     return decoded, dead
+
+
+def _dead_letter(
+    batch: RawBatch, index: int, stage: str, reason: str, exception: str = ""
+) -> DeadLetter:
+    return DeadLetter(
+        f"{batch.source}{batch.positions[index]}",
+        stage,
+        reason,
+        batch.values[index] or b"",
+        batch.keys[index] if batch.keys else None,
+        batch.headers[index] if batch.headers else (),
+        batch.times[index] if batch.times else 0.0,
+        exception,
+    )
+
+
+def tombstones(batch: RawBatch) -> int:
+    """Returns how many records have a null value, which says that a key is deleted."""
+    return 0 if batch.record_format is None else batch.values.count(None)
 
 
 @dataclass
@@ -74,7 +102,8 @@ class ParseRatings(beam.PTransform):
     """`RawBatch` of ratings or of requests to `RatingBatch`, and `DeadLetter` one by one.
 
     Parallelism: any.
-    Delivery: each record comes out once, as a rating, a request or a dead letter.
+    Delivery: each record comes out once, as a rating, a request or a dead letter. Tombstones (null
+        values) are filtered, and counted.
     On failure: no record makes it fail; a malformed one is a dead letter with its reason. A
     warning in the log says so if no record can be used, or few of the first thousand.
 
@@ -120,8 +149,11 @@ class _ParseDoFn(beam.DoFn):
             counters.counter(counters.REQUESTS).inc(len(requests))
         else:
             ratings, dead = parse(element, self._max_record_bytes)
-        counters.counter(counters.READ).inc(len(ratings) + len(dead))
+        deleted = tombstones(element)
+        counters.counter(counters.READ).inc(len(ratings) + len(dead) + deleted)
         counters.counter(counters.DEAD).inc(len(dead))
+        counters.counter(counters.TOMBSTONES).inc(deleted)
+        counters.counter(counters.FILTERED).inc(deleted)
         if warning := self._watch.note(len(ratings) + len(requests) + len(dead), dead):
             _LOGGER.warning(warning)
         if ratings or requests:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.broker import Broker
+from tests.letters import kept_letters, letters_in
 from tests.support import (
     Grid,
     Topics,
@@ -133,10 +134,11 @@ def test_lists_that_their_topic_does_not_take_are_dead_letters_and_the_job_goes_
     )
     assert done.code == 0, done.err
     assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (300, 300, 0)
-    letters = topics.read_json(dead)
-    assert {letter["stage"] for letter in letters} == {"write"}
-    assert "max.message.bytes=5000" in letters[0]["reason"]
-    unwritten = {letter["origin"] for letter in letters}
+    letters = letters_in(topics, dead)
+    assert {letter.stage for letter in letters} == {"write"}
+    assert "max.message.bytes=5000" in letters[0].reason
+    assert {letter.key for letter in letters} <= {b"u0", b"u1", b"u2"}
+    unwritten = {letter.origin for letter in letters}
     written = {one["origin"] for one in topics.read_json(lists)}
     assert not written & unwritten
     assert written | unwritten == {f"{rated}-0-{at}" for at in range(300)}
@@ -291,12 +293,16 @@ def test_what_can_not_be_read_goes_to_the_dead_letter_topic(topics: Topics) -> N
         *("--dead_letter_topic", dead),
     )
     assert done.code == 0, done.err
-    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (8, 2, 6)
-    letters = topics.read_json(dead)
-    assert [letter["origin"] for letter in letters] == [f"{rated}-0-{at}" for at in range(1, 7)]
-    hints = ["null", "JSON", "empty", "fingerprint 0000000000000000", "JSON", "10485760 bytes"]
-    for letter, hint in zip(letters, hints, strict=True):
-        assert hint in letter["reason"]
+    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (8, 2, 5)
+    assert done.summary["filtered"] == 1
+    assert "1 of the filtered records are tombstones" in done.err
+    kept = kept_letters(topics, dead)
+    letters = {one.letter.origin: one.letter for one in kept}
+    assert list(letters) == [f"{rated}-0-{at}" for at in range(2, 7)]
+    hints = ["JSON", "empty", "fingerprint 0000000000000000", "JSON", "10485760 bytes"]
+    for letter, hint in zip(letters.values(), hints, strict=True):
+        assert hint in letter.reason
+        assert letter.key == b"key"
 
 
 def test_avro_in_and_out(topics: Topics, tmp_path: Path) -> None:
