@@ -54,6 +54,16 @@ def test_a_dead_letter_has_all_that_the_record_had() -> None:
     assert empty[3:] == (b"", None, (), 3, error)
 
 
+def test_selected_headers_come_with_ratings_and_requests() -> None:
+    headers = [(Header("traceparent", b"1"), Header("other", b"2")), (), (Header("tenant", b"3"),)]
+    batch = RawBatch("t-0-", [1, 2, 3], [GOOD] * 3, JSON, headers=headers)
+    ratings, _ = parse(batch, header_names={"traceparent", "tenant"})
+    assert [rating.headers for rating in ratings] == [headers[0][:1], (), headers[2]]
+    asked = RawBatch("a-0-", [1], [b'{"user": 1}'], REQUEST_FORMAT, headers=headers[:1])
+    (request,), _ = parse_requests(asked, header_names={"other"})
+    assert request.headers == headers[0][1:]
+
+
 def test_tombstones_are_filtered_and_counted() -> None:
     batches = [
         RawBatch("t-0-", [1, 2, 3, 4], [_json("a"), None, b"{", None], JSON),

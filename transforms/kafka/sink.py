@@ -16,7 +16,7 @@ from transforms import counters
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.errors import MessageTooLargeError
 from transforms.formats import avro, dead_letters, json_lines
-from transforms.formats.records import DeadLetter, Header
+from transforms.formats.records import DeadLetter, Header, Recommendation
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
@@ -38,7 +38,8 @@ class WriteRecommendationsToKafka(beam.PTransform):
 
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends; the header
-        `origin` tells repeats. In order for each user.
+        `origin` tells repeats, and headers that came with the rating or request stand beside it. In
+        order for each user.
     On failure: the bundle is repeated, and so are lists that it had sent. A list that is too
         large for the topic is a dead letter of the output, and the job goes on.
 
@@ -130,13 +131,20 @@ def _evaluation_messages(batch: EvaluationBatch) -> Iterator[Message]:
 
 def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
     """Yields a message for each list."""
-    encode = json_lines.encode_recommendation
-    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
+    return _list_messages(batch, json_lines.encode_recommendation)
 
 
 def _avro_messages(batch: RecommendationBatch) -> Iterator[Message]:
-    encode = avro.encode_recommendation
-    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
+    return _list_messages(batch, avro.encode_recommendation)
+
+
+def _list_messages(
+    batch: RecommendationBatch, encode: Callable[[Recommendation], bytes]
+) -> Iterator[Message]:
+    return (
+        Message(one.user.encode(), encode(one), one.origin, one.headers)
+        for one in batch.recommendations
+    )
 
 
 def dead_letter_messages(letter: DeadLetter) -> Iterator[Message]:
