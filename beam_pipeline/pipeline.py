@@ -48,7 +48,9 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     """
     options = settings.beam
     raw = root | "ReadRatings" >> _source(settings)
-    parsed = raw | "ParseRatings" >> ParseRatings(options.view_as(InputOptions).max_record_bytes)
+    source = options.view_as(InputOptions)
+    further = source.pass_headers.split(",") if source.pass_headers else ()
+    parsed = raw | "ParseRatings" >> ParseRatings(source.max_record_bytes, further)
     model = options.view_as(ModelOptions)
     if model.import_model:
         require_fit(model.import_model, settings.grid, settings.spec)

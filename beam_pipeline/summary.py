@@ -20,7 +20,18 @@ _USERS_SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Summary:
-    """A run's counts; `read == positives + filtered + dead`."""
+    """A run's counts; `read == positives + filtered + dead`.
+
+    Attributes:
+        read: Records.
+        positives: Learned.
+        filtered: Dropped on purpose.
+        dead: Unusable.
+        users: Known to the models.
+        items: Known to the models.
+        tombstones: Those of the filtered records that have a null value; not part of the line,
+            whose form is fixed.
+    """
 
     read: int
     positives: int
@@ -28,13 +39,16 @@ class Summary:
     dead: int
     users: int
     items: int
+    tombstones: int = 0
 
     def line(self) -> str:
         """Returns the last line that a run prints, for other programs."""
-        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+        counts = asdict(self)
+        del counts["tombstones"]
+        return " ".join(f"{name}={value}" for name, value in counts.items())
 
     def to_json(self) -> str:
-        """Returns the same as a JSON object."""
+        """Returns the same as a JSON object, and the tombstones."""
         return json.dumps(asdict(self))
 
 
@@ -52,6 +66,7 @@ def summarize(metrics: Any) -> Summary:
         counts[counters.DEAD],
         counts[counters.USERS],
         counts[counters.ITEMS],
+        counts[counters.TOMBSTONES],
     )
 
 
@@ -82,6 +97,8 @@ def notes(metrics: Any) -> list[str]:
     counts = _counts(metrics)
     requests, tested = counts[counters.REQUESTS], counts[counters.TESTED]
     lines = [f"{requests} requests answered"] if requests else []
+    if counts[counters.TOMBSTONES]:
+        lines.append(f"{counts[counters.TOMBSTONES]} of the filtered records are tombstones")
     if counts[counters.UNWRITTEN]:
         lines.append(f"{counts[counters.UNWRITTEN]} records too large for their topic, not written")
     if tested:

@@ -16,6 +16,8 @@ NAMESPACE: Final = "flurs_beam"
 READ: Final = "read"
 POSITIVES: Final = "positives"
 FILTERED: Final = "filtered"
+TOMBSTONES: Final = "tombstones"
+"""Records of a topic with a null value; they are among the filtered ones."""
 DEAD: Final = "dead"
 USERS: Final = "users"
 ITEMS: Final = "items"
@@ -32,6 +34,7 @@ COUNTERS: Final = (
     READ,
     POSITIVES,
     FILTERED,
+    TOMBSTONES,
     DEAD,
     USERS,
     ITEMS,

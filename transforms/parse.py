@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -12,6 +12,7 @@ import apache_beam as beam
 from transforms import counters
 from transforms.batches import RatingBatch, RawBatch
 from transforms.errors import MalformedRecordError
+from transforms.formats.dead_letters import class_name
 from transforms.formats.detection import (
     REQUEST_FORMAT,
     decoder,
@@ -19,6 +20,7 @@ from transforms.formats.detection import (
     require_value,
 )
 from transforms.formats.parse_watch import ParseWatch
+from transforms.formats.pass_headers import names_of, passed
 from transforms.formats.records import DeadLetter, Rating, Request
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -36,37 +38,76 @@ class Parsed:
 
 
 def parse(
-    batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
+    batch: RawBatch,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    header_names: Collection[str] = (),
 ) -> tuple[list[Rating], list[DeadLetter]]:
-    """Decodes a batch of ratings: each record is in one of the two lists, both in order."""
+    """Decodes a batch of ratings: each record is in one of the two lists, both in order.
+
+    Tombstones (null values) are in neither.
+
+    Args:
+        batch: The records.
+        max_record_bytes: A record longer than this is a dead letter.
+        header_names: Headers that come with the ratings, in lower case.
+    """
     if batch.record_format is None:
         return [], [
-            DeadLetter(f"{batch.source}{position}", "read", batch.failure, value or b"")
-            for position, value in zip(batch.positions, batch.values, strict=True)
+            _dead_letter(batch, index, "read", batch.failure) for index in range(len(batch))
         ]
-    return _decoded(batch, max_record_bytes, decoder(batch.record_format))
+    return _decoded(batch, max_record_bytes, header_names, decoder(batch.record_format))
 
 
 def parse_requests(
-    batch: RawBatch, max_record_bytes: int = MAX_RECORD_BYTES
+    batch: RawBatch,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    header_names: Collection[str] = (),
 ) -> tuple[list[Request], list[DeadLetter]]:
-    """Decodes a batch of requests: each record is in one of the two lists, both in order."""
-    return _decoded(batch, max_record_bytes, request_decoder(batch.published))
+    """Decodes a batch of requests as `parse` does ratings."""
+    return _decoded(batch, max_record_bytes, header_names, request_decoder(batch.published))
 
 
 def _decoded(
-    batch: RawBatch, max_record_bytes: int, decode: Callable[[bytes, str], _Record]
+    batch: RawBatch,
+    max_record_bytes: int,
+    header_names: Collection[str],
+    decode: Callable[[bytes, str], _Record],
 ) -> tuple[list[_Record], list[DeadLetter]]:
     source = batch.source
     decoded = []
     dead = []
-    for position, value in zip(batch.positions, batch.values, strict=True):
-        origin = f"{source}{position}"
+    for index, value in enumerate(batch.values):
+        if value is None:
+            continue
         try:
-            decoded.append(decode(require_value(value, max_record_bytes), origin))
+            origin = f"{source}{batch.positions[index]}"
+            record = decode(require_value(value, max_record_bytes), origin)
+            if batch.headers and batch.headers[index]:
+                record = record._replace(headers=passed(batch.headers[index], header_names))
+            decoded.append(record)
         except MalformedRecordError as e:
-            dead.append(DeadLetter(origin, "parse", str(e), value or b""))
+            dead.append(_dead_letter(batch, index, "parse", str(e), class_name(e)))
     return decoded, dead
+
+
+def _dead_letter(
+    batch: RawBatch, index: int, stage: str, reason: str, exception: str = ""
+) -> DeadLetter:
+    return DeadLetter(
+        f"{batch.source}{batch.positions[index]}",
+        stage,
+        reason,
+        batch.values[index] or b"",
+        batch.keys[index] if batch.keys else None,
+        batch.headers[index] if batch.headers else (),
+        batch.times[index] if batch.times else 0.0,
+        exception,
+    )
+
+
+def tombstones(batch: RawBatch) -> int:
+    """Returns how many records have a null value, which says that a key is deleted."""
+    return 0 if batch.record_format is None else batch.values.count(None)
 
 
 @dataclass
@@ -74,26 +115,33 @@ class ParseRatings(beam.PTransform):
     """`RawBatch` of ratings or of requests to `RatingBatch`, and `DeadLetter` one by one.
 
     Parallelism: any.
-    Delivery: each record comes out once, as a rating, a request or a dead letter.
+    Delivery: each record comes out once, as a rating, a request or a dead letter. Tombstones (null
+        values) are filtered, and counted.
     On failure: no record makes it fail; a malformed one is a dead letter with its reason. A
     warning in the log says so if no record can be used, or few of the first thousand.
 
     Attributes:
         max_record_bytes: A record longer than this is a dead letter.
+        pass_headers: Names of Kafka headers, beside `pass_headers.DEFAULT_NAMES`, that come back on
+            the record's recommendation.
     """
 
     max_record_bytes: int = MAX_RECORD_BYTES
+    pass_headers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a limit below 1."""
+        """Raises ValueError for a limit below 1 or a header that can not be passed on."""
         super().__init__()
+        self._header_names = names_of(self.pass_headers)
         if self.max_record_bytes < 1:
             msg = f"max_record_bytes is {self.max_record_bytes}, expected at least 1"
             raise ValueError(msg)
 
     def expand(self, raw: beam.PCollection[RawBatch]) -> Parsed:
         """Adds the step."""
-        step = beam.ParDo(_ParseDoFn(self.max_record_bytes)).with_output_types(RatingBatch)
+        step = beam.ParDo(_ParseDoFn(self.max_record_bytes, self._header_names)).with_output_types(
+            RatingBatch
+        )
         outputs = raw | "Parse" >> step.with_outputs(_DEAD, main="ratings")
         return Parsed(
             outputs.ratings,
@@ -106,8 +154,9 @@ def _same(letter: DeadLetter) -> DeadLetter:
 
 
 class _ParseDoFn(beam.DoFn):
-    def __init__(self, max_record_bytes: int) -> None:
+    def __init__(self, max_record_bytes: int, header_names: frozenset[str]) -> None:
         self._max_record_bytes = max_record_bytes
+        self._header_names = header_names
 
     def setup(self) -> None:
         self._watch = ParseWatch()
@@ -115,13 +164,17 @@ class _ParseDoFn(beam.DoFn):
     def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
         ratings: list[Rating] = []
         requests: list[Request] = []
+        limits = (self._max_record_bytes, self._header_names)
         if element.record_format == REQUEST_FORMAT:
-            requests, dead = parse_requests(element, self._max_record_bytes)
+            requests, dead = parse_requests(element, *limits)
             counters.counter(counters.REQUESTS).inc(len(requests))
         else:
-            ratings, dead = parse(element, self._max_record_bytes)
-        counters.counter(counters.READ).inc(len(ratings) + len(dead))
+            ratings, dead = parse(element, *limits)
+        deleted = tombstones(element)
+        counters.counter(counters.READ).inc(len(ratings) + len(dead) + deleted)
         counters.counter(counters.DEAD).inc(len(dead))
+        counters.counter(counters.TOMBSTONES).inc(deleted)
+        counters.counter(counters.FILTERED).inc(deleted)
         if warning := self._watch.note(len(ratings) + len(requests) + len(dead), dead):
             _LOGGER.warning(warning)
         if ratings or requests:

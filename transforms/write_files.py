@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.formats import avro, json_lines
+from transforms.formats.dead_letters import encode_dead_letter
 from transforms.formats.records import DeadLetter
 
 STDOUT: Final = "-"
@@ -142,7 +143,7 @@ def _avro_block(batch: RecommendationBatch) -> bytes:
 
 
 def _dead_letter_line(letter: DeadLetter) -> bytes:
-    return json_lines.encode_dead_letter(letter) + b"\n"
+    return encode_dead_letter(letter) + b"\n"
 
 
 class _AppendDoFn(beam.DoFn):

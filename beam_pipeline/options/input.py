@@ -7,6 +7,7 @@ import argparse
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.formats.detection import FILE_FORMATS
+from transforms.formats.pass_headers import DEFAULT_NAMES
 from transforms.kafka.source import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 
@@ -52,6 +53,13 @@ class InputOptions(PipelineOptions):
             "--stop_at_end",
             action="store_true",
             help="stop at the end offsets captured at startup",
+        )
+        group.add_argument(
+            "--pass_headers",
+            default="",
+            metavar="NAME,NAME",
+            help="further Kafka headers of a rating or request that come back on its"
+            f" recommendation, beside {', '.join(DEFAULT_NAMES)}",
         )
         group.add_argument(
             "--max_record_bytes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kafka import TopicPartition
@@ -14,6 +14,8 @@ from kafka.errors import KafkaError
 from beam_pipeline.web.decode import decode_recommendation
 from beam_pipeline.web.live import Live
 from transforms.errors import KafkaSetupError, MalformedRecordError
+from transforms.formats.dead_letters import letter_of_record
+from transforms.formats.records import Header
 from transforms.kafka.clients.factory import consumer, partitions_of
 from transforms.kafka.settings import KAFKA_PYTHON, KafkaSettings
 
@@ -111,8 +113,8 @@ class Follower:
             try:
                 polled = self._client.poll(_POLL_SECONDS)
                 for partition, records in polled.records.items():
-                    for offset, value, milliseconds in zip(*records[:3], strict=True):
-                        self._take(partition, offset, value, milliseconds / 1000)
+                    for record in zip(*records, strict=True):
+                        self._take(partition, *record)
                 if polled.out_of_range:
                     self._step_over_lost(polled.out_of_range)
                 if time.monotonic() - looked > _LOOK_SECONDS:
@@ -123,8 +125,15 @@ class Follower:
                 self._stopping.wait(1.0)
 
     def _take(
-        self, partition: TopicPartition, offset: int, value: bytes | None, seconds: float
+        self,
+        partition: TopicPartition,
+        offset: int,
+        value: bytes | None,
+        milliseconds: int,
+        key: bytes | None,
+        headers: Sequence[Header],
     ) -> None:
+        seconds = milliseconds / 1000
         if value is None:
             # A tombstone of a compacted topic.
             return
@@ -135,7 +144,7 @@ class Follower:
             elif partition.topic == self._topics.evaluation:
                 self._live.add_evaluation(value)
             else:
-                self._live.add_dead_letter(value)
+                self._live.add_dead_letter(letter_of_record(key, value, headers, seconds).letter)
         except MalformedRecordError as e:
             where = f"{partition.topic}-{partition.partition}-{offset}"
             self._live.add_unreadable(f"{where}: {e}")

@@ -9,11 +9,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
-
 from transforms.errors import MalformedRecordError
 from transforms.evaluation.prequential import Sums
-from transforms.formats.json_lines import decode_dead_letter, decode_evaluation
+from transforms.formats.json_lines import decode_evaluation
+from transforms.formats.records import DeadLetter
 
 _SPAN_SECONDS: Final = 300
 _BIN_SECONDS: Final = 2
@@ -210,23 +209,14 @@ class Live:
         with self._condition:
             self._recall.add(value)
 
-    def add_dead_letter(self, value: bytes) -> None:
-        """Takes a dead letter.
-
-        Raises:
-            MalformedRecordError: It is none.
-        """
-        try:
-            letter = decode_dead_letter(value)
-            shown = {
-                "origin": str(letter.origin)[:_SHOWN],
-                "stage": str(letter.stage)[:_SHOWN],
-                "reason": str(letter.reason)[:_SHOWN],
-                "value": letter.value[:_SHOWN].decode("utf-8", "backslashreplace"),
-            }
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as e:
-            msg = f"not a dead letter: {type(e).__name__}: {e}"
-            raise MalformedRecordError(msg) from e
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        """Takes a dead letter."""
+        shown = {
+            "origin": letter.origin[:_SHOWN],
+            "stage": letter.stage[:_SHOWN],
+            "reason": letter.reason[:_SHOWN],
+            "value": letter.value[:_SHOWN].decode("utf-8", "backslashreplace"),
+        }
         with self._condition:
             self._dead += 1
             self._letters.appendleft(shown)

@@ -30,6 +30,7 @@ def test_the_last_line_is_what_others_parse() -> None:
         "dead": 0,
         "users": 943,
         "items": 1574,
+        "tombstones": 0,
     }
 
 

@@ -9,10 +9,10 @@ from selenium.webdriver.common.by import By
 
 from tests.dashboards import browsing, complaints, inked, requested, serving
 from tests.evaluations import evaluations
+from tests.letters import send_letters
 from tests.support import Topics, movielens_like, running, wait_until
 from transforms.evaluation.prequential import Figures
 from transforms.formats.json_lines import (
-    encode_dead_letter,
     encode_evaluation,
     encode_recommendation,
 )
@@ -70,7 +70,7 @@ def test_the_page_follows_the_topics(topics: Topics, tmp_path: Path) -> None:
         assert min(inked(browser)) > 1000
 
         letter = DeadLetter(f"ratings-0-7{EVIL}", "parse", f"empty {EVIL}", EVIL.encode())
-        topics.send(dead, [encode_dead_letter(letter)])
+        send_letters(topics, dead, [letter])
         eventually(browser, "dead", lambda shown: shown == "1 dead letter")
         assert f"empty {EVIL}" in text(browser, "letters")
 

@@ -129,6 +129,7 @@ def test_bad_records_are_dead_letters_and_the_rest_goes_on(tmp_path: Path) -> No
     letters = [json.loads(line) for line in dead.read_text().splitlines()]
     assert [letter["origin"] for letter in letters] == [f"in.jsonl:{n}" for n in range(2, 12)]
     assert {letter["stage"] for letter in letters} == {"parse"}
+    assert {letter["exception"] for letter in letters} == {"transforms.errors.MalformedRecordError"}
     reasons = [letter["reason"] for letter in letters]
     hints = ["JSON", "bool", "JSON", "JSON", "-4", "user is missing", "empty", "UTF-8", "10485760"]
     for reason, hint in zip(reasons, [*hints, "NoneType"], strict=True):

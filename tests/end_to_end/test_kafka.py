@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.broker import Broker
+from tests.letters import kept_letters, letters_in
 from tests.support import (
     Grid,
     Topics,
@@ -22,9 +23,12 @@ from tests.support import (
     wait_until,
 )
 from transforms.formats import avro
-from transforms.formats.records import Rating
+from transforms.formats.records import Header, Rating
 from transforms.kafka.clients.factory import KafkaSettings
+from transforms.kafka.clients.protocols import Message
+from transforms.kafka.producer_pool import ProducerPool
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.worker_context import WORKER
 
 RUNNERS = {
     "FnApiRunner": ["--runner=FnApiRunner"],
@@ -75,6 +79,41 @@ def test_a_request_is_answered_without_a_rating(
     popular = answer("nobody", cells.recommend("nobody", 5), 6.0, f"{asked}-0-1")
     assert found[f"{asked}-0-0"] == known
     assert found[f"{asked}-0-1"] == {**popular, "fallback": "popular"}
+
+
+@pytest.mark.parametrize(("client", "item_blocks"), [("kafka-python", 1), ("librdkafka", 2)])
+def test_trace_context_and_named_headers_come_back(
+    broker: Broker, client: str, item_blocks: int
+) -> None:
+    topics = Topics(KafkaSettings(broker.address, client=client))
+    rated, asked, lists = topics.create(), topics.create(), topics.create()
+    trace = Header("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    rating = b'{"user": "1", "item": "2", "rating": 5, "timestamp": 7}'
+    sent = {
+        rated: [
+            Message(b"1", rating, headers=(trace, Header("secret", b"no"))),
+            Message(b"1", rating),
+            Message(b"1", rating, headers=(Header("Tenant", b"\xff"),)),
+        ],
+        asked: [Message(None, b'{"user": "1"}', headers=(Header("x-request-id", b"77"),))],
+    }
+    for topic, messages in sent.items():
+        sender = WORKER.get(ProducerPool).borrow(topics.settings).sender(topic)
+        sender.send(messages)
+        sender.flush()
+    done = run(
+        *("--runner=DirectRunner", f"--kafka_client={client}", f"--item_blocks={item_blocks}"),
+        *("--kafka_bootstrap_servers", broker.address, "--stop_at_end", "--input_topic", rated),
+        *("--request_topic", asked, "--output_topic", lists, "--pass_headers=tenant"),
+    )
+    assert done.code == 0, done.err
+    found = {json.loads(record.value)["origin"]: record.headers for record in topics.read(lists)}
+    assert {origin: sorted(headers) for origin, headers in found.items()} == {
+        f"{rated}-0-0": [("origin", f"{rated}-0-0".encode()), trace],
+        f"{rated}-0-1": [("origin", f"{rated}-0-1".encode())],
+        f"{rated}-0-2": [("Tenant", b"\xff"), ("origin", f"{rated}-0-2".encode())],
+        f"{asked}-0-0": [("origin", f"{asked}-0-0".encode()), ("x-request-id", b"77")],
+    }
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -133,10 +172,11 @@ def test_lists_that_their_topic_does_not_take_are_dead_letters_and_the_job_goes_
     )
     assert done.code == 0, done.err
     assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (300, 300, 0)
-    letters = topics.read_json(dead)
-    assert {letter["stage"] for letter in letters} == {"write"}
-    assert "max.message.bytes=5000" in letters[0]["reason"]
-    unwritten = {letter["origin"] for letter in letters}
+    letters = letters_in(topics, dead)
+    assert {letter.stage for letter in letters} == {"write"}
+    assert "max.message.bytes=5000" in letters[0].reason
+    assert {letter.key for letter in letters} <= {b"u0", b"u1", b"u2"}
+    unwritten = {letter.origin for letter in letters}
     written = {one["origin"] for one in topics.read_json(lists)}
     assert not written & unwritten
     assert written | unwritten == {f"{rated}-0-{at}" for at in range(300)}
@@ -291,12 +331,16 @@ def test_what_can_not_be_read_goes_to_the_dead_letter_topic(topics: Topics) -> N
         *("--dead_letter_topic", dead),
     )
     assert done.code == 0, done.err
-    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (8, 2, 6)
-    letters = topics.read_json(dead)
-    assert [letter["origin"] for letter in letters] == [f"{rated}-0-{at}" for at in range(1, 7)]
-    hints = ["null", "JSON", "empty", "fingerprint 0000000000000000", "JSON", "10485760 bytes"]
-    for letter, hint in zip(letters, hints, strict=True):
-        assert hint in letter["reason"]
+    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (8, 2, 5)
+    assert done.summary["filtered"] == 1
+    assert "1 of the filtered records are tombstones" in done.err
+    kept = kept_letters(topics, dead)
+    letters = {one.letter.origin: one.letter for one in kept}
+    assert list(letters) == [f"{rated}-0-{at}" for at in range(2, 7)]
+    hints = ["JSON", "empty", "fingerprint 0000000000000000", "JSON", "10485760 bytes"]
+    for letter, hint in zip(letters.values(), hints, strict=True):
+        assert hint in letter.reason
+        assert letter.key == b"key"
 
 
 def test_avro_in_and_out(topics: Topics, tmp_path: Path) -> None:

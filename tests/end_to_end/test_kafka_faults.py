@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.broker import Broker, free_port
+from tests.letters import letters_in
 from tests.support import Topics, movielens_like, run, running, wait_until
 from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, require_topics
 
@@ -97,9 +98,9 @@ def test_what_is_deleted_from_the_topic_is_one_dead_letter_and_nothing_is_learne
     assert second.code == 0, second.err
     counts = {name: second.summary[name] for name in ("read", "positives", "filtered", "dead")}
     assert counts == {"read": 31, "positives": 30, "filtered": 0, "dead": 1}
-    (letter,) = topics.read_json(dead)
-    assert (letter["origin"], letter["stage"]) == (f"{rated}-0-50", "read")
-    assert "20 offset(s) from here on were deleted" in letter["reason"]
+    (letter,) = letters_in(topics, dead)
+    assert (letter.origin, letter.stage) == (f"{rated}-0-50", "read")
+    assert "20 offset(s) from here on were deleted" in letter.reason
     learned = [one["origin"] for one in topics.read_json(lists)]
     assert learned == [f"{rated}-0-{at}" for at in (*range(50), *range(70, 100))]
 

@@ -127,15 +127,12 @@ def _decode_message(value: bytes, origin: str) -> Rating:
     return json_lines.decode_rating(value, origin)
 
 
-def require_value(value: bytes | None, max_bytes: int) -> bytes:
+def require_value(value: bytes, max_bytes: int) -> bytes:
     """Returns the value if it can be decoded at all.
 
     Raises:
-        MalformedRecordError: It is null, empty, or longer than `max_bytes`.
+        MalformedRecordError: It is empty, or longer than `max_bytes`.
     """
-    if value is None:
-        msg = "null value (a tombstone)"
-        raise MalformedRecordError(msg)
     if not value.strip():
         msg = "empty record"
         raise MalformedRecordError(msg)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-
 import orjson
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.records import (
-    DeadLetter,
     Evaluation,
     Rating,
     Recommendation,
@@ -103,21 +100,6 @@ def decode_recommendation(value: bytes) -> Recommendation:
     items = [ScoredItem(entry["item"], entry["score"]) for entry in fields["items"]]
     return Recommendation(
         fields["user"], items, fields["timestamp"], fields["origin"], fields.get("fallback", "")
-    )
-
-
-def encode_dead_letter(letter: DeadLetter) -> bytes:
-    """Writes `{"origin": ..., "stage": ..., "reason": ..., "value": "<base64>"}`."""
-    fields = letter._asdict()
-    fields["value"] = base64.b64encode(letter.value).decode("ascii")
-    return orjson.dumps(fields)
-
-
-def decode_dead_letter(value: bytes) -> DeadLetter:
-    """Reads what `encode_dead_letter` wrote."""
-    fields = orjson.loads(value)
-    return DeadLetter(
-        fields["origin"], fields["stage"], fields["reason"], base64.b64decode(fields["value"])
     )
 
 

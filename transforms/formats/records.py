@@ -190,19 +190,27 @@ class Recommendation(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A record that could not be used.
+    """A record that could not be used, with all that is needed to send it again.
 
     Attributes:
         origin: Where it was read.
         stage: The stage that gave it up: `read`, `parse`, or `write` for a record of the output.
         reason: Why, for a person to read.
         value: Its bytes as they came, or were to be written; empty where there were none.
+        key: Its Kafka key; None if it had none.
+        headers: Its Kafka headers.
+        time: When the broker got it, in seconds since the epoch; 0 if nobody knows.
+        exception: Class of the error that gave it up, with its module; empty if there was none.
     """
 
     origin: str
     stage: str
     reason: str
     value: bytes
+    key: bytes | None = None
+    headers: Sequence[Header] = ()
+    time: float = 0.0
+    exception: str = ""
 
 
 class Evaluation(NamedTuple):

@@ -80,6 +80,11 @@ class Delivery:
         limit = self._pool.limit(self._settings, self._topic) if self._refused else None
         return [Refused(message, self._reason(message, limit)) for message in self._refused]
 
+    def largest(self) -> int | None:
+        """Returns how large a message may be; None if nobody knows."""
+        limit = self._pool.limit(self._settings, self._topic)
+        return None if limit is None else min(limit, self._client_limit())
+
     def end(self, *, failed: bool) -> None:
         """Gives the producer back, also when the bundle failed before its flush."""
         if self._lent:
@@ -93,7 +98,7 @@ class Delivery:
             return list(messages)
         below: list[Message] = []
         for message in messages:
-            (self._refused if _size(message) > limit else below).append(message)
+            (self._refused if size_of(message) > limit else below).append(message)
         return below
 
     def _resend(self, messages: Sequence[Message]) -> list[Message]:
@@ -132,9 +137,12 @@ class Delivery:
             self._pool.note_limit(self._settings, self._topic, limit)
         return limit
 
+    def _client_limit(self) -> int:
+        return int(self._settings.resolve().get(_CLIENT_LIMIT, MAX_MESSAGE_BYTES))
+
     def _reason(self, message: Message, limit: int | None) -> str:
-        ours = int(self._settings.resolve().get(_CLIENT_LIMIT, MAX_MESSAGE_BYTES))
-        size = _size(message)
+        ours = self._client_limit()
+        size = size_of(message)
         if size > ours or (limit is not None and ours < limit):
             setting = f"message.max.bytes={ours} of the Kafka client"
         elif limit is None:
@@ -147,6 +155,7 @@ class Delivery:
         )
 
 
-def _size(message: Message) -> int:
+def size_of(message: Message) -> int:
+    """Returns the bytes of key, value and headers."""
     headers = sum(len(key) + len(value) for key, value in message.headers)
     return len(message.key or b"") + len(message.value) + len(message.origin) + headers

@@ -14,16 +14,21 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms import counters
 from transforms.batches import EvaluationBatch, RecommendationBatch
-from transforms.formats import avro, json_lines
-from transforms.formats.records import DeadLetter
+from transforms.errors import MessageTooLargeError
+from transforms.formats import avro, dead_letters, json_lines
+from transforms.formats.records import DeadLetter, Header, Recommendation
 from transforms.kafka.clients.protocols import Message
-from transforms.kafka.delivery import Delivery
+from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import KafkaSettings
 from transforms.runtime.worker_context import WORKER
 from transforms.write_files import OUTPUT_FORMATS
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
+"""What is kept of a dead letter's value if nobody knows how much its topic takes."""
+_FRAMING_BYTES: Final = 512
+"""More than Kafka adds to key, value and headers of a record that is alone in its batch."""
+_TOO_LARGE: Final = dead_letters.class_name(MessageTooLargeError("", ()))
 _LOGGER: Final = logging.getLogger(__name__)
 
 
@@ -33,7 +38,8 @@ class WriteRecommendationsToKafka(beam.PTransform):
 
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends; the header
-        `origin` tells repeats. In order for each user.
+        `origin` tells repeats, and headers that came with the rating or request stand beside it. In
+        order for each user.
     On failure: the bundle is repeated, and so are lists that it had sent. A list that is too
         large for the topic is a dead letter of the output, and the job goes on.
 
@@ -62,15 +68,15 @@ class WriteRecommendationsToKafka(beam.PTransform):
 
 @dataclass
 class WriteDeadLettersToKafka(beam.PTransform):
-    """Dead letters to a topic, as JSON; the key is the origin.
+    """Dead letters to a topic: each record as it came, with headers that say why it is there.
 
-    A value of more than 512 KiB is cut there, and the reason says so, as brokers take messages
-    of 1 MB.
+    Key, value, headers and time are the record's own; `formats.dead_letters` names the headers that
+    are added. A value that the topic does not take is cut, and a header tells its size.
 
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends.
     On failure: the bundle is repeated, and so are letters that it had sent. A letter that is too
-        large for the topic is counted and logged.
+        large for the topic even without its value is counted and logged.
 
     Attributes:
         settings: Of the brokers.
@@ -87,7 +93,7 @@ class WriteDeadLettersToKafka(beam.PTransform):
     def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:
         """Adds the sink."""
         return letters | "Send" >> beam.ParDo(
-            _SendDeadLettersDoFn(self.settings, self.topic, _dead_letter_messages)
+            _SendDeadLettersDoFn(self.settings, self.topic, dead_letter_messages)
         )
 
 
@@ -125,21 +131,36 @@ def _evaluation_messages(batch: EvaluationBatch) -> Iterator[Message]:
 
 def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
     """Yields a message for each list."""
-    encode = json_lines.encode_recommendation
-    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
+    return _list_messages(batch, json_lines.encode_recommendation)
 
 
 def _avro_messages(batch: RecommendationBatch) -> Iterator[Message]:
-    encode = avro.encode_recommendation
-    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.recommendations)
+    return _list_messages(batch, avro.encode_recommendation)
 
 
-def _dead_letter_messages(letter: DeadLetter) -> Iterator[Message]:
-    size = len(letter.value)
-    if size > _DEAD_VALUE_BYTES:
-        reason = f"{letter.reason} (the first {_DEAD_VALUE_BYTES} of {size} bytes are kept here)"
-        letter = letter._replace(value=letter.value[:_DEAD_VALUE_BYTES], reason=reason)
-    yield Message(letter.origin.encode(), json_lines.encode_dead_letter(letter), letter.origin)
+def _list_messages(
+    batch: RecommendationBatch, encode: Callable[[Recommendation], bytes]
+) -> Iterator[Message]:
+    return (
+        Message(one.user.encode(), encode(one), one.origin, one.headers)
+        for one in batch.recommendations
+    )
+
+
+def dead_letter_messages(letter: DeadLetter) -> Iterator[Message]:
+    """Yields the record as it came, with headers that say why it is dead."""
+    yield Message(
+        letter.key, letter.value, "", dead_letters.letter_headers(letter), letter.time or None
+    )
+
+
+def _cut(message: Message, largest: int) -> Message:
+    """Returns a dead letter with as much of its value as fits."""
+    size = len(message.value)
+    headers = [*message.headers, Header(dead_letters.CUT, b"%d" % size)]
+    marked = message._replace(headers=headers)
+    room = largest - (size_of(marked) - size) - _FRAMING_BYTES
+    return marked._replace(value=message.value[: max(0, room)])
 
 
 class _SendDoFn(beam.DoFn):
@@ -178,13 +199,26 @@ class _SendDoFn(beam.DoFn):
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._delivery is None:
             return
-        refused = self._delivery.flush()
+        refused = self._flush(self._delivery)
         self._delivery = None
         counters.counter(counters.UNWRITTEN).inc(len(refused))
-        for message, reason in refused:
-            yield from self._unwritten(DeadLetter(message.origin, "write", reason, message.value))
+        for one in refused:
+            yield from self._unwritten(one)
 
-    def _unwritten(self, letter: DeadLetter) -> Iterator[WindowedValue]:
+    def _flush(self, delivery: Delivery) -> list[Refused]:
+        return delivery.flush()
+
+    def _unwritten(self, refused: Refused) -> Iterator[WindowedValue]:
+        message, reason = refused
+        letter = DeadLetter(
+            message.origin,
+            "write",
+            reason,
+            message.value,
+            message.key,
+            message.headers,
+            exception=_TOO_LARGE,
+        )
         yield WindowedValue(letter, self._timestamp, [self._window])
 
     def _give_up(self) -> None:
@@ -194,8 +228,21 @@ class _SendDoFn(beam.DoFn):
 
 
 class _SendDeadLettersDoFn(_SendDoFn):
-    """Says what its own topic refuses, as that can not become a dead letter again."""
+    """Cuts what its own topic refuses, as that can not become a dead letter again."""
 
-    def _unwritten(self, letter: DeadLetter) -> Iterator[WindowedValue]:
-        _LOGGER.warning("The dead letter of %s was not written: %s", letter.origin, letter.reason)
+    def _flush(self, delivery: Delivery) -> list[Refused]:
+        refused = delivery.flush()
+        if not refused:
+            return []
+        largest = delivery.largest() or _DEAD_VALUE_BYTES
+        again = Delivery(self._settings, self._topic, WORKER.get(ProducerPool))
+        try:
+            again.send([_cut(message, largest) for message, _ in refused])
+            return again.flush()
+        finally:
+            again.end(failed=True)
+
+    def _unwritten(self, refused: Refused) -> Iterator[WindowedValue]:
+        origin = dict(refused.message.headers)[dead_letters.ORIGIN].decode()
+        _LOGGER.warning("The dead letter of %s was not written: %s", origin, refused.reason)
         yield from ()

@@ -11,17 +11,17 @@ from beam_pipeline.web.live import Live
 from cluster.broker import Broker
 from tests import support
 from tests.evaluations import evaluations
+from tests.letters import send_letters
 from tests.support import wait_until
 from transforms.errors import KafkaSetupError
 from transforms.formats.json_lines import (
-    encode_dead_letter,
     encode_evaluation,
     encode_recommendation,
 )
 from transforms.formats.records import DeadLetter, Recommendation, ScoredItem
 from transforms.kafka.clients.factory import KafkaSettings, require_topics
 
-LETTER = encode_dead_letter(DeadLetter("ratings-0-1", "parse", "empty record", b""))
+LETTER = DeadLetter("ratings-0-1", "parse", "empty record", b"")
 
 
 def send_lists(topics: support.Topics, topic: str, users: list[str]) -> None:
@@ -48,7 +48,7 @@ def test_what_is_in_the_topics_and_what_comes(
     output, evals, dead = topics.create(3), topics.create(), topics.create()
     send_lists(topics, output, ["a", "b"])
     topics.send(evals, map(encode_evaluation, evaluations(100)))
-    topics.send(dead, [LETTER] * 20)
+    send_letters(topics, dead, [LETTER] * 20)
     live = Live(window=10)
     follower = Follower(topics.settings, Topics(output, evals, dead), live, window=10)
     followed.append(follower)
@@ -58,11 +58,13 @@ def test_what_is_in_the_topics_and_what_comes(
     wait_until(lambda: len(live.snapshot()["letters"]) == 5)
     assert live.snapshot()["dead"] == 20
     send_lists(topics, output, ["c"])
-    topics.send(dead, [LETTER])
+    send_letters(topics, dead, [LETTER])
+    topics.send(dead, [b"no dead letter"])
     wait_until(lambda: live.last_list("c") is not None)
     wait_until(lambda: live.snapshot()["dead"] == 21)
     assert sum(filter(None, live.snapshot()["rates"])) <= 3
-    assert live.snapshot()["unreadable"] == 0
+    wait_until(lambda: live.snapshot()["unreadable"] == 1)
+    assert "not a dead letter" in live.snapshot()["why_unreadable"]
 
 
 def test_records_that_can_not_be_read_are_said(

@@ -10,18 +10,15 @@ from hypothesis import strategies as st
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.json_lines import (
-    decode_dead_letter,
     decode_evaluation,
     decode_rating,
     decode_recommendation,
     decode_request,
-    encode_dead_letter,
     encode_evaluation,
     encode_rating,
     encode_recommendation,
 )
 from transforms.formats.records import (
-    DeadLetter,
     Evaluation,
     Features,
     Rating,
@@ -43,7 +40,6 @@ SCORED = st.builds(ScoredItem, st.text(), FINITE)
 RECOMMENDATIONS = st.builds(
     Recommendation, st.text(), st.lists(SCORED), SECONDS, st.text(), st.text(), headers=st.just(())
 )
-DEAD_LETTERS = st.builds(DeadLetter, st.text(), st.text(), st.text(), st.binary())
 US = st.floats(min_value=0.0, max_value=1e9)
 WORD = st.text(min_size=1)
 RANK = st.none() | st.integers(1, 50)
@@ -112,21 +108,6 @@ def test_recommendations_round_trip_on_one_line(recommendation: Recommendation) 
     line = encode_recommendation(recommendation)
     assert b"\n" not in line
     assert decode_recommendation(line) == recommendation
-
-
-def test_a_dead_letter_has_the_form_that_others_parse() -> None:
-    letter = DeadLetter("u.data:2", "parse", "empty record", b"\xff\n")
-    assert encode_dead_letter(letter) == (
-        b'{"origin":"u.data:2","stage":"parse","reason":"empty record","value":"/wo="}'
-    )
-
-
-@settings(deadline=None)
-@given(DEAD_LETTERS)
-def test_dead_letters_round_trip_on_one_line(letter: DeadLetter) -> None:
-    line = encode_dead_letter(letter)
-    assert b"\n" not in line
-    assert decode_dead_letter(line) == letter
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.testing.test_pipeline import TestPipeline
 from kafka.partitioner import murmur2
 
+from tests.letters import kept_letters, letters_in
 from tests.support import Topics, patience
 from transforms import (
     DeadLetter,
@@ -82,27 +83,58 @@ def test_lists_may_be_avro(topics: Topics) -> None:
     ]
 
 
-def test_dead_letters_keep_what_a_broker_takes(topics: Topics) -> None:
+LETTER = DeadLetter(
+    "r-0-1",
+    "parse",
+    "rating is missing: \u00fc",
+    b"{}",
+    b"k",
+    (Header("traceparent", b"00-1"), Header("raw", b"\xff")),
+    881250949.5,
+    "transforms.errors.MalformedRecordError",
+)
+
+
+def test_a_dead_letter_is_the_record_as_it_came_and_says_why_in_headers(topics: Topics) -> None:
     topic = topics.create()
-    letters = [
-        DeadLetter("r-0-1", "parse", "too long", b"x" * 3_000_000),
-        DeadLetter("r-0-2", "parse", "null value (a tombstone)", b""),
+    unkeyed = DeadLetter("u.data:2", "parse", "empty record", b"")
+    with TestPipeline() as pipeline:
+        _ = (
+            pipeline
+            | beam.Create([LETTER, unkeyed], reshuffle=False)
+            | WriteDeadLettersToKafka(topics.settings, topic)
+        )
+    first, second = topics.read(topic)
+    assert (first.key, first.value, first.timestamp) == (b"k", b"{}", 881250949500)
+    assert first.headers == [
+        ("traceparent", b"00-1"),
+        ("raw", b"\xff"),
+        ("__flurs_beam.errors.origin", b"r-0-1"),
+        ("__flurs_beam.errors.stage", b"parse"),
+        ("__flurs_beam.errors.reason", "rating is missing: \u00fc".encode()),
+        ("__flurs_beam.errors.exception.class.name", b"transforms.errors.MalformedRecordError"),
     ]
+    assert (second.key, second.value) == (None, b"")
+    assert second.timestamp > first.timestamp
+    assert letters_in(topics, topic)[0] == LETTER
+
+
+def test_what_a_topic_does_not_take_is_cut_and_says_so(topics: Topics) -> None:
+    topic = topics.create(max_message_bytes="50000")
+    value = bytes(range(256)) * 1000
+    letters = [LETTER, LETTER._replace(value=value, origin="r-0-2"), LETTER]
     with TestPipeline() as pipeline:
         _ = (
             pipeline
             | beam.Create(letters, reshuffle=False)
             | WriteDeadLettersToKafka(topics.settings, topic)
         )
-    large, small = topics.read_json(topic)
-    assert large["reason"] == "too long (the first 524288 of 3000000 bytes are kept here)"
-    assert len(large["value"]) == 524288 * 4 // 3 + 4 - (524288 * 4 // 3) % 4
-    assert small == {
-        "origin": "r-0-2",
-        "stage": "parse",
-        "reason": "null value (a tombstone)",
-        "value": "",
-    }
+    kept = {one.letter.origin: one for one in kept_letters(topics, topic)}
+    assert kept["r-0-1"] == (LETTER, None)
+    (large, whole_bytes) = kept["r-0-2"]
+    assert whole_bytes == len(value)
+    assert 49_000 < len(large.value) < 50_000
+    assert large == letters[1]._replace(value=value[: len(large.value)])
 
 
 class Elements(beam.PTransform):
@@ -223,7 +255,7 @@ def test_a_dead_letter_that_is_too_large_is_counted_and_logged_once(
 ) -> None:
     topic = topics.create(max_message_bytes="50000")
     letters = [
-        DeadLetter("r-0-1", "parse", "no JSON", b"x" * 100_000),
+        DeadLetter("r-0-1", "parse", "no JSON", b"x", b"k" * 60_000),
         DeadLetter("r-0-2", "parse", "no JSON", b"x"),
     ]
     sink = WriteDeadLettersToKafka(topics.settings, topic)
@@ -231,8 +263,8 @@ def test_a_dead_letter_that_is_too_large_is_counted_and_logged_once(
     assert unwritten == ([], 1)
     said = [one.getMessage() for one in caplog.records if "dead letter of" in one.getMessage()]
     assert len(said) == 1
-    assert said[0].startswith("The dead letter of r-0-1 was not written: 13")
-    assert [one["origin"] for one in topics.read_json(topic)] == ["r-0-2"]
+    assert said[0].startswith("The dead letter of r-0-1 was not written: 60")
+    assert [one.origin for one in letters_in(topics, topic)] == ["r-0-2"]
 
 
 def test_what_is_refused_for_another_reason_fails_the_bundle(topics: Topics) -> None:
