@@ -199,6 +199,8 @@ def _quieten() -> None:
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_not_told_anyhow)
+    # Says what was taken for which field of a rating.
+    logging.getLogger("transforms.parse").setLevel(logging.INFO)
     sdk_worker.print = _drop
     # These print the traceback of an error that reaches us anyhow.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)

@@ -50,7 +50,9 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     raw = root | "ReadRatings" >> _source(settings)
     source = options.view_as(InputOptions)
     further = source.pass_headers.split(",") if source.pass_headers else ()
-    parsed = raw | "ParseRatings" >> ParseRatings(source.max_record_bytes, further)
+    parsed = raw | "ParseRatings" >> ParseRatings(
+        source.max_record_bytes, further, settings.mapping
+    )
     model = options.view_as(ModelOptions)
     if model.import_model:
         require_fit(model.import_model, settings.grid, settings.spec)
@@ -130,5 +132,9 @@ def _source(settings: Settings) -> beam.PTransform:
             key_groups=settings.key_groups,
         )
     return ReadRatingsFromFiles(
-        settings.input, options.input_format, options.order_by_time, options.requests or ""
+        settings.input,
+        options.input_format,
+        options.order_by_time,
+        options.requests or "",
+        settings.mapping,
     )

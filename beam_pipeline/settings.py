@@ -26,6 +26,7 @@ from beam_pipeline.options import (
 )
 from beam_pipeline.usage import Parser, UsageError
 from transforms.formats.detection import MESSAGE_FORMATS
+from transforms.formats.mapping import RecordMapping, parse_fields, parse_weights
 from transforms.kafka.clients.factory import KafkaSettings
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.runtime.flink_key_groups import KEY_GROUPS
@@ -81,6 +82,7 @@ class Settings:
         output_topic: Topic; empty if lists go to a file.
         sample: Whether the bundled sample is the input.
         spec: What recommenders are made from.
+        mapping: Where records have the fields of a rating.
         flink_defaults: Flags that were added because the runner is Flink.
         beam: All options, ours and Beam's.
     """
@@ -94,6 +96,7 @@ class Settings:
     output_topic: str
     sample: bool
     spec: RecommenderSpec
+    mapping: RecordMapping
     flink_defaults: tuple[str, ...]
     beam: PipelineOptions
 
@@ -162,6 +165,7 @@ def parse(argv: Sequence[str]) -> Settings:
         output_topic=known.output_topic or "",
         sample=not (known.input or known.input_topic),
         spec=_spec(known),
+        mapping=_mapping(known),
         flink_defaults=defaults,
         beam=beam,
     )
@@ -298,6 +302,25 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
         msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
         raise UsageError(msg)
     return kafka_settings(known.kafka_bootstrap_servers, known.kafka_config, known.kafka_client)
+
+
+def _mapping(known: argparse.Namespace) -> RecordMapping:
+    if known.event_field and not known.event_weights:
+        msg = "--event_field needs --event_weights: say what each event type weighs"
+        raise UsageError(msg)
+    flag = "fields"
+    try:
+        fields = parse_fields(known.fields) if known.fields else {}
+        flag = "event_weights"
+        weights = parse_weights(known.event_weights) if known.event_weights else {}
+        flag = "event_field" if known.event_field else "fields"
+        event = {"event": known.event_field} if known.event_field else {}
+        return RecordMapping(
+            {**fields, **event}, known.envelope or "", known.timestamp_unit, weights
+        )
+    except ValueError as e:
+        msg = f"--{flag}: {e}"
+        raise UsageError(msg) from e
 
 
 def _spec(known: argparse.Namespace) -> RecommenderSpec:

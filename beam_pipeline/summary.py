@@ -99,6 +99,9 @@ def notes(metrics: Any) -> list[str]:
     lines = [f"{requests} requests answered"] if requests else []
     if counts[counters.TOMBSTONES]:
         lines.append(f"{counts[counters.TOMBSTONES]} of the filtered records are tombstones")
+    if counts[counters.DELETES]:
+        lines.append(f"{counts[counters.DELETES]} deletions filtered")
+    lines += event_type_notes(metrics)
     if counts[counters.UNWRITTEN]:
         lines.append(f"{counts[counters.UNWRITTEN]} records too large for their topic, not written")
     if tested:
@@ -112,6 +115,19 @@ def notes(metrics: Any) -> list[str]:
             low, mean, high = values.min, values.mean, values.max
             lines.append(f"{what}: mean {mean:.1f} {unit}, from {low} to {high}")
     return sorted(lines)
+
+
+def event_type_notes(metrics: Any) -> list[str]:
+    """Returns a line with the event types that were filtered, the most frequent first."""
+    types: dict[str, int] = {}
+    for found in metrics.query()["counters"]:
+        name = found.key.metric
+        if name.namespace == counters.NAMESPACE and name.name.startswith(counters.EVENT_TYPE):
+            times = found.attempted if found.committed is None else found.committed
+            event_type = name.name.removeprefix(counters.EVENT_TYPE)
+            types[event_type] = types.get(event_type, 0) + times
+    each = [f"{name} {times}" for name, times in sorted(types.items(), key=lambda one: -one[1])]
+    return [f"filtered, not among --event_weights: {', '.join(each)}"] if each else []
 
 
 def last_lists(lines: Iterable[bytes]) -> list[Recommendation]:

@@ -23,11 +23,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from beam_pipeline.movielens import DEFAULT_FOLDER, fetch
+from transforms.batches import RawBatch
 from transforms.evaluation.observer import PreUpdateObserver, evaluate
 from transforms.evaluation.prequential import Figures, Scores
-from transforms.formats.delimited import MOVIELENS_TABS, decode_rating
+from transforms.formats.delimited import MOVIELENS_TABS
+from transforms.formats.detection import RecordFormat
 from transforms.formats.records import Rating
 from transforms.learning.shard import learn
+from transforms.parse import parse
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 
 TOP_N: Final = 10
@@ -70,9 +73,8 @@ class Result(NamedTuple):
 def positives(path: Path, protocol: Protocol) -> list[Rating]:
     """Returns a MovieLens file's positives in the order of time."""
     lines = path.read_bytes().splitlines()
-    ratings = [
-        decode_rating(line, str(number), MOVIELENS_TABS) for number, line in enumerate(lines)
-    ]
+    form = RecordFormat("delimited", MOVIELENS_TABS)
+    ratings, _ = parse(RawBatch("", range(len(lines)), lines, form))
     kept = [rating for rating in ratings if rating.rating >= protocol.least]
     return sorted(kept, key=lambda rating: rating.timestamp)
 

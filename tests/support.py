@@ -21,8 +21,12 @@ from kafka.admin import KafkaAdminClient
 
 from tests import processes
 from tests.canary import require_hidden
-from transforms.batches import RatingBatch
+from transforms.batches import RatingBatch, RawBatch
+from transforms.errors import MalformedRecordError
+from transforms.formats.detection import JSON, RecordFormat
 from transforms.formats.json_lines import encode_rating
+from transforms.formats.mapping import RecordMapping
+from transforms.formats.record_reader import RecordReader
 from transforms.formats.records import Features, Rating, ScoredItem
 from transforms.kafka.clients.factory import KafkaSettings, require_topics
 from transforms.kafka.clients.kafka_python import configuration
@@ -60,6 +64,25 @@ def movielens_like(count: int, users: int = 60, items: int = 120, seed: int = 1)
             zip(whom, drawn, values, times, strict=True), start=1
         )
     ]
+
+
+def read_rating(
+    value: bytes,
+    record_format: RecordFormat = JSON,
+    mapping: RecordMapping | None = None,
+    origin: str = "o",
+) -> Rating:
+    """The one rating that is in a record.
+
+    Raises:
+        MalformedRecordError: It is none.
+    """
+    batch = RawBatch(origin, [0], [value], record_format)
+    found = RecordReader(mapping).read(batch)
+    for unusable in found.unusable:
+        raise MalformedRecordError(unusable.reason)
+    (rating,) = found.ratings
+    return rating._replace(origin=origin)
 
 
 def features_of(rating: Rating) -> Features:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transforms.batches import EvaluationBatch, RatingBatch, RawBatch, RecommendationBatch
     from transforms.batching import FromRatings, FromRequests, ToEvaluations, ToRecommendations
     from transforms.filter import KeepPositives
+    from transforms.formats.mapping import RecordMapping
     from transforms.formats.records import (
         DeadLetter,
         Evaluation,
@@ -60,6 +61,7 @@ _MODULES: Final = {
     "Recommendation": "formats.records",
     "RecommendationBatch": "batches",
     "RecommenderSpec": "recommenders.registry",
+    "RecordMapping": "formats.mapping",
     "Request": "formats.records",
     "ScoredItem": "formats.records",
     "Sharding": "sharding.config",
@@ -96,6 +98,7 @@ __all__ = [
     "Recommendation",
     "RecommendationBatch",
     "RecommenderSpec",
+    "RecordMapping",
     "Request",
     "ScoredItem",
     "Sharding",

@@ -75,12 +75,15 @@ class RatingBatch:
         requests: To be answered after the ratings.
         number: Where items are sharded, the batch's number among those of its user shard, from
             1; else 0.
+        unrated: Indexes of ratings whose record has no rating, so that theirs is 1; only from
+            the parser to the filter.
     """
 
     ratings: list[Rating]
     published: float = 0.0
     requests: list[Request] = field(default_factory=list)
     number: int = 0
+    unrated: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -168,8 +171,8 @@ class RawBatchCoder(Coder):
 def _record_format(kind: str, columns: list[Any] | None, schema: str) -> RecordFormat:
     if columns is None:
         return RecordFormat(kind, None, schema)
-    separator, (user, item, rating, timestamp), quoted = columns
-    return RecordFormat(kind, Columns(separator, (user, item, rating, timestamp), quoted), schema)
+    separator, names, quoted = columns
+    return RecordFormat(kind, Columns(separator, tuple(names), quoted), schema)
 
 
 class RatingBatchCoder(Coder):
@@ -179,17 +182,24 @@ class RatingBatchCoder(Coder):
         """Returns the batch as bytes."""
         requests = [(*request[:-1], text_headers(request.headers)) for request in value.requests]
         return orjson.dumps(
-            [value.published, value.number, requests, *rating_columns(value.ratings)], default=list
+            [
+                value.published,
+                value.number,
+                requests,
+                list(value.unrated),
+                *rating_columns(value.ratings),
+            ],
+            default=list,
         )
 
     def decode(self, encoded: bytes) -> RatingBatch:
         """Returns the batch that `encode` wrote."""
-        published, number, requests, *columns = orjson.loads(encoded)
+        published, number, requests, unrated, *columns = orjson.loads(encoded)
         asked = [
             Request(user, timestamp, origin, tuple(context), headers_of_text(headers))
             for user, timestamp, origin, context, headers in requests
         ]
-        return RatingBatch(ratings_of_columns(columns), published, asked, number)
+        return RatingBatch(ratings_of_columns(columns), published, asked, number, unrated or ())
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""

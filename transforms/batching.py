@@ -13,9 +13,8 @@ from transforms.formats.records import (
     Rating,
     Recommendation,
     Request,
-    validated_rating,
-    validated_request,
 )
+from transforms.formats.validation import validated_rating, validated_request
 
 
 class FromRatings(beam.PTransform):

@@ -1,15 +1,21 @@
 """The names of everything that is counted, and the one way to count it.
 
-`read == positives + filtered + dead` holds at the end of every run. A request that can be
-answered is counted apart, as `requests`; one that can not is read, and dead.
+`read == positives + filtered + dead` holds at the end of every run. Positives are all events that
+go to the model, also those with a weight of 0 or less. A request that can be answered is counted
+apart, as `requests`; one that can not is read, and dead.
 """
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import Metrics as _Metrics
+
+from transforms.runtime.worker_context import WORKER
 
 NAMESPACE: Final = "flurs_beam"
 
@@ -19,6 +25,8 @@ FILTERED: Final = "filtered"
 TOMBSTONES: Final = "tombstones"
 """Records of a topic with a null value; they are among the filtered ones."""
 DEAD: Final = "dead"
+DELETES: Final = "deletes"
+"""Deletions in an envelope; they are among the filtered."""
 USERS: Final = "users"
 ITEMS: Final = "items"
 LISTS: Final = "lists"
@@ -36,6 +44,7 @@ COUNTERS: Final = (
     FILTERED,
     TOMBSTONES,
     DEAD,
+    DELETES,
     USERS,
     ITEMS,
     LISTS,
@@ -79,6 +88,40 @@ def counter(name: str) -> _Metrics.DelegatingCounter:
         msg = f"{name!r} is not a counter, expected one of {', '.join(COUNTERS)}"
         raise ValueError(msg)
     return Metrics.counter(NAMESPACE, name)
+
+
+EVENT_TYPE: Final = "filtered_event_type:"
+"""What the counters of event types without a weight begin with."""
+_MAX_EVENT_TYPES: Final = 20
+_MAX_EVENT_TYPE_LENGTH: Final = 40
+_OTHER: Final = "(other)"
+
+
+class _EventTypes:
+    """The event types that have a counter; there are few, as events may have any type."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+
+    def name(self, event_type: str) -> str:
+        """Returns what a type is counted under."""
+        cut = event_type[:_MAX_EVENT_TYPE_LENGTH]
+        with self._lock:
+            if cut not in self._known and len(self._known) >= _MAX_EVENT_TYPES:
+                return _OTHER
+            self._known.add(cut)
+        return cut
+
+
+def count_event_types(names: Iterable[str]) -> None:
+    """Counts events that were filtered as their type has no weight, by type.
+
+    A process counts its first 20 types by name, and all others together.
+    """
+    for event_type, times in Counter(names).items():
+        name = WORKER.get(_EventTypes).name(event_type)
+        Metrics.counter(NAMESPACE, f"{EVENT_TYPE}{name}").inc(times)
 
 
 def distribution(name: str) -> _Metrics.DelegatingDistribution:

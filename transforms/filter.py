@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -13,14 +13,29 @@ from transforms.batches import RatingBatch
 from transforms.formats.records import Rating
 
 
-def positives(ratings: list[Rating], min_rating: float) -> list[Rating]:
-    """Returns the ratings that are at least `min_rating`, in order."""
-    return [rating for rating in ratings if rating.rating >= min_rating]
+def positives(
+    ratings: Sequence[Rating], min_rating: float, unrated: Sequence[int] = ()
+) -> list[Rating]:
+    """Returns the ratings that go on to the model, in order.
+
+    Args:
+        ratings: What was read.
+        min_rating: The lowest rating that is kept. It is not applied to events that have no
+            rating of their own, nor to those with a weight of 0 or less, which say themselves
+            that the item is not to be recommended.
+        unrated: Indexes of the ratings that have no rating of their own.
+    """
+    exempt = set(unrated)
+    return [
+        rating
+        for index, rating in enumerate(ratings)
+        if rating.rating >= min_rating or rating.weight <= 0 or index in exempt
+    ]
 
 
 @dataclass
 class KeepPositives(beam.PTransform):
-    """Drops, and counts, ratings below `min_rating`.
+    """Drops, and counts, ratings below `min_rating`; `positives` says which those are.
 
     Attributes:
         min_rating: The lowest rating that is kept.
@@ -36,7 +51,7 @@ class KeepPositives(beam.PTransform):
             raise ValueError(msg)
 
     def expand(self, ratings: beam.PCollection[RatingBatch]) -> beam.PCollection[RatingBatch]:
-        """Adds the step."""
+        """Returns batches with positives only."""
         step = beam.ParDo(_KeepPositivesDoFn(self.min_rating)).with_output_types(RatingBatch)
         return ratings | "Keep" >> step
 
@@ -46,7 +61,7 @@ class _KeepPositivesDoFn(beam.DoFn):
         self._min_rating = min_rating
 
     def process(self, element: RatingBatch) -> Iterator[RatingBatch]:
-        kept = positives(element.ratings, self._min_rating)
+        kept = positives(element.ratings, self._min_rating, element.unrated)
         counters.counter(counters.POSITIVES).inc(len(kept))
         counters.counter(counters.FILTERED).inc(len(element) - len(kept))
         if kept or element.requests:

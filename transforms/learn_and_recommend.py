@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -190,7 +190,7 @@ class _Learner:
     def _part(
         self, key: ModelShard, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
     ) -> KeyedPart:
-        tested = batch.ratings if scores else []
+        tested = _tested(batch.ratings) if scores else []
         times = (done.update_us, done.top_n_us)
         part = Part(batch.number, key[1], done.recommendations, tested, scores, times)
         return user_shard_key(key[0], self._settings.sharding), part
@@ -205,10 +205,15 @@ class _Learner:
             model, top_n = self._settings.spec.model, self._settings.top_n
             evaluations = [
                 evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
-                for rating, one in zip(batch.ratings, scores, strict=True)
+                for rating, one in zip(_tested(batch.ratings), scores, strict=True)
             ]
             beam_metrics.count(self._scope, evaluations, top_n or 10)
             yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
+
+
+def _tested(ratings: Sequence[Rating]) -> list[Rating]:
+    """Returns the ratings that an observer sees."""
+    return [rating for rating in ratings if rating.weight > 0]
 
 
 def _count_known(key: ModelShard, users: int, items: int) -> None:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeVar
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import apache_beam as beam
 
 from transforms import counters
 from transforms.batches import RatingBatch, RawBatch
-from transforms.errors import MalformedRecordError
-from transforms.formats.dead_letters import class_name
-from transforms.formats.detection import (
-    REQUEST_FORMAT,
-    decoder,
-    request_decoder,
-    require_value,
-)
+from transforms.formats.detection import REQUEST_FORMAT
+from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Skipped
+from transforms.formats.mapping import RecordMapping
 from transforms.formats.parse_watch import ParseWatch
-from transforms.formats.pass_headers import names_of, passed
+from transforms.formats.pass_headers import names_of
+from transforms.formats.record_reader import MAX_RECORD_BYTES, RecordReader
 from transforms.formats.records import DeadLetter, Rating, Request
+from transforms.runtime.worker_context import WORKER
+
+__all__ = ["MAX_RECORD_BYTES", "ParseRatings", "Parsed", "parse", "parse_batch", "parse_requests"]
 
 _LOGGER: Final = logging.getLogger(__name__)
-MAX_RECORD_BYTES: Final = 1 << 20
 _DEAD: Final = "dead_letters"
-_Record = TypeVar("_Record", Rating, Request)
 
 
 @dataclass(frozen=True)
@@ -37,67 +36,64 @@ class Parsed:
     dead_letters: beam.PCollection[DeadLetter]
 
 
-def parse(
-    batch: RawBatch,
-    max_record_bytes: int = MAX_RECORD_BYTES,
-    header_names: Collection[str] = (),
-) -> tuple[list[Rating], list[DeadLetter]]:
-    """Decodes a batch of ratings: each record is in one of the two lists, both in order.
+@dataclass(frozen=True)
+class ParsedBatch:
+    """A batch, parsed: each event is a rating, a request, skipped or a dead letter.
 
-    Tombstones (null values) are in neither.
-
-    Args:
-        batch: The records.
-        max_record_bytes: A record longer than this is a dead letter.
-        header_names: Headers that come with the ratings, in lower case.
+    Attributes:
+        batch: Ratings and requests, in order.
+        dead: What could not be used, in order.
+        skipped: What was understood and is not to be learned.
     """
+
+    batch: RatingBatch
+    dead: Sequence[DeadLetter]
+    skipped: Sequence[Skipped] = ()
+
+    @property
+    def read(self) -> int:
+        """Number of events, without requests that can be answered."""
+        return len(self.batch) + len(self.dead) + len(self.skipped)
+
+
+def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
+    """Decodes a batch of ratings or of requests."""
     if batch.record_format is None:
-        return [], [
-            _dead_letter(batch, index, "read", batch.failure) for index in range(len(batch))
+        dead = [
+            _dead_letter(batch, index, "read", batch.failure, origin, value or b"")
+            for index, (origin, value) in enumerate(zip(_origins(batch), batch.values, strict=True))
         ]
-    return _decoded(batch, max_record_bytes, header_names, decoder(batch.record_format))
+        return ParsedBatch(RatingBatch([], batch.published), dead)
+    asks = batch.record_format == REQUEST_FORMAT
+    found = reader.read_requests(batch) if asks else reader.read(batch)
+    return ParsedBatch(
+        RatingBatch(found.ratings, batch.published, found.requests, unrated=found.unrated or ()),
+        [
+            _dead_letter(batch, index, "parse", reason, origin, value, exception)
+            for index, origin, reason, value, exception in found.unusable
+        ],
+        found.skipped,
+    )
 
 
-def parse_requests(
-    batch: RawBatch,
-    max_record_bytes: int = MAX_RECORD_BYTES,
-    header_names: Collection[str] = (),
-) -> tuple[list[Request], list[DeadLetter]]:
-    """Decodes a batch of requests as `parse` does ratings."""
-    return _decoded(batch, max_record_bytes, header_names, request_decoder(batch.published))
-
-
-def _decoded(
-    batch: RawBatch,
-    max_record_bytes: int,
-    header_names: Collection[str],
-    decode: Callable[[bytes, str], _Record],
-) -> tuple[list[_Record], list[DeadLetter]]:
-    source = batch.source
-    decoded = []
-    dead = []
-    for index, value in enumerate(batch.values):
-        if value is None:
-            continue
-        try:
-            origin = f"{source}{batch.positions[index]}"
-            record = decode(require_value(value, max_record_bytes), origin)
-            if batch.headers and batch.headers[index]:
-                record = record._replace(headers=passed(batch.headers[index], header_names))
-            decoded.append(record)
-        except MalformedRecordError as e:
-            dead.append(_dead_letter(batch, index, "parse", str(e), class_name(e)))
-    return decoded, dead
+def _origins(batch: RawBatch) -> Iterator[str]:
+    return (f"{batch.source}{position}" for position in batch.positions)
 
 
 def _dead_letter(
-    batch: RawBatch, index: int, stage: str, reason: str, exception: str = ""
+    batch: RawBatch,
+    index: int,
+    stage: str,
+    reason: str,
+    origin: str,
+    value: bytes,
+    exception: str = "",
 ) -> DeadLetter:
     return DeadLetter(
-        f"{batch.source}{batch.positions[index]}",
+        origin,
         stage,
         reason,
-        batch.values[index] or b"",
+        value,
         batch.keys[index] if batch.keys else None,
         batch.headers[index] if batch.headers else (),
         batch.times[index] if batch.times else 0.0,
@@ -105,9 +101,30 @@ def _dead_letter(
     )
 
 
-def tombstones(batch: RawBatch) -> int:
-    """Returns how many records have a null value, which says that a key is deleted."""
-    return 0 if batch.record_format is None else batch.values.count(None)
+def parse(
+    batch: RawBatch,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    header_names: Collection[str] = (),
+) -> tuple[list[Rating], Sequence[DeadLetter]]:
+    """Decodes a batch of ratings with usual names; returns ratings and dead letters, in order.
+
+    Args:
+        batch: The records; null values are skipped.
+        max_record_bytes: A record longer than this is a dead letter.
+        header_names: Headers that come with the ratings, in lower case.
+    """
+    parsed = parse_batch(batch, RecordReader(None, max_record_bytes, header_names))
+    return parsed.batch.ratings, parsed.dead
+
+
+def parse_requests(
+    batch: RawBatch,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    header_names: Collection[str] = (),
+) -> tuple[list[Request], Sequence[DeadLetter]]:
+    """Decodes a batch of requests as `parse` does ratings."""
+    parsed = parse_batch(batch, RecordReader(None, max_record_bytes, header_names))
+    return parsed.batch.requests, parsed.dead
 
 
 @dataclass
@@ -115,8 +132,8 @@ class ParseRatings(beam.PTransform):
     """`RawBatch` of ratings or of requests to `RatingBatch`, and `DeadLetter` one by one.
 
     Parallelism: any.
-    Delivery: each record comes out once, as a rating, a request or a dead letter. Tombstones (null
-        values) are filtered, and counted.
+    Delivery: each event comes out once, as a rating, a request or a dead letter, or is counted as
+        filtered: a tombstone (null value), a deletion, or an event type without a weight.
     On failure: no record makes it fail; a malformed one is a dead letter with its reason. A
     warning in the log says so if no record can be used, or few of the first thousand.
 
@@ -124,10 +141,12 @@ class ParseRatings(beam.PTransform):
         max_record_bytes: A record longer than this is a dead letter.
         pass_headers: Names of Kafka headers, beside `pass_headers.DEFAULT_NAMES`, that come back on
             the record's recommendation.
+        mapping: Where records have the fields of a rating.
     """
 
     max_record_bytes: int = MAX_RECORD_BYTES
     pass_headers: Sequence[str] = ()
+    mapping: RecordMapping = field(default_factory=RecordMapping)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a limit below 1 or a header that can not be passed on."""
@@ -138,10 +157,9 @@ class ParseRatings(beam.PTransform):
             raise ValueError(msg)
 
     def expand(self, raw: beam.PCollection[RawBatch]) -> Parsed:
-        """Adds the step."""
-        step = beam.ParDo(_ParseDoFn(self.max_record_bytes, self._header_names)).with_output_types(
-            RatingBatch
-        )
+        """Returns ratings and dead letters."""
+        do_fn = _ParseDoFn(self.mapping, self.max_record_bytes, self._header_names)
+        step = beam.ParDo(do_fn).with_output_types(RatingBatch)
         outputs = raw | "Parse" >> step.with_outputs(_DEAD, main="ratings")
         return Parsed(
             outputs.ratings,
@@ -153,31 +171,55 @@ def _same(letter: DeadLetter) -> DeadLetter:
     return letter
 
 
+class _Said:
+    """What this process has logged of its input, as it may have many readers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: set[str] = set()
+
+    def is_new(self, line: str) -> bool:
+        with self._lock:
+            new = line not in self._lines
+            self._lines.add(line)
+        return new
+
+
 class _ParseDoFn(beam.DoFn):
-    def __init__(self, max_record_bytes: int, header_names: frozenset[str]) -> None:
-        self._max_record_bytes = max_record_bytes
-        self._header_names = header_names
+    def __init__(
+        self, mapping: RecordMapping, max_record_bytes: int, header_names: frozenset[str]
+    ) -> None:
+        self._arguments = (mapping, max_record_bytes, header_names)
 
     def setup(self) -> None:
         self._watch = ParseWatch()
+        self._reader = RecordReader(*self._arguments)
 
     def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
-        ratings: list[Rating] = []
-        requests: list[Request] = []
-        limits = (self._max_record_bytes, self._header_names)
-        if element.record_format == REQUEST_FORMAT:
-            requests, dead = parse_requests(element, *limits)
-            counters.counter(counters.REQUESTS).inc(len(requests))
-        else:
-            ratings, dead = parse(element, *limits)
-        deleted = tombstones(element)
-        counters.counter(counters.READ).inc(len(ratings) + len(dead) + deleted)
+        parsed = parse_batch(element, self._reader)
+        requests, dead = len(parsed.batch.requests), parsed.dead
+        if requests:
+            counters.counter(counters.REQUESTS).inc(requests)
+        counters.counter(counters.READ).inc(parsed.read)
         counters.counter(counters.DEAD).inc(len(dead))
-        counters.counter(counters.TOMBSTONES).inc(deleted)
-        counters.counter(counters.FILTERED).inc(deleted)
-        if warning := self._watch.note(len(ratings) + len(requests) + len(dead), dead):
+        if parsed.skipped:
+            _count_skipped(parsed.skipped)
+        for line in self._reader.notes():
+            if WORKER.get(_Said).is_new(line):
+                _LOGGER.info(line)
+        if warning := self._watch.note(parsed.read + requests, dead):
             _LOGGER.warning(warning)
-        if ratings or requests:
-            yield RatingBatch(ratings, element.published, requests)
+        if parsed.batch.ratings or requests:
+            yield parsed.batch
         for letter in dead:
             yield beam.pvalue.TaggedOutput(_DEAD, letter)
+
+
+def _count_skipped(skipped: Sequence[Skipped]) -> None:
+    counters.counter(counters.FILTERED).inc(len(skipped))
+    kinds = Counter(one.kind for one in skipped)
+    for kind, name in ((TOMBSTONE, counters.TOMBSTONES), (DELETE, counters.DELETES)):
+        if kinds[kind]:
+            counters.counter(name).inc(kinds[kind])
+    if kinds[EVENT]:
+        counters.count_event_types(one.name for one in skipped if one.kind == EVENT)

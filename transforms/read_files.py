@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Final, NamedTuple, cast
 
 import apache_beam as beam
@@ -20,15 +20,17 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 
 from transforms.batches import RawBatch
-from transforms.errors import MalformedRecordError, UnsupportedFormatError
+from transforms.errors import UnsupportedFormatError
 from transforms.formats import avro
 from transforms.formats.detection import (
     FILE_FORMATS,
     REQUEST_FORMAT,
     RecordFormat,
-    decoder,
     format_of_text,
 )
+from transforms.formats.mapping import RecordMapping
+from transforms.formats.plans import require_fields
+from transforms.formats.record_reader import RecordReader
 from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import (
     Chunk,
@@ -139,12 +141,15 @@ class ReadRatingsFromFiles(beam.PTransform):
             in the order of the files; all of them are held in memory then.
         requests: A path or a glob of files with requests, read when all ratings have been;
             empty for none.
+        mapping: Where records have the fields of a rating: for the check of a header, and for
+            the timestamps of `order_by_time`.
     """
 
     pattern: str
     input_format: str = "auto"
     order_by_time: bool = False
     requests: str = ""
+    mapping: RecordMapping = field(default_factory=RecordMapping)
 
     def __post_init__(self) -> None:
         """Raises UnsupportedFormatError for a format that files can not have."""
@@ -158,11 +163,12 @@ class ReadRatingsFromFiles(beam.PTransform):
 
         Raises:
             FileNotFoundError: Nothing matches the pattern.
-            UnsupportedFormatError: The first file is not of the format, or of none.
+            UnsupportedFormatError: The first file is not of the format, or of none, or its header
+                names no user or no item.
             OSError: The first file can not be opened.
         """
         paths, names = match_files(self.pattern)
-        next(_read_file(paths[0], "", self.input_format), None)
+        _require_fields(paths[0], self.input_format, self.mapping)
         asked = match_files(self.requests) if self.requests else ((), ())
         files = Files(
             paths + asked[0],
@@ -174,11 +180,24 @@ class ReadRatingsFromFiles(beam.PTransform):
         return (
             root
             | "Files" >> beam.Create([files])
-            | "Read" >> beam.ParDo(_ReadFilesDoFn()).with_output_types(RawBatch)
+            | "Read" >> beam.ParDo(_ReadFilesDoFn(self.mapping)).with_output_types(RawBatch)
         )
 
 
+def _require_fields(path: str, input_format: str, mapping: RecordMapping) -> None:
+    first = next(_read_file(path, "", input_format), None)
+    if first and first.record_format and first.record_format.columns:
+        try:
+            require_fields(first.record_format.columns, mapping)
+        except UnsupportedFormatError as e:
+            msg = f"{path}: {e}"
+            raise UnsupportedFormatError(msg) from e
+
+
 class _ReadFilesDoFn(beam.DoFn):
+    def __init__(self, mapping: RecordMapping) -> None:
+        self._mapping = mapping
+
     def process(
         self,
         element: Files,
@@ -188,7 +207,7 @@ class _ReadFilesDoFn(beam.DoFn):
         ),
     ) -> Iterator[Any]:
         open_readers = WORKER.get(OpenReaders)
-        reader = open_readers.pop(element, tracker.current_restriction().start)
+        reader = open_readers.pop(element, tracker.current_restriction().start, self._mapping)
         for batch, timestamp in read_in_bounds(reader, tracker, watermark, ReadBudget(Limits())):
             yield beam.window.TimestampedValue(batch, timestamp)
         if not (reader.exhausted or is_stopping()):
@@ -205,11 +224,11 @@ class OpenReaders:
     def __len__(self) -> int:
         return len(self._readers)
 
-    def pop(self, files: Files, position: int) -> FileReader:
+    def pop(self, files: Files, position: int, mapping: RecordMapping) -> FileReader:
         """Returns the reader that is at this position, or a new one."""
         with self._lock:
             reader = self._readers.pop((files, position), None)
-        return reader or FileReader(files, position)
+        return reader or FileReader(files, position, mapping)
 
     def put(self, files: Files, position: int, reader: FileReader) -> None:
         """Keeps a reader for the call that goes on at this position."""
@@ -223,16 +242,17 @@ class FileReader:
     Args:
         files: What to read.
         position: The first record's number.
+        mapping: Where the timestamps are.
 
     Attributes:
         position: The next record's number.
         exhausted: Whether there is no next record.
     """
 
-    def __init__(self, files: Files, position: int) -> None:
+    def __init__(self, files: Files, position: int, mapping: RecordMapping | None = None) -> None:
         self.position = position
         self.exhausted = False
-        batches = read_batches(files)
+        batches = read_batches(files, mapping)
         self._batches = _skip(batches, position) if position else batches
 
     @property
@@ -253,12 +273,12 @@ class FileReader:
         return Chunk(batch, self.position)
 
 
-def read_batches(files: Files) -> Iterator[RawBatch]:
+def read_batches(files: Files, mapping: RecordMapping | None = None) -> Iterator[RawBatch]:
     """Yields all records in batches, in the order that `files` asks for."""
     named = list(zip(files.paths, files.names, strict=True))
     ratings = len(named) - files.request_files
     batches = _read_all(named[:ratings], files.input_format)
-    ordered = _in_time_order(batches) if files.order_by_time else batches
+    ordered = _in_time_order(batches, RecordReader(mapping)) if files.order_by_time else batches
     return itertools.chain(ordered, _read_all(named[ratings:], REQUEST_FORMAT.kind))
 
 
@@ -363,11 +383,11 @@ def _avro_records(stream: IO[bytes]) -> Iterator[_Record]:
         yield _Record(number, avro.encode_datum(record, schema), record_format)
 
 
-def _in_time_order(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+def _in_time_order(batches: Iterator[RawBatch], reader: RecordReader) -> Iterator[RawBatch]:
     entries: list[tuple[float, RawBatch, int]] = []
     latest = 0.0
     for batch in batches:
-        for index, time in enumerate(_times(batch)):
+        for index, time in enumerate(_times(batch, reader)):
             # A record without a time of its own stays behind the one that it stood behind.
             latest = latest if time is None else time
             entries.append((latest, batch, index))
@@ -380,16 +400,8 @@ def _in_time_order(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
             yield _picked([(batch, index) for _, batch, index in run])
 
 
-def _times(batch: RawBatch) -> Iterator[float | None]:
-    if batch.record_format is None:
-        yield from [None] * len(batch)
-        return
-    decode = decoder(batch.record_format)
-    for value in batch.values:
-        try:
-            yield decode(value or b"", "").timestamp
-        except MalformedRecordError:
-            yield None
+def _times(batch: RawBatch, reader: RecordReader) -> Sequence[float | None]:
+    return [None] * len(batch) if batch.record_format is None else reader.times(batch)
 
 
 def _picked(picks: Sequence[tuple[RawBatch, int]]) -> RawBatch:

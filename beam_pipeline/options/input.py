@@ -7,7 +7,9 @@ import argparse
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.formats.detection import FILE_FORMATS
+from transforms.formats.mapping import ENVELOPES
 from transforms.formats.pass_headers import DEFAULT_NAMES
+from transforms.formats.times import UNITS
 from transforms.kafka.source import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 
@@ -26,6 +28,35 @@ class InputOptions(PipelineOptions):
             choices=FILE_FORMATS,
             default="auto",
             help="format of the records (default: auto, detected from the first bytes)",
+        )
+        group.add_argument(
+            "--fields",
+            metavar="FIELD=SOURCE,...",
+            help="where records have the fields user, item, rating, timestamp (and user_features,"
+            " item_features, context): dotted paths into the record, as user=payload.customer_id;"
+            " or key, header:NAME, broker_time; usual names are found without it",
+        )
+        group.add_argument(
+            "--envelope",
+            choices=ENVELOPES,
+            help="what is around an event; the paths of --fields then start inside it",
+        )
+        group.add_argument(
+            "--timestamp_unit",
+            choices=UNITS,
+            default="auto",
+            help="unit of timestamps that are numbers (default: auto, told apart by size)",
+        )
+        group.add_argument(
+            "--event_field",
+            metavar="SOURCE",
+            help="where records have the type of the event, as --fields; needs --event_weights",
+        )
+        group.add_argument(
+            "--event_weights",
+            metavar="TYPE=WEIGHT,...",
+            help="weights of event types, as view=0.2,purchase=1,dislike=-1,seen=0; 0 only marks"
+            " the item as seen, below 0 it is not wanted; other types are filtered and counted",
         )
         group.add_argument(
             "--order_by_time",

@@ -14,8 +14,7 @@ import requests
 
 from beam_pipeline import movielens
 from beam_pipeline.movielens_features import GENRES, OCCUPATIONS
-from tests.support import features_of
-from transforms.formats.json_lines import decode_rating
+from tests.support import features_of, read_rating
 
 Read = Callable[[bytes], movielens.MovieLens]
 
@@ -108,7 +107,7 @@ def test_both_sources_give_the_same_features(
     assert capsys.readouterr().out == f"{path}\n"
     assert (folder / "u.data").read_text() == RATINGS
     lines = path.read_bytes().splitlines()
-    ratings = [decode_rating(line, "") for line in lines]
+    ratings = [read_rating(line, origin="") for line in lines]
     plain = ["\t".join([r.user, r.item, f"{r.rating:.0f}", f"{r.timestamp:.0f}"]) for r in ratings]
     assert plain == RATINGS.splitlines()
 

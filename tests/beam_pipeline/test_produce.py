@@ -8,8 +8,7 @@ import pytest
 
 from beam_pipeline import produce
 from cluster.broker import free_port
-from tests.support import Topics, movielens_like, tab_lines
-from transforms.formats.json_lines import decode_rating
+from tests.support import Topics, movielens_like, read_rating, tab_lines
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def test_messages_are_the_blog_posts_with_the_user_as_key(
         "timestamp": first.timestamp,
     }
     assert records[0].key == first.user.encode()
-    assert [decode_rating(record.value, "")[:4] for record in records] == [
+    assert [read_rating(record.value)[:4] for record in records] == [
         rating[:4] for rating in movielens_like(200)
     ]
 

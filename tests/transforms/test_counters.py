@@ -57,7 +57,7 @@ def test_what_is_read_is_positive_filtered_or_dead() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         _ = pipeline | beam.Create(batches) | _ParseAndKeep()
     found = counts(pipeline.result)
-    assert found == {"read": 76, "positives": 37, "filtered": 21, "dead": 18}
+    assert found == {"read": 76, "positives": 37, "filtered": 23, "tombstones": 2, "dead": 16}
     assert found["read"] == found["positives"] + found["filtered"] + found["dead"]
 
 

@@ -1,6 +1,6 @@
 """Avro: single-object encoding for Kafka values, object container files for disks.
 
-The schemas are ours; a container file may have any schema with the four fields of a rating.
+The schemas are ours; a container file may have any schema that has a user and an item.
 Single-object encoding (a two-byte marker, the schema's CRC-64-AVRO fingerprint, the datum) is
 section "Single-object encoding" of the Avro specification.
 """
@@ -18,13 +18,7 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from transforms.errors import MalformedRecordError
-from transforms.formats.records import (
-    Rating,
-    Recommendation,
-    ScoredItem,
-    checked_features,
-    checked_rating,
-)
+from transforms.formats.records import Rating, Recommendation, ScoredItem
 
 RATING_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
@@ -105,23 +99,23 @@ def encode_datum(record: object, schema_json: str) -> bytes:
     return buffer.getvalue()
 
 
-def decode_datum_rating(value: bytes, origin: str, schema_json: str) -> Rating:
-    """Reads a rating from a binary datum written with `schema_json`.
+def decode_datum(value: bytes, schema_json: str) -> Any:
+    """Decodes a binary datum written with `schema_json` to dicts, lists and scalars.
 
     Raises:
-        MalformedRecordError: The bytes do not fit the schema, or a value is unusable.
+        MalformedRecordError: The bytes do not fit the schema.
     """
-    return _rating(_datum(value, _parsed(schema_json)), origin)
+    return _datum(value, _parsed(schema_json))
 
 
-def decode_rating(value: bytes, origin: str) -> Rating:
-    """Reads a rating in single-object encoding.
+def decode(value: bytes) -> Any:
+    """Decodes a rating in single-object encoding to a dict.
 
     Raises:
         MalformedRecordError: No single-object header, a schema other than `RATING_SCHEMA`
             and `RATING_WITH_FEATURES_SCHEMA`, or a datum that does not fit it.
     """
-    return _rating(_single_object(value, _RATINGS), origin)
+    return _single_object(value, _RATINGS)
 
 
 def encode_rating(rating: Rating) -> bytes:
@@ -225,14 +219,3 @@ def _datum(value: bytes, schema: Any) -> Any:
         msg = f"{len(value) - buffer.tell()} byte(s) left over after the Avro datum"
         raise MalformedRecordError(msg)
     return record
-
-
-def _rating(record: Any, origin: str) -> Rating:
-    if not isinstance(record, dict):
-        msg = f"an Avro {type(record).__name__}, expected a record"
-        raise MalformedRecordError(msg)
-    get = record.get
-    features = checked_features(get("user_features"), get("item_features"), get("context"))
-    return checked_rating(
-        get("user"), get("item"), get("rating"), get("timestamp"), origin, features
-    )

@@ -4,91 +4,70 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
-from transforms.formats.records import Rating, checked_rating
 
-FIELDS = ("user", "item", "rating", "timestamp")
-_SHOWN = 200
-_SYNONYMS = {
-    "user": "user",
-    "userid": "user",
-    "item": "item",
-    "itemid": "item",
-    "movie": "item",
-    "movieid": "item",
-    "rating": "rating",
-    "timestamp": "timestamp",
-}
+_MOVIELENS: Final = ("user", "item", "rating", "timestamp")
+_SHOWN: Final = 200
 
 
 class Columns(NamedTuple):
-    """Where the four fields stand in a line.
+    """What stands in a line.
 
     Attributes:
         separator: What stands between two columns.
-        positions: Column numbers, from 0, of user, item, rating and timestamp.
+        names: Of the columns, in order.
         quoted: Whether a column may be in double quotes, as in CSV.
     """
 
     separator: str
-    positions: tuple[int, int, int, int]
+    names: tuple[str, ...]
     quoted: bool
 
 
-MOVIELENS_TABS = Columns("\t", (0, 1, 2, 3), quoted=False)
-MOVIELENS_COLONS = Columns("::", (0, 1, 2, 3), quoted=False)
+MOVIELENS_TABS: Final = Columns("\t", _MOVIELENS, quoted=False)
+MOVIELENS_COLONS: Final = Columns("::", _MOVIELENS, quoted=False)
 
 
 def columns_of_header(header: str, separator: str) -> Columns:
-    """Finds the four fields in a header line.
-
-    Names are compared without case, underscores and a `:type` suffix: `userId`, `user_id`
-    and `user_id:token` are all the user; `movieId` is an item.
+    """Returns the columns that a header line names.
 
     Raises:
-        UnsupportedFormatError: A field has no column, or two.
+        UnsupportedFormatError: The line is no row of CSV, or names a column twice.
     """
-    shown = repr(header if len(header) <= _SHOWN else header[:_SHOWN] + "...")
+    shown = shown_header(header)
     try:
-        names = next(csv.reader([header], delimiter=separator))
+        cells = next(csv.reader([header], delimiter=separator), [])
     except csv.Error as e:
         msg = f"the header {shown} is no row of CSV: {e}"
         raise UnsupportedFormatError(msg) from e
-    found: dict[str, int] = {}
-    for position, name in enumerate(names):
-        plain = name.split(":")[0].replace("_", "").strip().lower()
-        field = _SYNONYMS.get(plain)
-        if field in found:
-            msg = f"the header {shown} names two columns for the {field}"
+    names = tuple(cell.strip() for cell in cells)
+    for name in filter(None, names):
+        if names.count(name) > 1:
+            msg = f"the header {shown} names the column {name[:_SHOWN]!r} twice"
             raise UnsupportedFormatError(msg)
-        if field:
-            found[field] = position
-    missing = [field for field in FIELDS if field not in found]
-    if missing:
-        msg = (
-            f"the header {shown} has no column for {', '.join(missing)};"
-            f" expected the columns {', '.join(FIELDS)}"
-        )
-        raise UnsupportedFormatError(msg)
-    user, item, rating, timestamp = (found[field] for field in FIELDS)
-    return Columns(separator, (user, item, rating, timestamp), quoted=True)
+    return Columns(separator, names, quoted=True)
 
 
-def decode_rating(value: bytes, origin: str, columns: Columns) -> Rating:
-    """Reads one line.
+def shown_header(header: str) -> str:
+    """Returns a header line for an error message."""
+    return repr(header if len(header) <= _SHOWN else header[:_SHOWN] + "...")
+
+
+def decode(value: bytes, columns: Columns) -> Sequence[str]:
+    """Takes a line apart; returns a cell for each column, without spaces around it.
 
     Raises:
-        MalformedRecordError: Not UTF-8, too few columns, or a value that is unusable.
+        MalformedRecordError: Not UTF-8, broken quoting, or too few columns.
     """
     try:
         line = value.decode("utf-8")
     except UnicodeDecodeError as e:
         msg = f"invalid UTF-8 at byte {e.start}"
         raise MalformedRecordError(msg) from e
-    separator, positions, quoted = columns
-    cells: Sequence[str]
+    separator, names, quoted = columns
+    cells: list[str]
     if quoted and '"' in line:
         try:
             cells = next(csv.reader([line], delimiter=separator, strict=True))
@@ -97,21 +76,7 @@ def decode_rating(value: bytes, origin: str, columns: Columns) -> Rating:
             raise MalformedRecordError(msg) from e
     else:
         cells = line.split(separator)
-    if len(cells) <= max(positions):
-        msg = f"{len(cells)} column(s), expected at least {max(positions) + 1}"
+    if len(cells) < len(names):
+        msg = f"{len(cells)} column(s), expected at least {len(names)}"
         raise MalformedRecordError(msg)
-    user, item, rating, timestamp = (cells[position].strip() for position in positions)
-    return checked_rating(
-        user, item, _number("rating", rating), _number("timestamp", timestamp), origin
-    )
-
-
-def _number(name: str, text: str) -> float:
-    # float() takes 1_000 for a number, and no writer of ratings means that.
-    if "_" not in text:
-        try:
-            return float(text)
-        except ValueError:
-            pass
-    msg = f"{name} is {text[:40]!r}, expected a number"
-    raise MalformedRecordError(msg)
+    return list(map(str.strip, cells))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats import avro, delimited, json_lines
-from transforms.formats.records import Rating, Request
 
 FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
 MESSAGE_FORMATS: Final = ("auto", "json", "avro")
 
-Decoder = Callable[[bytes, str], Rating]
+TreeDecoder = Callable[[bytes], Any]
+"""From the bytes of a record to a tree: dicts, lists and scalars, whatever the format.
+
+It raises `MalformedRecordError` for bytes that are not of the format. `record_reader` finds the
+fields of a rating in the tree.
+"""
 
 
 class RecordFormat(NamedTuple):
@@ -22,8 +26,8 @@ class RecordFormat(NamedTuple):
     Attributes:
         kind: `json`; `avro`, single-object encoding; `message`, either of these, told apart by
             the first bytes; `delimited`; `datum`, an Avro datum without a header; or
-            `request`, a request for a list in JSON.
-        columns: Where the fields stand, for `delimited`.
+            `request`, a request for recommendations in JSON.
+        columns: For `delimited`.
         schema: The writer's Avro schema as JSON, for `datum`.
     """
 
@@ -74,19 +78,19 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
     if name == "movielens":
         columns = delimited.MOVIELENS_COLONS if "::" in first_line else delimited.MOVIELENS_TABS
         return RecordFormat("delimited", columns), False
-    separator = "," if name == "csv" else "\t"
+    separator = "\t" if name == "tsv" else _comma_or_semicolon(first_line)
     return RecordFormat("delimited", delimited.columns_of_header(first_line, separator)), True
 
 
 def _guess(first_line: str) -> str:
     start = first_line.lstrip()[:1]
-    if start == "{" or not start:
+    if start in {"{", "[", ""}:
         return "json"
     if "::" in first_line:
         return "movielens"
     if "\t" in first_line:
         return "movielens" if start.isdigit() else "tsv"
-    if "," in first_line:
+    if "," in first_line or ";" in first_line:
         return "csv"
     msg = (
         f"the first line {first_line[:60]!r} is of no known format;"
@@ -95,36 +99,34 @@ def _guess(first_line: str) -> str:
     raise UnsupportedFormatError(msg)
 
 
-def decoder(record_format: RecordFormat) -> Decoder:
-    """Returns the function `(value, origin) -> Rating` for a format."""
+def _comma_or_semicolon(header: str) -> str:
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def tree_decoder(record_format: RecordFormat) -> TreeDecoder:
+    """Returns the function from the bytes of a record to its tree.
+
+    The tree of a delimited line is the list of its cells, which `record_format.columns` names.
+    """
     kind, columns, schema = record_format
-    if kind == "json":
-        return json_lines.decode_rating
+    if kind in {"json", REQUEST_FORMAT.kind}:
+        return json_lines.decode
     if kind == "avro":
-        return avro.decode_rating
+        return avro.decode
     if kind == "message":
         return _decode_message
     if kind == "delimited" and columns:
-        return partial(delimited.decode_rating, columns=columns)
+        return partial(delimited.decode, columns=columns)
     if kind == "datum":
-        return partial(avro.decode_datum_rating, schema_json=schema)
+        return partial(avro.decode_datum, schema_json=schema)
     msg = f"no decoder for {record_format}"
     raise UnsupportedFormatError(msg)
 
 
-def request_decoder(asked: float) -> Callable[[bytes, str], Request]:
-    """Returns the function `(value, origin) -> Request`.
-
-    Args:
-        asked: The timestamp of requests that have none, in seconds since the epoch.
-    """
-    return partial(json_lines.decode_request, asked=asked)
-
-
-def _decode_message(value: bytes, origin: str) -> Rating:
+def _decode_message(value: bytes) -> Any:
     if value.startswith(avro.SINGLE_OBJECT_MARKER):
-        return avro.decode_rating(value, origin)
-    return json_lines.decode_rating(value, origin)
+        return avro.decode(value)
+    return json_lines.decode(value)
 
 
 def require_value(value: bytes, max_bytes: int) -> bytes:

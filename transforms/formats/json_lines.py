@@ -1,6 +1,8 @@
-"""JSON, one object a record: ratings in; what the program writes out and in."""
+"""JSON: documents to trees, and what the program writes out and in."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import orjson
 
@@ -9,61 +11,27 @@ from transforms.formats.records import (
     Evaluation,
     Rating,
     Recommendation,
-    Request,
     ScoredItem,
     ScoredItems,
-    checked_evaluation,
-    checked_features,
-    checked_rating,
-    checked_request,
 )
+from transforms.formats.validation import checked_evaluation
 
 
-def decode_rating(value: bytes, origin: str) -> Rating:
-    """Reads `{"user": 196, "item": 242, "rating": 3.0, "timestamp": 881250949}`.
-
-    `user_features`, `item_features` and `context`, lists of numbers, may stand beside these;
-    further keys are ignored.
+def decode(value: bytes) -> Any:
+    """Decodes a JSON document to dicts, lists and scalars.
 
     Raises:
-        MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
+        MalformedRecordError: It is no JSON.
     """
-    get = _object(value).get
-    features = checked_features(get("user_features"), get("item_features"), get("context"))
-    return checked_rating(
-        get("user"), get("item"), get("rating"), get("timestamp"), origin, features
-    )
-
-
-def decode_request(value: bytes, origin: str, asked: float) -> Request:
-    """Reads `{"user": 196}`; `timestamp` and `context`, a list of numbers, may stand beside it.
-
-    Args:
-        value: The record.
-        origin: Where it was read.
-        asked: The timestamp of a request that has none.
-
-    Raises:
-        MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
-    """
-    get = _object(value).get
-    return checked_request(get("user"), get("timestamp", asked), get("context"), origin)
-
-
-def _object(value: bytes) -> dict[str, object]:
     try:
-        fields = orjson.loads(value)
+        return orjson.loads(value)
     except orjson.JSONDecodeError as e:
         msg = f"invalid JSON: {e}"
         raise MalformedRecordError(msg) from e
-    if type(fields) is not dict:
-        msg = f"a JSON {type(fields).__name__}, expected an object"
-        raise MalformedRecordError(msg)
-    return fields
 
 
 def encode_rating(rating: Rating) -> bytes:
-    """Writes what `decode_rating` reads; the origin is not part of it."""
+    """Writes the blog post's message; the origin is not part of it."""
     fields: dict[str, object] = {
         "user": rating.user,
         "item": rating.item,
@@ -114,4 +82,8 @@ def decode_evaluation(value: bytes) -> Evaluation:
     Raises:
         MalformedRecordError: Not JSON, not an object, or a value is missing or unusable.
     """
-    return checked_evaluation(_object(value))
+    fields = decode(value)
+    if type(fields) is not dict:
+        msg = f"a JSON {type(fields).__name__}, expected an object"
+        raise MalformedRecordError(msg)
+    return checked_evaluation(fields)

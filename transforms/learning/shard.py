@@ -12,10 +12,10 @@ from transforms.recommenders.recommender import POPULAR, Recommender
 
 
 class Observer(Protocol):
-    """Sees a recommender just before it learns each rating."""
+    """Sees a recommender just before it learns each rating of a weight above 0."""
 
     def before_update(self, recommender: Recommender, rating: Rating) -> None:
-        """Is called for each rating, in order; must not change the recommender."""
+        """Is called for each such rating, in order; must not change the recommender."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def _learn_one_by_one(
     learning = listing = 0.0
     for rating in ratings:
         context = rating.features.context if rating.features else ()
-        if observer:
+        if observer and rating.weight > 0:
             observer.before_update(recommender, rating)
         start = clock()
         if recommender.update(rating):

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import read_rating
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats.delimited import (
     MOVIELENS_COLONS,
     MOVIELENS_TABS,
     Columns,
     columns_of_header,
-    decode_rating,
+    decode,
 )
+from transforms.formats.detection import RecordFormat
 from transforms.formats.records import Rating
 
 CSV = columns_of_header("user,item,rating,timestamp", ",")
@@ -23,37 +25,23 @@ ALL_COLUMNS = [MOVIELENS_TABS, MOVIELENS_COLONS, CSV, SHUFFLED, TSV]
 
 
 @pytest.mark.parametrize(
-    ("header", "separator", "positions"),
+    ("header", "separator", "names"),
     [
-        ("user,item,rating,timestamp", ",", (0, 1, 2, 3)),
-        ("userId,movieId,rating,timestamp", ",", (0, 1, 2, 3)),
-        ("timestamp,title,Rating,MOVIE_ID,User_Id", ",", (4, 3, 2, 0)),
-        ('"userId","movieId","rating","timestamp"', ",", (0, 1, 2, 3)),
-        (" user , movie , rating , timestamp ", ",", (0, 1, 2, 3)),
-        ("user_id:token\titem_id:token\trating:float\ttimestamp:float", "\t", (0, 1, 2, 3)),
+        ("user,item", ",", ("user", "item")),
+        ('"user","a, b"', ",", ("user", "a, b")),
+        (" user ; item ;", ";", ("user", "item", "")),
+        ("user_id:token\titem_id:token", "\t", ("user_id:token", "item_id:token")),
+        ("", ",", ()),
     ],
 )
-def test_a_header_tells_where_the_fields_stand(
-    header: str, separator: str, positions: tuple[int, int, int, int]
-) -> None:
-    assert columns_of_header(header, separator) == Columns(separator, positions, quoted=True)
+def test_a_header_names_the_columns(header: str, separator: str, names: tuple[str, ...]) -> None:
+    assert columns_of_header(header, separator) == Columns(separator, names, quoted=True)
 
 
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        ("user,item,rating", "has no column for timestamp"),
-        ("a,b", "has no column for user, item, rating, timestamp"),
-        ("", "has no column for user, item, rating, timestamp"),
-        ("user,userId,item,rating,timestamp", "names two columns for the user"),
-        ("user,item,movieId,rating,timestamp", "names two columns for the item"),
-    ],
-)
-def test_a_header_that_will_not_do_is_quoted(header: str, reason: str) -> None:
+def test_a_header_that_names_a_column_twice_is_quoted() -> None:
     with pytest.raises(UnsupportedFormatError) as raised:
-        columns_of_header(header, ",")
-    assert reason in str(raised.value)
-    assert repr(header) in str(raised.value)
+        columns_of_header("user,item,user", ",")
+    assert "'user,item,user' names the column 'user' twice" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +57,8 @@ def test_a_header_that_is_no_csv_is_unsupported(header: str) -> None:
 
 
 def test_a_long_header_is_cut_in_the_reason() -> None:
-    header = '[{"user": 196, "item": 242, "rating": 3, "timestamp": 881250949}' * 1000
     with pytest.raises(UnsupportedFormatError) as raised:
-        columns_of_header(header, ",")
+        columns_of_header("user,user," + "x," * 1000, ",")
     assert len(str(raised.value)) < 1000
 
 
@@ -91,21 +78,20 @@ def test_a_long_header_is_cut_in_the_reason() -> None:
     ],
 )
 def test_lines_are_read(line: str, columns: Columns, rating: Rating) -> None:
-    assert decode_rating(line.encode(), "o", columns) == rating
+    assert read_rating(line.encode(), RecordFormat("delimited", columns)) == rating
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         (b"1,2,3", "3 column(s), expected at least 4"),
-        (b"", "1 column(s), expected at least 4"),
+        (b"", "empty record"),
         (b"1\t2\t3\t4", "1 column(s), expected at least 4"),
         (b"caf\xe9,2,3,4", "invalid UTF-8 at byte 3"),
         (b",2,3,4", "user is empty"),
         (b"1,  ,3,4", "item is empty"),
-        (b"1,2,,4", "rating is '', expected a number"),
         (b"1,2,good,4", "rating is 'good', expected a number"),
-        (b"1,2,3,1997-12-04", "timestamp is '1997-12-04', expected a number"),
+        (b"1,2,3,1997-13-04", "timestamp is '1997-13-04', expected a number or ISO 8601"),
         (b"1,2,1_000,4", "rating is '1_000', expected a number"),
         (b"1,2,3,881_250_949", "timestamp is '881_250_949', expected a number"),
         (b"1,2,0x10,4", "rating is '0x10', expected a number"),
@@ -114,7 +100,7 @@ def test_lines_are_read(line: str, columns: Columns, rating: Rating) -> None:
         (b"1,2,inf,4", "rating is inf, expected a finite number"),
         (b"1,2,-Infinity,4", "rating is -inf, expected a finite number"),
         (b"1,2,1e999,4", "rating is inf, expected a finite number"),
-        (b"1,2,3,nan", "timestamp is nan"),
+        (b"1,2,3,nan", "timestamp is 'nan', expected a number"),
         (b"1,2,3,1e999", "timestamp is inf"),
         (b"1,2,3,-1", "timestamp is -1.0"),
         (b'"1,2,3,4', "broken quoting: "),
@@ -124,13 +110,13 @@ def test_lines_are_read(line: str, columns: Columns, rating: Rating) -> None:
 )
 def test_a_malformed_line_says_what_is_wrong(value: bytes, reason: str) -> None:
     with pytest.raises(MalformedRecordError) as raised:
-        decode_rating(value, "o", CSV)
+        read_rating(value, RecordFormat("delimited", CSV))
     assert reason in str(raised.value)
 
 
 def test_a_long_text_in_place_of_a_number_is_cut_in_the_reason() -> None:
     with pytest.raises(MalformedRecordError) as raised:
-        decode_rating(b"1,2," + b"x" * 10_000 + b",4", "o", CSV)
+        read_rating(b"1,2," + b"x" * 10_000 + b",4", RecordFormat("delimited", CSV))
     assert len(str(raised.value)) < 100
 
 
@@ -145,7 +131,7 @@ LINES = st.lists(SEPARATORS | CELLS, max_size=20).map(b"".join)
 @given(value=st.binary() | LINES)
 def test_arbitrary_bytes_are_malformed_or_a_rating(columns: Columns, value: bytes) -> None:
     try:
-        rating = decode_rating(value, "o", columns)
+        rating = read_rating(value, RecordFormat("delimited", columns))
     except MalformedRecordError as e:
         assert str(e)
     else:
@@ -163,12 +149,12 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 @pytest.mark.parametrize("columns", [MOVIELENS_TABS, MOVIELENS_COLONS, CSV, TSV])
 @settings(deadline=None, max_examples=50)
-@given(user=PLAIN, item=PLAIN, rating=FINITE, timestamp=FINITE.map(abs))
+@given(user=PLAIN, item=PLAIN, rating=FINITE, timestamp=st.floats(0.0, 1e11, exclude_max=True))
 def test_written_values_are_read_again(
     columns: Columns, user: str, item: str, rating: float, timestamp: float
 ) -> None:
     line = columns.separator.join([user, item, repr(rating), repr(timestamp)])
-    read = decode_rating(line.encode(), "o", columns)
+    read = read_rating(line.encode(), RecordFormat("delimited", columns))
     assert read == Rating(user, item, rating, timestamp, "o")
 
 
@@ -177,4 +163,4 @@ def test_written_values_are_read_again(
 def test_quotes_protect_everything_in_a_line(item: str) -> None:
     quoted = item.replace('"', '""')
     line = f'1,"x{quoted}x",3,4'
-    assert decode_rating(line.encode(), "o", CSV).item == f"x{item}x"
+    assert decode(line.encode(), CSV)[1] == f"x{item}x".strip()
