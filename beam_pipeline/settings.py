@@ -297,7 +297,12 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
     if not known.kafka_bootstrap_servers:
         msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
         raise UsageError(msg)
-    return kafka_settings(known.kafka_bootstrap_servers, known.kafka_config, known.kafka_client)
+    return kafka_settings(
+        known.kafka_bootstrap_servers,
+        known.kafka_config,
+        known.kafka_client,
+        known.kafka_token_provider,
+    )
 
 
 def _spec(known: argparse.Namespace) -> RecommenderSpec:
