@@ -138,6 +138,14 @@ class KafkaPythonAdmin:
             if one["error_code"] != UnknownTopicOrPartitionError.errno
         }
 
+    def partition_counts(self, topics: Collection[str] | None) -> dict[str, int]:
+        try:
+            described = self._client.describe_topics(None if topics is None else list(topics))
+        except (KafkaError, OSError) as e:
+            raise unreachable(self._settings, e) from e
+        counts = {one["name"]: len(one["partitions"]) for one in described}
+        return {name: count for name, count in counts.items() if count}
+
     def max_message_bytes(self, topic: str) -> int | None:
         asked = ConfigResource(ConfigResourceType.TOPIC, topic, configs=["max.message.bytes"])
         try:

@@ -49,6 +49,13 @@ class KafkaPythonConsumer:
         found: dict[TopicPartition, int] = self._client.end_offsets(partitions)
         return found
 
+    def offsets_at(
+        self, partitions: Collection[TopicPartition], seconds: float
+    ) -> dict[TopicPartition, int | None]:
+        asked = dict.fromkeys(partitions, round(seconds * 1000))
+        found = self._client.offsets_for_times(asked)
+        return {one: None if at is None else at.offset for one, at in found.items()}
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         return {partition: self._client.committed(partition) for partition in partitions}
 
