@@ -31,6 +31,9 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m beam_pipeline.dashboard", description=__doc__.split("\n")[0])
     parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
+    parser.add_argument(
+        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
+    )
     parser.add_argument("--output_topic", required=True, metavar="TOPIC", help="lists")
     parser.add_argument(
         "--evaluation_topic", default="", metavar="TOPIC", help="what --evaluate writes"
@@ -74,7 +77,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = kafka_settings(arguments.kafka_bootstrap_servers, arguments.kafka_config)
+    settings = kafka_settings(
+        arguments.kafka_bootstrap_servers,
+        arguments.kafka_config,
+        token_provider=arguments.kafka_token_provider,
+    )
     titles = read_titles(arguments.titles) if arguments.titles else {}
     topics = Topics(arguments.output_topic, arguments.evaluation_topic, arguments.dead_letter_topic)
     asking = f"{arguments.request_topic}-" if arguments.request_topic else ""

@@ -10,28 +10,34 @@ from transforms.kafka.clients.factory import KafkaSettings, check_settings
 from transforms.kafka.settings import AUTO
 
 
-def kafka_settings(servers: str, config: str | None, client: str = AUTO) -> KafkaSettings:
+def kafka_settings(
+    servers: str, config: str | None, client: str = AUTO, token_provider: str | None = None
+) -> KafkaSettings:
     """Returns the settings of the brokers, with the path of a file that has been checked.
 
     Args:
         servers: What `--kafka_bootstrap_servers` says.
         config: What `--kafka_config` says: a path, or nothing.
         client: What `--kafka_client` says.
+        token_provider: What `--kafka_token_provider` says: `module:function`, or nothing.
 
     Raises:
         UsageError: The file can not be read, a line of it is not `name=value`, names no setting
-            of the client, or a file that can not be used.
+            of the client, or a file that can not be used; or the token provider gives no token.
     """
-    if not config:
-        return KafkaSettings(servers, client=client)
+    if config:
+        try:
+            Path(config).read_bytes()
+        except OSError as e:
+            msg = f"can not read --kafka_config: {e}"
+            raise UsageError(msg) from e
     try:
-        Path(config).read_bytes()
-    except OSError as e:
-        msg = f"can not read --kafka_config: {e}"
-        raise UsageError(msg) from e
-    settings = KafkaSettings(servers, config, client=client)
-    try:
-        check_settings(settings)
+        settings = KafkaSettings(
+            servers, config or "", client=client, token_provider=token_provider or ""
+        )
+        if config or token_provider:
+            check_settings(settings)
     except KafkaSetupError as e:
-        raise UsageError(str(e)) from e
+        msg = f"--kafka_config {config}: {e}" if config else str(e)
+        raise UsageError(msg) from e
     return settings

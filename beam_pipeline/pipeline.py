@@ -130,6 +130,8 @@ def _source(settings: Settings) -> beam.PTransform:
             request_topic=options.request_topic or "",
             finalize_each=not settings.on_flink,
             key_groups=settings.key_groups,
+            excluded_topics=settings.output_topics,
+            idle_timeout=options.idle_timeout,
         )
     return ReadRatingsFromFiles(
         settings.input,

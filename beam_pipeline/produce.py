@@ -48,6 +48,9 @@ def _parser() -> Parser:
     parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
     parser.add_argument(
+        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
+    )
+    parser.add_argument(
         "--kafka_client",
         choices=CLIENT_CHOICES,
         default=AUTO,
@@ -86,7 +89,10 @@ def _send(arguments: argparse.Namespace) -> int:
         msg = "--rate must be 0 or more, --partitions 1 or more"
         raise UsageError(msg)
     settings = kafka_settings(
-        arguments.kafka_bootstrap_servers, arguments.kafka_config, arguments.kafka_client
+        arguments.kafka_bootstrap_servers,
+        arguments.kafka_config,
+        arguments.kafka_client,
+        arguments.kafka_token_provider,
     )
     paths, names = match_files(arguments.input)
     files = Files(paths, names, arguments.input_format, arguments.order_by_time)

@@ -28,6 +28,8 @@ from beam_pipeline.usage import Parser, UsageError
 from transforms.formats.detection import MESSAGE_FORMATS
 from transforms.formats.mapping import RecordMapping, parse_fields, parse_weights
 from transforms.kafka.clients.factory import KafkaSettings
+from transforms.kafka.start_offset import start_seconds
+from transforms.kafka.topics import TopicSelection
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.runtime.flink_key_groups import KEY_GROUPS
 from transforms.write_files import STDOUT
@@ -231,6 +233,7 @@ def _check_input(known: argparse.Namespace) -> None:
     if not known.input_topic and known.stop_at_end:
         msg = "--stop_at_end needs --input_topic: files end by themselves"
         raise UsageError(msg)
+    _check_topics(known)
     if math.isnan(known.min_rating):
         msg = "--min_rating is NaN, expected a number"
         raise UsageError(msg)
@@ -242,6 +245,31 @@ def _check_input(known: argparse.Namespace) -> None:
         raise UsageError(msg)
 
 
+def _check_topics(known: argparse.Namespace) -> None:
+    try:
+        TopicSelection.parse(known.input_topic or "^")
+    except ValueError as e:
+        msg = f"--input_topic: {e}"
+        raise UsageError(msg) from e
+    try:
+        start_seconds(known.start_offset)
+    except ValueError as e:
+        msg = f"--{e}"
+        raise UsageError(msg) from e
+    if not 0 <= known.idle_timeout < math.inf:
+        msg = f"--idle_timeout is {known.idle_timeout}, expected 0 or more seconds"
+        raise UsageError(msg)
+    if known.idle_timeout and not known.input_topic:
+        msg = "--idle_timeout needs --input_topic: files end by themselves"
+        raise UsageError(msg)
+    if known.idle_timeout and not is_local(known.runner):
+        msg = (
+            f"--idle_timeout does not work with {known.runner}: no worker knows what others read;"
+            " use --stop_at_end"
+        )
+        raise UsageError(msg)
+
+
 def _check_requests(known: argparse.Namespace) -> None:
     if known.requests and known.input_topic:
         msg = "--requests goes with --input: beside --input_topic use --request_topic"
@@ -249,8 +277,8 @@ def _check_requests(known: argparse.Namespace) -> None:
     if known.request_topic and not known.input_topic:
         msg = "--request_topic goes with --input_topic: beside --input use --requests"
         raise UsageError(msg)
-    if known.request_topic and known.request_topic == known.input_topic:
-        msg = f"--request_topic and --input_topic are both {known.input_topic}"
+    if known.request_topic and known.request_topic in known.input_topic.split(","):
+        msg = f"--request_topic and --input_topic are both {known.request_topic}"
         raise UsageError(msg)
     if (known.requests or known.request_topic) and known.top_n < 1:
         msg = "requests ask for lists: --top_n must be 1 or more"
@@ -301,7 +329,12 @@ def _kafka(known: argparse.Namespace) -> KafkaSettings | None:
     if not known.kafka_bootstrap_servers:
         msg = "a topic is named but no broker: add --kafka_bootstrap_servers HOST:PORT"
         raise UsageError(msg)
-    return kafka_settings(known.kafka_bootstrap_servers, known.kafka_config, known.kafka_client)
+    return kafka_settings(
+        known.kafka_bootstrap_servers,
+        known.kafka_config,
+        known.kafka_client,
+        known.kafka_token_provider,
+    )
 
 
 def _mapping(known: argparse.Namespace) -> RecordMapping:

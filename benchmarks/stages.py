@@ -34,9 +34,10 @@ from transforms.batches import (
 from transforms.filter import positives
 from transforms.formats.records import Rating
 from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, producer, require_topics
-from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
+from transforms.kafka.consumer_pool import SourceKey
+from transforms.kafka.reader import PartitionReader, ReadPlan
 from transforms.kafka.sink import json_messages
-from transforms.kafka.source import PartitionReader, ReadRatingsFromKafka
+from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
 from transforms.parse import parse
@@ -66,9 +67,8 @@ class _Clock:
 def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
     source = ReadRatingsFromKafka(settings, "ratings", stop_at_end=True)
     (partition,) = source.partitions()
-    reader = PartitionReader(
-        source, partition, 0, SourceKey(settings, None, "stages"), ConsumerPool()
-    )
+    key = SourceKey(settings, None, f"stages-{settings.client}")
+    reader = PartitionReader(ReadPlan(key, source.selection, source.record_format), partition, 0)
     batches = []
     position = 0
     while position < count:

@@ -18,6 +18,10 @@ from tests.canary import KEY_PASSWORD, PASSWORD
 from transforms.kafka.clients.factory import KafkaSettings
 
 USER: Final = "alice"
+_TOKENS: Final = (
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
+    ' unsecuredLoginStringClaim_sub="broker";'
+)
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -94,7 +98,8 @@ class SecuredBroker:
     """One broker with a listener for each way to secure it.
 
     Listeners: `LOGIN` (SASL_PLAINTEXT), `TLS`, `BOTH` (SASL_SSL), `MUTUAL` (TLS with client
-    certificates), `PLAINONLY` (SASL_PLAINTEXT, PLAIN alone), `EXPIRED` (TLS).
+    certificates), `PLAINONLY` (SASL_PLAINTEXT, PLAIN alone), `EXPIRED` (TLS), `TOKENS` (SASL_SSL,
+    OAUTHBEARER alone, a new login every two seconds).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,6 +122,9 @@ class SecuredBroker:
                 "listener.name.mutual.ssl.client.auth=required",
                 "listener.name.expired.ssl.keystore.type=PEM",
                 f"listener.name.expired.ssl.keystore.location={expired}",
+                "listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER",
+                "listener.name.tokens.connections.max.reauth.ms=2000",
+                f"listener.name.tokens.oauthbearer.sasl.jaas.config={_TOKENS}",
                 *(line for name in ("login", "both", "plainonly") for line in _logins(name)),
             ],
             listeners={
@@ -126,6 +134,7 @@ class SecuredBroker:
                 "MUTUAL": "SSL",
                 "PLAINONLY": "SASL_PLAINTEXT",
                 "EXPIRED": "SSL",
+                "TOKENS": "SASL_SSL",
             },
             users={USER: PASSWORD},
         )

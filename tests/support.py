@@ -260,6 +260,11 @@ class Topics:
             admin.create_topics({name: {"num_partitions": partitions, "configs": configs}})
         require_topics(self.settings, {name: partitions}, create=True)
 
+    def add_partitions(self, name: str, count: int) -> None:
+        """Makes a topic have so many partitions."""
+        with self._admin() as admin:
+            admin.create_partitions({name: count})
+
     def delete(self, name: str) -> None:
         """Deletes a topic."""
         with self._admin() as admin:

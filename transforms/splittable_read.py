@@ -268,10 +268,7 @@ def read_in_bounds(
         position = stop if ended else chunk.next_position
         if not tracker.try_claim(position):
             return
-        now = _later(watermark.current_watermark() or _EPOCH, chunk)
-        if len(chunk.batch):
-            yield chunk.batch, now
-        watermark.set_watermark(now)
+        yield from emitted(chunk, watermark)
         read += len(chunk.batch)
         budget.note(len(chunk.batch))
         records, seconds = budget.share(reader.sources)
@@ -279,6 +276,14 @@ def read_in_bounds(
         if position < stop and (enough or not len(chunk.batch)):
             tracker.defer_remainder()
             return
+
+
+def emitted(chunk: Chunk, watermark: Any) -> Iterator[tuple[RawBatch, Timestamp]]:
+    """Yields the chunk's batch with its Beam timestamp, if it has records; moves the watermark."""
+    now = _later(watermark.current_watermark() or _EPOCH, chunk)
+    if len(chunk.batch):
+        yield chunk.batch, now
+    watermark.set_watermark(now)
 
 
 def _later(watermark: Timestamp, chunk: Chunk) -> Timestamp:

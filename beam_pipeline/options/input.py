@@ -10,7 +10,7 @@ from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.mapping import ENVELOPES
 from transforms.formats.pass_headers import DEFAULT_NAMES
 from transforms.formats.times import UNITS
-from transforms.kafka.source import START_OFFSETS
+from transforms.kafka.start_offset import START_OFFSETS
 from transforms.parse import MAX_RECORD_BYTES
 
 
@@ -63,7 +63,11 @@ class InputOptions(PipelineOptions):
             action="store_true",
             help="sort the files' records by timestamp; holds all of them in memory",
         )
-        group.add_argument("--input_topic", metavar="TOPIC", help="topic to read")
+        group.add_argument(
+            "--input_topic",
+            metavar="TOPIC|TOPIC,TOPIC|^PATTERN",
+            help="topic(s) to read, or a regular expression that starts with ^",
+        )
         group.add_argument(
             "--requests",
             metavar="PATH|GLOB",
@@ -76,9 +80,17 @@ class InputOptions(PipelineOptions):
         )
         group.add_argument(
             "--start_offset",
-            choices=START_OFFSETS,
+            metavar="OFFSET",
             default="earliest",
-            help="where to start reading the topics (default: earliest)",
+            help=f"where to start reading the topics: {', '.join(START_OFFSETS)}, or an ISO time"
+            " (default: earliest)",
+        )
+        group.add_argument(
+            "--idle_timeout",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="end the job when the topics gave nothing for so long (local runners)",
         )
         group.add_argument(
             "--stop_at_end",

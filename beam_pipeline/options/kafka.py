@@ -25,6 +25,12 @@ class KafkaOptions(PipelineOptions):
             " names; workers read the same path",
         )
         group.add_argument(
+            "--kafka_token_provider",
+            metavar="MODULE:FUNCTION",
+            help="Python function that returns (token, expiry in epoch seconds) for a login by"
+            " OAUTHBEARER; imported on every worker",
+        )
+        group.add_argument(
             "--kafka_group",
             metavar="GROUP",
             default="flurs-beam",

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from cluster.flink_cluster import FlinkCluster
+from tests import tokens
 from tests.canary import MARK, PASSWORD, unpacked
 from tests.dashboards import serving
 from tests.secured import USER, SecuredBroker
@@ -56,6 +57,28 @@ def test_from_file_to_topic_to_lists_to_page(
     assert topics.count(lists) == done.summary["positives"] == 500
     with serving(topics, "--kafka_config", config, "--output_topic", lists) as address:
         wait_until(lambda: requests.get(f"{address}/state", timeout=10).json()["lists"] == 500)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_token_provider_logs_all_programs_in_and_no_token_is_shown(
+    client: str, secured: SecuredBroker, tmp_path: Path
+) -> None:
+    config = secured.config_file("tokens", ssl_ca_location=secured.authority.path)
+    broker = ("--kafka_bootstrap_servers", secured.address("TOKENS"), "--kafka_config", config)
+    flags = (*broker, "--kafka_client", client, "--kafka_token_provider")
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(100)))
+    rated = ("--topic", f"tokens-{client}", "--create_topics", "--input", path)
+    sent = run(*flags, "tests.tokens:valid", *rated, module="beam_pipeline.produce")
+    assert (sent.code, sent.err.splitlines()[-1]) == (0, "sent=100 skipped=0")
+    read = ("--runner=DirectRunner", f"--input_topic=tokens-{client}", "--stop_at_end")
+    done = run(*read, *flags, "tests.tokens:valid", "--output", tmp_path / "lists")
+    assert (done.code, done.summary["read"]) == (0, 100), done.err
+    refused = run(*read, *flags, "tests.tokens:expired", "--output", tmp_path / "none")
+    (line,) = refused.err.splitlines()
+    assert refused.code == 1
+    assert line.endswith("; check the token of --kafka_token_provider")
+    assert tokens.START not in f"{sent}{done}{refused}"
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -11,16 +11,17 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
+from transforms.kafka.assigned import Assigned
 from transforms.kafka.clients.protocols import NO_RECORDS, Consumer
 from transforms.kafka.partition_lease import Fetched, PartitionLease
-from transforms.kafka.record_buffer import RecordBuffer
 from transforms.kafka.topic_watch import TopicWatch
+from transforms.kafka.topics import TopicSelection
 
 PARTITION_BYTES: Final = 16 << 20
 """A partition with this many buffered bytes is paused."""
@@ -35,30 +36,6 @@ _COMMIT_SECONDS: Final = 1.0
 _BUSY_WAIT_SECONDS: Final = 0.02
 _IDLE_WAIT_SECONDS: Final = 0.25
 _RECENT_SECONDS: Final = 5.0
-
-
-class _Assigned:
-    """A partition that is being fetched.
-
-    Attributes:
-        position: The next offset that a reader gets.
-        buffer: What was fetched from there on.
-        out_of_range: Whether there is no record at the position.
-        truncated: Whether that is because the broker cut the log off before it.
-        read_at: When somebody last read it.
-        thread: Who that was.
-    """
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-        self.buffer = RecordBuffer()
-        self.out_of_range = False
-        self.truncated = False
-        self.read_at = time.monotonic()
-        self.thread = threading.get_ident()
-
-    def touch(self) -> None:
-        self.read_at, self.thread = time.monotonic(), threading.get_ident()
 
 
 class PartitionConsumer:
@@ -86,12 +63,13 @@ class PartitionConsumer:
         self._condition = threading.Condition()
         self._polling = False
         self._closed = False
-        self._assigned: dict[TopicPartition, _Assigned] = {}
+        self._assigned: dict[TopicPartition, Assigned] = {}
         self._leases: dict[TopicPartition, PartitionLease] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._commit_asked: dict[TopicPartition, float] = {}
         self._buffered = 0
         self._read_at = -math.inf
+        self._came_at = time.monotonic()
         self._thread = 0
         self.had_records = False
 
@@ -113,6 +91,34 @@ class PartitionConsumer:
         """
         if self._watch is not None:
             self._watch.require(topic, topic_id)
+
+    def discover(self, selection: TopicSelection) -> Mapping[str, int]:
+        """Returns how many partitions each selected topic has, as far as is known by now."""
+        return self._watch.discover(selection) if self._watch is not None else {}
+
+    def topic_id(self, topic: str) -> str:
+        """Returns the id of a topic that `require_topic` was called for; empty if none is known."""
+        return self._watch.topic_id(topic) if self._watch is not None else ""
+
+    def wait(self, seconds: float) -> None:
+        """Fetches until a partition has records that nobody has taken, or the time is over."""
+        deadline = time.monotonic() + self._shortened(seconds)
+        with self._condition:
+            while not any(one.buffer for one in self._assigned.values()):
+                if self._watch is not None:
+                    self._watch.raise_failure()
+                left = deadline - time.monotonic()
+                if left <= 0 or self._closed:
+                    return
+                if self._polling or not self._assigned:
+                    self._condition.wait(min(left, _POLL_SECONDS))
+                else:
+                    self._poll(min(left, _POLL_SECONDS))
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has come."""
+        return time.monotonic() - self._came_at
 
     def is_read_by(self, thread: int) -> bool:
         """Returns whether that thread was the last to read it, within the last seconds."""
@@ -208,7 +214,7 @@ class PartitionConsumer:
             self._buffered = 0
             self._client.close()
 
-    def _assigned_to(self, lease: PartitionLease) -> _Assigned | None:
+    def _assigned_to(self, lease: PartitionLease) -> Assigned | None:
         """Returns the partition at the lease's position; None if the lease was taken over."""
         partition = lease.partition
         while self._leases.get(partition) is lease:
@@ -222,19 +228,19 @@ class PartitionConsumer:
                 self._seek(partition, lease.position)
         return None
 
-    def _seek(self, partition: TopicPartition, offset: int) -> _Assigned:
+    def _seek(self, partition: TopicPartition, offset: int) -> Assigned:
         before = self._assigned.get(partition)
         if before is not None:
             self._buffered -= before.buffer.bytes
         self._client.seek(partition, offset)
-        assigned = self._assigned[partition] = _Assigned(offset)
+        assigned = self._assigned[partition] = Assigned(offset)
         return assigned
 
     def _unassign(self, partition: TopicPartition) -> None:
         self._buffered -= self._assigned.pop(partition).buffer.bytes
         self._client.unassign(partition)
 
-    def _take(self, lease: PartitionLease, assigned: _Assigned, limit: int) -> Fetched:
+    def _take(self, lease: PartitionLease, assigned: Assigned, limit: int) -> Fetched:
         before = assigned.buffer.bytes
         records = assigned.buffer.take(limit)
         self._buffered -= before - assigned.buffer.bytes
@@ -242,7 +248,7 @@ class PartitionConsumer:
         self.had_records = True
         return Fetched(records, lease.position)
 
-    def _nothing(self, lease: PartitionLease, assigned: _Assigned) -> Fetched:
+    def _nothing(self, lease: PartitionLease, assigned: Assigned) -> Fetched:
         """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
         self.had_records = False
         if self._polling or assigned.buffer or assigned.out_of_range:
@@ -283,6 +289,8 @@ class PartitionConsumer:
             if partition in self._assigned:
                 self._assigned[partition].out_of_range = True
                 self._assigned[partition].truncated = partition in polled.truncated
+        if polled.records:
+            self._came_at = time.monotonic()
         for partition, records in polled.records.items():
             if partition in self._assigned:
                 self._buffered += self._assigned[partition].buffer.append(records)
@@ -301,7 +309,7 @@ class PartitionConsumer:
             if one.out_of_range or one.buffer.bytes >= limit
         }
 
-    def _step_over_lost(self, lease: PartitionLease, assigned: _Assigned) -> Fetched | None:
+    def _step_over_lost(self, lease: PartitionLease, assigned: Assigned) -> Fetched | None:
         """Goes on at the first record that is left; None if no record was lost."""
         partition, offset = lease.partition, lease.position
         if self._watch is not None:

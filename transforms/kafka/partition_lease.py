@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from kafka import TopicPartition
 
 from transforms.kafka.clients.protocols import Records
-
-if TYPE_CHECKING:
-    from transforms.kafka.partition_consumer import PartitionConsumer
 
 
 class Fetched(NamedTuple):
@@ -28,6 +25,27 @@ class Fetched(NamedTuple):
     at_end: bool = False
 
 
+class Lessor(Protocol):
+    """Gives leases, and does what they promise: a `PartitionConsumer`."""
+
+    @property
+    def partitions(self) -> int:
+        """See `PartitionLease.partitions`."""
+        ...
+
+    def read(self, lease: PartitionLease, limit: int, wait_seconds: float) -> Fetched:
+        """See `PartitionLease.read`."""
+        ...
+
+    def unassign(self, lease: PartitionLease) -> None:
+        """See `PartitionLease.unassign`."""
+        ...
+
+    def end(self, lease: PartitionLease) -> None:
+        """See `PartitionLease.close`."""
+        ...
+
+
 class PartitionLease:
     """The right to read one partition, from `position` on, until a newer reader takes it over.
 
@@ -35,7 +53,7 @@ class PartitionLease:
     that it cannot claim records that went to its successor.
     """
 
-    def __init__(self, consumer: PartitionConsumer, partition: TopicPartition, offset: int) -> None:
+    def __init__(self, consumer: Lessor, partition: TopicPartition, offset: int) -> None:
         self.partition = partition
         self.position = offset
         self._consumer = consumer

@@ -12,6 +12,7 @@ from apache_beam.coders.coders import LengthPrefixCoder
 from transforms.runtime.flink_key_groups import KEY_GROUPS, spreading
 from transforms.splittable_read import PositionRange, require_version
 
+ADDED: Final = -1
 _VERSION: Final = 3
 
 
@@ -25,6 +26,8 @@ class KafkaPartition(NamedTuple):
         salt: A number that spreads the partitions evenly, see `key_groups`.
         topic_id: The broker's id of the topic, which another topic of the same name does not
             have; empty if it tells none.
+        known: Of the element that stands for partitions added later, whose number is `ADDED`: how
+            many partitions each topic had at the start.
     """
 
     topic: str
@@ -32,6 +35,12 @@ class KafkaPartition(NamedTuple):
     positions: PositionRange
     salt: int = 0
     topic_id: str = ""
+    known: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def adds(self) -> bool:
+        """Whether this is the element of partitions that are added later."""
+        return self.partition == ADDED
 
 
 class KafkaPartitionCoder(Coder):
@@ -39,8 +48,9 @@ class KafkaPartitionCoder(Coder):
 
     def encode(self, value: KafkaPartition) -> bytes:
         """Returns the partition as bytes."""
-        topic, partition, positions, *rest = value
-        return orjson.dumps([_VERSION, topic, partition, *positions, *rest])
+        topic, partition, positions, salt, topic_id, known = value
+        more = [known] if partition == ADDED else []
+        return orjson.dumps([_VERSION, topic, partition, *positions, salt, topic_id, *more])
 
     def decode(self, encoded: bytes) -> KafkaPartition:
         """Returns the partition that `encode` wrote.
@@ -50,8 +60,10 @@ class KafkaPartitionCoder(Coder):
         """
         document = orjson.loads(encoded)
         require_version("Kafka partition", document, _VERSION)
-        _, topic, partition, start, stop, *rest = document
-        return KafkaPartition(topic, partition, PositionRange(start, stop), *rest)
+        _, topic, partition, start, stop, salt, topic_id, *more = document
+        known = tuple((name, count) for name, count in more[0]) if more else ()
+        positions = PositionRange(start, stop)
+        return KafkaPartition(topic, partition, positions, salt, topic_id, known)
 
     def is_deterministic(self) -> bool:
         """Equal partitions have equal bytes."""

@@ -53,8 +53,11 @@ _OURS: Final = {
 }
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _PASSWORD_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_TOKENS: Final = "OAUTHBEARER"
+# librdkafka's own ways to get a token.
+_TOKEN_SETTINGS: Final = ("sasl.oauthbearer.", "enable.sasl.oauthbearer.unsecure.jwt")
 TRUST_STORE_HINT: Final = (
-    "Java's trust stores are not read: make a PEM file of it with"
+    "Java's trust stores (JKS, PKCS12) are not read: make a PEM file of it with"
     " `keytool -list -rfc -keystore TRUSTSTORE > ca.pem` and name that in ssl.ca.location"
 )
 KEY_STORE_HINT: Final = (
@@ -112,7 +115,7 @@ def canonical(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         KafkaSetupError: A setting has a flag of its own, or means nothing to either client.
     """
     found = {}
-    for given, value in pairs:
+    for given, value in _pem_stores(list(pairs)):
         dotted = given.replace("_", ".")
         name = _SYNONYMS.get(dotted, dotted)
         if name in _OURS:
@@ -125,6 +128,17 @@ def canonical(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         if not name.startswith("config.providers"):
             found[name] = value
     return found
+
+
+def _pem_stores(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Returns the settings with Java's names for stores of PEM files (KIP-651) as librdkafka's."""
+    for kind, name in (("truststore", "ssl.ca.location"), ("keystore", "ssl.certificate.location")):
+        type_name = f"ssl.{kind}.type"
+        if any(given == type_name and value.upper() == "PEM" for given, value in pairs):
+            names = {f"ssl.{kind}.location": name}
+            pairs = [(names.get(given, given), value) for given, value in pairs]
+            pairs = [pair for pair in pairs if pair[0] != type_name]
+    return pairs
 
 
 def require_references(properties: Mapping[str, str]) -> None:
@@ -147,15 +161,20 @@ def require_references(properties: Mapping[str, str]) -> None:
             raise KafkaSetupError(msg)
 
 
-def resolved(properties: Mapping[str, str]) -> dict[str, str]:
+def resolved(properties: Mapping[str, str], *, has_tokens: bool = False) -> dict[str, str]:
     """Returns the settings with all references followed, and checked as far as is possible here.
+
+    Args:
+        properties: Under librdkafka's names.
+        has_tokens: Whether a token provider logs in.
 
     Raises:
         KafkaSetupError: A reference leads nowhere, or a value can not be; the text has no value.
     """
     found = dict(properties)
     jaas = found.pop(_JAAS, None)
-    if jaas is not None:
+    # Java's clients take the class that gets the tokens from there.
+    if jaas is not None and not has_tokens:
         if is_reference(jaas):
             jaas = follow(_JAAS, jaas)
         options = _jaas_options(jaas)
@@ -175,7 +194,10 @@ def resolved(properties: Mapping[str, str]) -> dict[str, str]:
     if "ssl.certificate.location" in found and "ssl.key.pem" not in found:
         # A PEM file may hold both; librdkafka looks there only if told.
         found.setdefault("ssl.key.location", found["ssl.certificate.location"])
-    _check_login(found)
+    if has_tokens:
+        found.setdefault("sasl.mechanism", _TOKENS)
+        found.setdefault("security.protocol", "SASL_SSL")
+    _check_login(found, has_tokens)
     return found
 
 
@@ -184,6 +206,21 @@ def _jaas_options(line: str) -> dict[str, str]:
         name: re.sub(r"\\(.)", r"\1", quoted) if quoted else bare
         for name, quoted, bare in _JAAS_OPTION.findall(line)
     }
+
+
+def require_protocol(found: Mapping[str, str]) -> None:
+    """Checks that a login does not stand there for nothing.
+
+    Raises:
+        KafkaSetupError: There is a password and no `security.protocol`, whose default sends none.
+    """
+    if found.get("sasl.password") and "security.protocol" not in found:
+        msg = (
+            "sasl.password is set and security.protocol is not, so the client would connect in"
+            " plaintext without a login: set security.protocol=SASL_SSL (SASL_PLAINTEXT where the"
+            " broker has no TLS)"
+        )
+        raise KafkaSetupError(msg)
 
 
 def _names_are_checked(value: str) -> str:
@@ -199,15 +236,28 @@ def _names_are_checked(value: str) -> str:
     raise KafkaSetupError(msg)
 
 
-def _check_login(found: Mapping[str, str]) -> None:
+def _check_login(found: Mapping[str, str], has_tokens: bool) -> None:
     protocol = found.get("security.protocol", "PLAINTEXT")
     if protocol not in _PROTOCOLS:
         expected = ", ".join(_PROTOCOLS)
         msg = f"security.protocol in the Kafka settings is none of {expected}"
         raise KafkaSetupError(msg)
     if not protocol.startswith("SASL_"):
+        if has_tokens:
+            msg = (
+                f"a Kafka token provider is given, and security.protocol is {protocol}, which sends"
+                " no token: set security.protocol=SASL_SSL"
+            )
+            raise KafkaSetupError(msg)
         return
     mechanism = found.get("sasl.mechanism")
+    if has_tokens and mechanism != _TOKENS:
+        msg = f"a Kafka token provider is given, and sasl.mechanism is not {_TOKENS}: leave it out"
+        raise KafkaSetupError(msg)
+    gets_tokens = has_tokens or any(name.startswith(_TOKEN_SETTINGS) for name in found)
+    if mechanism == _TOKENS and not gets_tokens:
+        msg = f"sasl.mechanism is {_TOKENS}: add --kafka_token_provider module:function"
+        raise KafkaSetupError(msg)
     if not mechanism:
         expected = ", ".join(_PASSWORD_MECHANISMS)
         msg = f"security.protocol is {protocol}: set sasl.mechanism, too, for example {expected}"

@@ -15,6 +15,7 @@ from transforms.kafka.properties import (
     require_references,
     resolved,
 )
+from transforms.kafka.token_provider import require_name
 
 KAFKA_PYTHON: Final = "kafka-python"
 LIBRDKAFKA: Final = "librdkafka"
@@ -51,12 +52,16 @@ class KafkaSettings:
             over those of the file.
         client: `kafka-python`; `librdkafka`, which the extra of that name installs; or `auto`
             for librdkafka where it is installed, which each process decides for itself.
+        token_provider: `module:function` of a function that gives tokens for the login by
+            OAUTHBEARER, see `token_provider.fetch`; imported where a client is made. With it
+            `sasl.mechanism` is OAUTHBEARER, and `security.protocol` SASL_SSL if it is not set.
     """
 
     bootstrap_servers: str
     config_file: str = ""
     properties: Mapping[str, str] | tuple[tuple[str, str], ...] = field(default=(), repr=False)
     client: str = AUTO
+    token_provider: str = ""
 
     def __post_init__(self) -> None:
         """Checks what can be checked without the brokers.
@@ -64,11 +69,13 @@ class KafkaSettings:
         Raises:
             ValueError: There is no such client.
             KafkaSetupError: A property is a secret that would travel with the pipeline, or
-                may not be set.
+                may not be set; or the token provider is no `module:function`.
         """
         if self.client not in CLIENT_CHOICES:
             msg = f"{self.client!r} is not a Kafka client, expected {', '.join(CLIENT_CHOICES)}"
             raise ValueError(msg)
+        if self.token_provider:
+            require_name(self.token_provider)
         properties = canonical((name, str(value)) for name, value in dict(self.properties).items())
         require_references(properties)
         object.__setattr__(self, "properties", tuple(sorted(properties.items())))
@@ -82,7 +89,7 @@ class KafkaSettings:
             KafkaSetupError: The file can not be read, or a setting can not be.
         """
         in_file = read_file(self.config_file) if self.config_file else {}
-        return resolved({**in_file, **dict(self.properties)})
+        return resolved({**in_file, **dict(self.properties)}, has_tokens=bool(self.token_provider))
 
 
 def unknown_property(name: str, client: str) -> KafkaSetupError:

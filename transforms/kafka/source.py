@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import logging
+import math
 import uuid
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,40 +15,37 @@ from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from kafka import TopicPartition
 
 from transforms.batches import RawBatch
-from transforms.formats.detection import REQUEST_FORMAT, RecordFormat, format_of_messages
+from transforms.errors import KafkaSetupError
+from transforms.formats.detection import RecordFormat, format_of_messages
+from transforms.kafka.added_partitions import KafkaRestrictionProvider
 from transforms.kafka.clients.factory import admin, consumer, partitions_of
+from transforms.kafka.clients.protocols import Admin, Consumer
 from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
-from transforms.kafka.partition_lease import Fetched
-from transforms.kafka.partitions import KafkaPartition, spread_out
+from transforms.kafka.partitions import ADDED, KafkaPartition, spread_out
+from transforms.kafka.reader import AddedPartitionsReader, PartitionReader, ReadPlan
 from transforms.kafka.settings import KafkaSettings
+from transforms.kafka.start_offset import COMMITTED, EARLIEST, LATEST, start_seconds
+from transforms.kafka.topics import TopicSelection
 from transforms.runtime.flink_key_groups import KEY_GROUPS
 from transforms.runtime.worker_context import WORKER
-from transforms.splittable_read import (
-    END,
-    Chunk,
-    Limits,
-    PositionRange,
-    PositionRangeProvider,
-    ReadBudget,
-    read_in_bounds,
-)
+from transforms.splittable_read import END, Limits, PositionRange, ReadBudget, read_in_bounds
 
-START_OFFSETS: Final = ("earliest", "latest", "committed")
-BATCH_RECORDS: Final = 1000
-_IDLE_LAG_SECONDS: Final = 1.0
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @dataclass
 class ReadRatingsFromKafka(beam.PTransform):
-    """Undecoded ratings of a topic, as `RawBatch`.
+    """Undecoded ratings of topics, as `RawBatch`.
 
-    Requests may come from a second topic. They are read by the same step, so that what comes
+    Requests may come from a further topic. They are read by the same step, so that what comes
     out is one PCollection; their batches have the format `REQUEST_FORMAT`.
 
-    Partitions and offsets are looked up when the pipeline is built; partitions that are added
-    later are read after the next start.
+    Partitions and offsets are looked up when the pipeline is built. Unless the source stops at the
+    end, partitions that are added later, and new topics that match a pattern, are read from their
+    first records on, within a minute.
 
-    Parallelism: one reader for each partition.
+    Parallelism: one reader for each partition that exists when the pipeline is built; one for all
+        that are added later.
     Delivery: each committed record once, in the order of its partition, on runners that
         checkpoint; aborted transactions never. Records that retention deleted before they were
         read give one dead letter.
@@ -57,9 +55,11 @@ class ReadRatingsFromKafka(beam.PTransform):
 
     Attributes:
         settings: Of the brokers.
-        topic: The topic's name.
-        start_offset: `earliest`; `latest`, the end when the pipeline is built; or `committed`,
-            the group's offsets, `earliest` where it has none.
+        topic: The topic's name; several, separated by commas; or a pattern, a regular expression
+            that starts with `^` and matches the start of a name.
+        start_offset: `earliest`; `latest`, the end when the pipeline is built; `committed`, the
+            group's offsets, `earliest` where it has none; or a time in ISO 8601, for the first
+            records of that time or later, `latest` where there is none.
         stop_at_end: Whether to end at the offsets that are the end when the pipeline is built.
         group: Whose offsets are committed when a bundle is final; None for nobody's.
         input_format: `json`, `avro` (single-object encoding), or `auto` for both.
@@ -70,6 +70,9 @@ class ReadRatingsFromKafka(beam.PTransform):
         finalize_each: Whether to ask for each bundle to be told that it is final, as Prism
             needs, or only where there is an offset to commit, once a second. Flink tells at
             its checkpoints, of all that asked, and reads nothing meanwhile.
+        excluded_topics: Topics that the pattern does not mean, such as those that the job writes.
+        idle_timeout: Ends the source when nothing has come for so many seconds; 0 for never. Only
+            for runners with one worker, as each looks at what it reads itself.
         key_groups: Flink's maximal parallelism, over which partitions are spread evenly.
     """
 
@@ -83,20 +86,27 @@ class ReadRatingsFromKafka(beam.PTransform):
     request_topic: str = ""
     finalize_each: bool = True
     key_groups: int = KEY_GROUPS
+    excluded_topics: Sequence[str] = ()
+    idle_timeout: float = 0.0
     record_format: RecordFormat = field(init=False)
+    selection: TopicSelection = field(init=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that can not work."""
         super().__init__()
         self.record_format = format_of_messages(self.input_format)
-        if self.start_offset not in START_OFFSETS:
-            msg = f"start_offset is {self.start_offset!r}, expected {', '.join(START_OFFSETS)}"
-            raise ValueError(msg)
-        if self.start_offset == "committed" and not self.group:
+        asks = (self.request_topic,) if self.request_topic else ()
+        self.selection = TopicSelection.parse(self.topic, (*self.excluded_topics, *asks))
+        start_seconds(self.start_offset)
+        if self.start_offset == COMMITTED and not self.group:
             msg = "start_offset committed needs a group"
             raise ValueError(msg)
-        if self.request_topic == self.topic:
-            msg = f"topic {self.topic!r} is to hold ratings and requests, expected one for each"
+        if self.request_topic in self.selection.names:
+            name = self.request_topic
+            msg = f"topic {name!r} is to hold ratings and requests, expected one for each"
+            raise ValueError(msg)
+        if not 0 <= self.idle_timeout < math.inf:
+            msg = f"idle_timeout is {self.idle_timeout}, expected 0 or more seconds"
             raise ValueError(msg)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
@@ -115,26 +125,25 @@ class ReadRatingsFromKafka(beam.PTransform):
     def partitions(self) -> list[KafkaPartition]:
         """Returns the partitions of all topics with the offsets that they have now.
 
+        The last element stands for partitions that are added later, unless the source stops at
+        the end.
+
         Raises:
             KafkaSetupError: The broker can not be reached, or a topic is missing.
         """
-        client = consumer(self.settings, self.group)
-        topics = [topic for topic in (self.topic, self.request_topic) if topic]
-        try:
-            found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]
-            first = client.beginning_offsets(found)
-            end = client.end_offsets(found)
-            start = end if self.start_offset == "latest" else first
-            if self.start_offset == "committed":
-                committed = client.committed(found)
-                start = {p: first[p] if at is None else at for p, at in committed.items()}
-        finally:
-            client.close()
         asking = admin(self.settings)
         try:
-            ids = asking.topic_ids(topics)
+            topics = self._topics(asking)
+            ids = asking.topic_ids(topics) if topics else {}
         finally:
             asking.close()
+        client = consumer(self.settings, self.group)
+        try:
+            found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]
+            end = client.end_offsets(found)
+            start = self._start(client, found, end)
+        finally:
+            client.close()
         elements = [
             KafkaPartition(
                 partition.topic,
@@ -147,104 +156,45 @@ class ReadRatingsFromKafka(beam.PTransform):
             )
             for partition in found
         ]
-        return spread_out(elements, self.key_groups)
+        spread = spread_out(elements, self.key_groups)
+        if self.stop_at_end:
+            return spread
+        known = tuple(sorted(Counter(partition.topic for partition in found).items()))
+        return [*spread, KafkaPartition(self.topic, ADDED, PositionRange(0), known=known)]
 
+    def _topics(self, asking: Admin) -> list[str]:
+        """Returns the topics to be read now.
 
-class PartitionReader:
-    """Reads one partition under a lease, as chunks of undecoded records.
-
-    Args:
-        source: What the records are.
-        element: The partition.
-        start: The first offset to read.
-        key: Of the consumer that this source's readers share.
-        pool: Where that is.
-    """
-
-    def __init__(
-        self,
-        source: ReadRatingsFromKafka,
-        element: KafkaPartition,
-        start: int,
-        key: SourceKey,
-        pool: ConsumerPool,
-    ) -> None:
-        self._element = element
-        asks = element.topic == source.request_topic
-        self._record_format = REQUEST_FORMAT if asks else source.record_format
-        self._partition = TopicPartition(element.topic, element.partition)
-        self._consumer = pool.consumer(key)
-        self._consumer.require_topic(element.topic, element.topic_id)
-        self._lease = self._consumer.lease(self._partition, start)
-        self._read_to = start
-
-    def __enter__(self) -> PartitionReader:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._lease.close()
-
-    @property
-    def sources(self) -> int:
-        """Number of partitions that this source reads in this process."""
-        return self._consumer.partitions
-
-    def read(self, position: int, stop: int, wait_seconds: float) -> Chunk:
-        """Returns the next records, or none after a wait; `position` is that of the lease."""
-        limit = min(BATCH_RECORDS, stop - position)
-        fetched = self._lease.read(limit, wait_seconds)
-        source = f"{self._element.topic}-{self._element.partition}-"
-        next_position = self._read_to = min(fetched.next_offset, stop)
-        if fetched.lost:
-            failure = (
-                f"{fetched.lost} offset(s) from here on were deleted from the topic before"
-                " they were read"
-            )
-            lost = RawBatch(source, [position], [None], None, failure=failure)
-            return Chunk(lost, next_position)
-        return self._chunk(source, fetched, next_position, stop)
-
-    def _chunk(self, source: str, fetched: Fetched, next_position: int, stop: int) -> Chunk:
-        records = fetched.records
-        if records.offsets and records.offsets[-1] >= stop:
-            records = records.part(0, bisect_left(records.offsets, stop))
-        if not records.offsets:
-            # Only at the end is it known that nothing older is on its way.
-            now = time.time() - _IDLE_LAG_SECONDS if fetched.at_end else None
-            return Chunk(RawBatch(source, [], [], self._record_format), next_position, time=now)
-        # A producer may claim any time, but none that has not come yet may move the watermark.
-        times = [max(timestamp, 0) / 1000 for timestamp in records.timestamps]
-        batch = RawBatch(
-            source,
-            records.offsets,
-            records.values,
-            self._record_format,
-            published=times[0],
-            keys=records.keys,
-            headers=records.headers if any(records.headers) else (),
-            times=times,
-        )
-        return Chunk(batch, next_position, time=min(times[-1], time.time()))
-
-    def ends_at(self, range_end: int) -> bool:
-        """Returns whether a range that ends there is the partition's last; it is left then."""
-        last = range_end == self._element.positions.stop
-        if last:
-            self._lease.unassign()
-        return last
-
-    def commit_is_due(self) -> bool:
-        """Whether the partition's last commit was asked for a second ago; counts as one if so."""
-        return self._consumer.commit_is_due(self._partition)
-
-    def commit(self, start: int, *, last: bool) -> None:
-        """Commits where a bundle that is now final began; after the last one, its end.
-
-        Some runners call a bundle final before its records have gone through what comes after
-        it. What stands before the bundle has, so a restart from committed offsets repeats a
-        little rather than leave something out.
+        Raises:
+            KafkaSetupError: A pattern matches none, and the source stops at the end.
         """
-        self._consumer.commit(self._partition, self._read_to if last else start, final=last)
+        topics = list(self.selection.names)
+        if self.selection.pattern:
+            topics = self.selection.of(asking.partition_counts(None))
+            if not topics:
+                msg = f"no topic at {self.settings.bootstrap_servers} matches {self.topic!r}"
+                if self.stop_at_end:
+                    raise KafkaSetupError(msg)
+                _LOGGER.warning("%s; new topics are read when they match", msg)
+            else:
+                _LOGGER.warning("%s matches %s", self.topic, ", ".join(topics))
+        return [*topics, self.request_topic] if self.request_topic else topics
+
+    def _start(
+        self, client: Consumer, found: list[TopicPartition], end: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """Returns the offset at which each partition is to be read first."""
+        if self.start_offset == LATEST:
+            return end
+        seconds = start_seconds(self.start_offset)
+        if seconds is not None:
+            at_time = client.offsets_at(found, seconds)
+            return {one: end[one] if at is None else at for one, at in at_time.items()}
+        first = client.beginning_offsets(found)
+        if self.start_offset == EARLIEST:
+            return first
+        committed = client.committed(found)
+        return {one: first[one] if at is None else at for one, at in committed.items()}
 
 
 class _ReadDoFn(beam.DoFn):
@@ -252,14 +202,21 @@ class _ReadDoFn(beam.DoFn):
 
     def __init__(self, source: ReadRatingsFromKafka) -> None:
         self._source = source
-        # Made when the transform is applied: one transform may be applied twice.
-        self._key = SourceKey(source.settings, source.group, uuid.uuid4().hex)
+        asks = (source.request_topic,) if source.request_topic else ()
+        # The key is made when the transform is applied: one transform may be applied twice.
+        self._plan = ReadPlan(
+            SourceKey(source.settings, source.group, uuid.uuid4().hex),
+            source.selection._replace(names=(*source.selection.names, *asks)),
+            source.record_format,
+            source.request_topic,
+            source.idle_timeout,
+        )
 
     def setup(self) -> None:
-        WORKER.get(ConsumerPool).add_user(self._key)
+        WORKER.get(ConsumerPool).add_user(self._plan.key)
 
     def teardown(self) -> None:
-        WORKER.get(ConsumerPool).remove_user(self._key)
+        WORKER.get(ConsumerPool).remove_user(self._plan.key)
 
     def start_bundle(self) -> None:
         self._budget = ReadBudget(Limits(idle_seconds=self._source.idle_seconds))
@@ -267,18 +224,36 @@ class _ReadDoFn(beam.DoFn):
     def read(
         self, element: KafkaPartition, finalizer: Any, tracker: Any, watermark: Any
     ) -> Iterator[Any]:
-        """What both DoFns below do with a partition."""
+        """What both DoFns below do with an element."""
+        read = self._read_added if element.adds else self._read_partition
+        commit = yield from read(element, tracker, watermark)
+        if commit is not None:
+            finalizer.register(commit)
+        elif self._source.finalize_each:
+            finalizer.register(_nothing)
+
+    def _read_partition(
+        self, element: KafkaPartition, tracker: Any, watermark: Any
+    ) -> Generator[Any, None, Callable[[], None] | None]:
+        """Returns what commits the group's offset, if that is due."""
         start = tracker.current_restriction().start
-        pool = WORKER.get(ConsumerPool)
-        with PartitionReader(self._source, element, start, self._key, pool) as reader:
+        with PartitionReader(self._plan, element, start) as reader:
             for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._budget):
                 yield beam.window.TimestampedValue(batch, timestamp)
             # After a deferral, what is left to this call ends where it stopped reading.
             last = reader.ends_at(tracker.current_restriction().stop)
         if self._source.group and (last or reader.commit_is_due()):
-            finalizer.register(lambda: reader.commit(start, last=last))
-        elif self._source.finalize_each:
-            finalizer.register(_nothing)
+            return lambda: reader.commit(start, last=last)
+        return None
+
+    def _read_added(
+        self, element: KafkaPartition, tracker: Any, watermark: Any
+    ) -> Generator[Any, None, Callable[[], None] | None]:
+        """Returns what commits the group's offsets of added partitions, if any is due."""
+        reader = AddedPartitionsReader(self._plan, dict(element.known))
+        for batch, timestamp in reader.read(tracker, watermark, self._budget):
+            yield beam.window.TimestampedValue(batch, timestamp)
+        return reader.commit if self._source.group and reader.commit_is_due() else None
 
 
 def _nothing() -> None:
@@ -291,7 +266,7 @@ class _ReadToEndDoFn(_ReadDoFn):
         self,
         element: KafkaPartition,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(PositionRangeProvider()),
+        tracker: Any = beam.DoFn.RestrictionParam(KafkaRestrictionProvider()),
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(
             ManualWatermarkEstimator.default_provider()
         ),
@@ -305,7 +280,7 @@ class _ReadForEverDoFn(_ReadDoFn):
         self,
         element: KafkaPartition,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(PositionRangeProvider()),
+        tracker: Any = beam.DoFn.RestrictionParam(KafkaRestrictionProvider()),
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(
             ManualWatermarkEstimator.default_provider()
         ),

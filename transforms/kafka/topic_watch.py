@@ -8,16 +8,19 @@ that their brokers are away: they wait, and say nothing.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.protocols import Admin
 from transforms.kafka.settings import AWAY_SECONDS
+from transforms.kafka.topics import TopicSelection
 
 CHECK_SECONDS: Final = 5.0
+DISCOVER_SECONDS: Final = 15.0
 _MISSING_CHECKS: Final = 3
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class TopicWatch:
         connect: Makes the client that asks.
         check_seconds: The time between two checks.
         away_seconds: How long the brokers may be away.
+        discover_seconds: The time between two looks for new partitions.
     """
 
     def __init__(
@@ -38,11 +42,16 @@ class TopicWatch:
         connect: Callable[[], Admin],
         check_seconds: float = CHECK_SECONDS,
         away_seconds: float = AWAY_SECONDS,
+        discover_seconds: float = DISCOVER_SECONDS,
     ) -> None:
         self._servers = servers
         self._connect = connect
         self._check_seconds = check_seconds
         self._away_seconds = away_seconds
+        self._discover_seconds = discover_seconds
+        self._selection: TopicSelection | None = None
+        self._discovered: dict[str, int] = {}
+        self._discovered_at = -math.inf
         self._lock = threading.Lock()
         self._admin: Admin | None = None
         self._ids: dict[str, str] = {}
@@ -61,9 +70,23 @@ class TopicWatch:
         if topic not in self._ids:
             self._ids[topic] = topic_id
             self.check()
-            if not self._thread.is_alive():
-                self._thread.start()
+            self._start()
         self.raise_failure()
+
+    def discover(self, selection: TopicSelection) -> Mapping[str, int]:
+        """Returns how many partitions each selected topic has.
+
+        From the first call on, the thread keeps that up to date; that call asks itself.
+        """
+        if self._selection is None:
+            self._selection = selection
+            self.check()
+            self._start()
+        return self._discovered
+
+    def topic_id(self, topic: str) -> str:
+        """Returns the id of a watched topic; empty if none is known."""
+        return self._ids.get(topic, "")
 
     def raise_failure(self) -> None:
         """Raises KafkaSetupError if a check found that reading can not go on."""
@@ -76,12 +99,13 @@ class TopicWatch:
             try:
                 if self._admin is None:
                     self._admin = self._connect()
-                found = self._admin.topic_ids(list(self._ids))
+                found = self._admin.topic_ids(list(self._ids)) if self._ids else {}
+                self._look_for_partitions(self._admin)
             except KafkaSetupError as e:
                 self._note_away(e)
                 return
             self._note_answer()
-            for topic, expected in self._ids.items():
+            for topic, expected in list(self._ids.items()):
                 self._compare(topic, expected, found.get(topic))
 
     def close(self) -> None:
@@ -89,6 +113,20 @@ class TopicWatch:
         self._closing.set()
         if not self._thread.is_alive():
             self._disconnect()
+
+    def _look_for_partitions(self, asking: Admin) -> None:
+        now = time.monotonic()
+        if self._selection is None or now - self._discovered_at < self._discover_seconds:
+            return
+        selection = self._selection
+        counts = asking.partition_counts(None if selection.pattern else selection.names)
+        self._discovered = {topic: counts[topic] for topic in selection.of(counts)}
+        self._discovered_at = now
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._thread.is_alive():
+                self._thread.start()
 
     def _run(self) -> None:
         while not self._closing.wait(self._check_seconds) and not self._failure:

@@ -70,6 +70,11 @@ class FakeConsumer:
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {one: self._end(one) for one in partitions}
 
+    def offsets_at(
+        self, partitions: Collection[TopicPartition], seconds: float
+    ) -> dict[TopicPartition, int | None]:
+        return dict.fromkeys(partitions)
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         return dict.fromkeys(partitions)
 

@@ -118,6 +118,20 @@ def test_what_is_not_the_files_to_set_is_refused(name: str, reason: str) -> None
     require_hidden_in_error(raised.value)
 
 
+def test_javas_names_for_stores_of_pem_files_are_understood() -> None:
+    assert canonical(
+        [
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.truststore.location", "/ca.pem"),
+            ("ssl.keystore.type", "pem"),
+            ("ssl.keystore.location", "/client.pem"),
+        ]
+    ) == {"ssl.ca.location": "/ca.pem", "ssl.certificate.location": "/client.pem"}
+    for kind in ("JKS", "PKCS12"):
+        with pytest.raises(KafkaSetupError, match="keytool -list -rfc"):
+            canonical([("ssl.truststore.type", kind), ("ssl.truststore.location", "/ca.p12")])
+
+
 @pytest.mark.parametrize(
     ("line", "password"),
     [

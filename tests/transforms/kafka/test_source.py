@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -18,8 +22,10 @@ from tests.support import RUNNERS, Topics, patience, wait_until
 from transforms.batches import RawBatch
 from transforms.errors import KafkaSetupError, UnsupportedFormatError
 from transforms.formats.records import Header
+from transforms.kafka.clients.factory import consumer
 from transforms.kafka.consumer_pool import ConsumerPool
 from transforms.kafka.source import ReadRatingsFromKafka
+from transforms.kafka.topic_watch import TopicWatch
 from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import END, PositionRange, resume_reading, stop_reading
 
@@ -168,10 +174,121 @@ def test_both_topics_start_where_the_source_says(topics: Topics) -> None:
     source = ReadRatingsFromKafka(
         topics.settings, ratings, start_offset="latest", request_topic=requests
     )
-    assert [partition[:3] for partition in source.partitions()] == [
+    *partitions, added = source.partitions()
+    assert [partition[:3] for partition in partitions] == [
         (ratings, 0, PositionRange(4, END)),
         (requests, 0, PositionRange(3, END)),
     ]
+    assert (added.adds, dict(added.known)) == (True, {ratings: 1, requests: 1})
+
+
+def test_several_topics_and_patterns(topics: Topics) -> None:
+    first, second, third = topics.create(2), topics.create(), topics.create()
+    for number, topic in enumerate((first, second, third)):
+        topics.send(topic, values(2, start=10 * number), partition=0)
+    both = ReadRatingsFromKafka(topics.settings, f"{second},{first}", stop_at_end=True)
+    assert [row[:2] for row in read(both)] == [
+        *((f"{first}-0-{at}", value) for at, value in enumerate(values(2))),
+        *((f"{second}-0-{at}", value) for at, value in enumerate(values(2, start=10))),
+    ]
+    pattern = f"^({first}|{second}|{third})$"
+    matching = ReadRatingsFromKafka(
+        topics.settings, pattern, stop_at_end=True, request_topic=second, excluded_topics=[third]
+    )
+    found = [(one.topic, one.partition) for one in matching.partitions()]
+    assert found == [(first, 0), (first, 1), (second, 0)]
+
+
+def test_a_pattern_that_matches_no_topic(topics: Topics, caplog: pytest.LogCaptureFixture) -> None:
+    nothing = ReadRatingsFromKafka(topics.settings, "^no-such-topic", stop_at_end=True)
+    with pytest.raises(KafkaSetupError, match=r"no topic at .* matches '\^no-such-topic'"):
+        nothing.partitions()
+    (element,) = ReadRatingsFromKafka(topics.settings, "^no-such-topic").partitions()
+    assert (element.adds, element.known) == (True, ())
+    assert "new topics are read when they match" in caplog.text
+
+
+def test_a_start_at_a_time_is_at_the_first_records_of_that_time_or_later(topics: Topics) -> None:
+    topic = topics.create(partitions=3)
+    client = confluent_kafka.Producer({"bootstrap.servers": topics.settings.bootstrap_servers})
+    for partition, seconds in ((0, [100, 200, 300]), (1, [100])):
+        for at in seconds:
+            client.produce(topic, b"x", None, partition, timestamp=at * 1000)
+    assert client.flush(patience(30)) == 0
+    for time_of_start, expected in (("00:03:20", [1, 1, 0]), ("00:03:20.001", [2, 1, 0])):
+        source = ReadRatingsFromKafka(
+            topics.settings, topic, f"1970-01-01T{time_of_start}", stop_at_end=True
+        )
+        assert [one.positions.start for one in source.partitions()] == expected
+
+
+@contextlib.contextmanager
+def running(source: ReadRatingsFromKafka, path: str) -> Iterator[threading.Thread]:
+    """Runs a pipeline of the source until the end of the block, or its own."""
+    pipeline = beam.Pipeline("FnApiRunner")
+    _ = pipeline | source | beam.Map(append_rows, path)
+    thread = threading.Thread(target=pipeline.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop_reading()
+        thread.join(timeout=patience(30))
+        resume_reading()
+    assert not thread.is_alive()
+
+
+def origins_in(path: Path) -> list[str]:
+    return sorted(json.loads(line)[0] for line in path.read_text().splitlines())
+
+
+def test_partitions_and_topics_that_are_added_are_read_while_the_job_runs(
+    topics: Topics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = functools.partial(TopicWatch, check_seconds=0.2, discover_seconds=0.2)
+    monkeypatch.setattr("transforms.kafka.consumer_pool.TopicWatch", quick)
+    first = topics.create()
+    topics.send(first, values(2))
+    path = tmp_path / "rows"
+    path.touch()
+    group = f"g-{first}"
+    pattern = f"^{first}(-new)?$"
+    with running(ReadRatingsFromKafka(topics.settings, pattern, group=group), str(path)):
+        wait_until(lambda: origins_in(path) == [f"{first}-0-0", f"{first}-0-1"])
+        topics.add_partitions(first, 3)
+        topics.send(first, values(3), partition=2)
+        topics.send(first, values(1), partition=0)
+        expected = [
+            *(f"{first}-0-{at}" for at in range(3)),
+            *(f"{first}-2-{at}" for at in range(3)),
+        ]
+        wait_until(lambda: origins_in(path) == expected)
+        topics.create_again(f"{first}-new")
+        topics.send(f"{first}-new", values(1500))
+        topics.send(first, values(1), partition=1)
+        expected += [f"{first}-1-0", *(f"{first}-new-0-{at}" for at in range(1500))]
+        wait_until(lambda: origins_in(path) == sorted(expected))
+        # Group offsets follow, at the beginning of a later bundle.
+        topics.send(first, values(1), partition=2)
+        client = consumer(topics.settings, group)
+        added = TopicPartition(first, 2)
+        wait_until(lambda: (client.committed([added])[added] or 0) >= 3)
+        client.close()
+
+
+def test_a_source_ends_when_nothing_has_come_for_so_long(topics: Topics, tmp_path: Path) -> None:
+    topic, path = topics.create(partitions=2), tmp_path / "rows"
+    path.touch()
+    topics.send(topic, values(3), partition=0)
+    with running(ReadRatingsFromKafka(topics.settings, topic, idle_timeout=3.0), str(path)) as job:
+        wait_until(lambda: len(origins_in(path)) == 3)
+        time.sleep(1.5)
+        topics.send(topic, values(1), partition=1)
+        start = time.monotonic()
+        job.join(timeout=patience(30))
+        assert not job.is_alive()
+    assert time.monotonic() - start > 2.5
+    assert len(origins_in(path)) == 4
 
 
 def test_what_comes_after_the_start_is_not_read(topics: Topics) -> None:
@@ -182,7 +299,7 @@ def test_what_comes_after_the_start_is_not_read(topics: Topics) -> None:
     topics.send(topic, values(10, start=10))
     assert [partition.positions for partition in partitions] == [(0, 10)]
     endless = ReadRatingsFromKafka(topics.settings, topic, start_offset="latest")
-    assert [partition.positions for partition in endless.partitions()] == [(20, END)]
+    assert endless.partitions()[0].positions == (20, END)
 
 
 def test_committed_offsets_are_where_the_next_run_starts(topics: Topics) -> None:
@@ -330,6 +447,7 @@ def test_a_transaction_that_is_open_is_behind_the_end(topics: Topics) -> None:
         ({"start_offset": "middle"}, "start_offset is 'middle'"),
         ({"start_offset": "committed"}, "needs a group"),
         ({"request_topic": "topic"}, "is to hold ratings and requests"),
+        ({"idle_timeout": -1.0}, "idle_timeout is -1.0, expected 0 or more"),
     ],
 )
 def test_settings_that_can_not_work(topics: Topics, arguments: dict[str, Any], reason: str) -> None:

@@ -11,6 +11,7 @@ from tests.support import Topics, wait_until
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.factory import KafkaSettings, admin
 from transforms.kafka.topic_watch import TopicWatch
+from transforms.kafka.topics import TopicSelection
 
 
 class FakeAdmin:
@@ -19,12 +20,19 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.topics: dict[str, str] | None = {"topic": "id"}
         self.closed = False
+        self.partitions = {"topic": 2}
+        self.asked = 0
 
     def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
         if self.topics is None:
             msg = "no answer"
             raise KafkaSetupError(msg)
         return self.topics
+
+    def partition_counts(self, topics: Collection[str] | None) -> dict[str, int]:
+        self.asked += 1
+        wanted = self.partitions if topics is None else topics
+        return {topic: self.partitions[topic] for topic in wanted if topic in self.partitions}
 
     def max_message_bytes(self, topic: str) -> int | None:
         return None
@@ -164,3 +172,27 @@ def test_a_real_topic_has_another_id_when_it_is_created_anew(topics: Topics) -> 
 def test_brokers_that_are_down_are_an_error(client: str) -> None:
     with pytest.raises(KafkaSetupError, match="can not reach Kafka"):
         admin(KafkaSettings(f"127.0.0.1:{free_port()}", client=client))
+
+
+def test_partitions_are_looked_up_at_once_and_then_now_and_then(brokers: FakeAdmin) -> None:
+    watch = TopicWatch("broker:9092", lambda: brokers, check_seconds=0.02, discover_seconds=0.1)
+    selection = TopicSelection.parse("^t")
+    assert watch.discover(selection) == {"topic": 2}
+    brokers.partitions = {"topic": 3, "other": 1, "two": 1}
+    wait_until(lambda: watch.discover(selection) == {"topic": 3, "two": 1})
+    watch.close()
+
+
+def test_partitions_are_not_looked_up_at_each_check(brokers: FakeAdmin, watch: TopicWatch) -> None:
+    assert watch.discover(TopicSelection.parse("topic")) == {"topic": 2}
+    for _ in range(5):
+        watch.check()
+    assert brokers.asked == 1
+
+
+def test_a_topic_that_is_watched_without_an_id_gets_one(
+    brokers: FakeAdmin, watch: TopicWatch
+) -> None:
+    assert watch.topic_id("topic") == ""
+    watch.require("topic", "")
+    assert watch.topic_id("topic") == "id"

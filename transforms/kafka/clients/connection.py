@@ -7,7 +7,9 @@ from typing import Final
 
 from transforms.kafka.clients.probe import find_problem
 from transforms.kafka.clients.tls import client_context
+from transforms.kafka.properties import require_protocol
 from transforms.kafka.settings import KafkaSettings, unreachable
+from transforms.kafka.token_provider import fetch
 
 # At DEBUG they show what is sent, passwords included, or the configuration.
 _TALKATIVE: Final = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
@@ -22,7 +24,8 @@ def prepared(settings: KafkaSettings) -> dict[str, str]:
     """
     _keep_secrets_out_of_logs()
     properties = settings.resolve()
-    problem = find_problem(settings.bootstrap_servers, properties)
+    require_protocol(properties)
+    problem = find_problem(settings.bootstrap_servers, properties, settings.token_provider)
     if problem:
         raise unreachable(settings, problem.reason, problem.advice)
     return properties
@@ -32,10 +35,14 @@ def checked(settings: KafkaSettings) -> dict[str, str]:
     """Returns the same without asking the brokers.
 
     Raises:
-        KafkaSetupError: The settings or a file that they name can not be used.
+        KafkaSetupError: The settings, a file that they name or the token provider can not be
+            used.
     """
     properties = settings.resolve()
+    require_protocol(properties)
     client_context(properties)
+    if settings.token_provider:
+        fetch(settings.token_provider)
     return properties
 
 

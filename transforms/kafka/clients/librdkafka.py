@@ -153,6 +153,15 @@ class LibrdkafkaAdmin:
                     raise unreachable(self._settings, text_of(e)) from e
         return found
 
+    def partition_counts(self, topics: Collection[str] | None) -> dict[str, int]:
+        try:
+            known = self._client.list_topics(timeout=_ASK_SECONDS).topics
+        except rd.KafkaException as e:
+            raise unreachable(self._settings, text_of(e)) from e
+        wanted = known if topics is None else topics
+        counts = {name: len(known[name].partitions) for name in wanted if name in known}
+        return {name: count for name, count in counts.items() if count}
+
     def max_message_bytes(self, topic: str) -> int | None:
         asked = ConfigResource(ResourceType.TOPIC, topic)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import confluent_kafka as rd
@@ -20,6 +20,7 @@ from transforms.kafka.settings import (
     unknown_property,
     unreachable,
 )
+from transforms.kafka.token_provider import fetch
 
 ANSWER_SECONDS: Final = 30.0
 NO_GROUP: Final = "flurs-beam-commits-nothing"
@@ -74,6 +75,16 @@ def text_of(error: rd.KafkaException) -> str:
     return str(cause.str() if isinstance(cause, rd.KafkaError) else cause)
 
 
+def _token_callback(provider: str) -> Callable[[str], tuple[str, float]]:
+    """Returns what librdkafka calls for a token, and again before that one expires."""
+
+    def token(_: str) -> tuple[str, float]:
+        found = fetch(provider)
+        return found.value, found.expires
+
+    return token
+
+
 class _Troubles:
     """The latest error that a client has told of; a connection has no other way to say why."""
 
@@ -108,6 +119,8 @@ def connected(
         "error_cb": troubles.note,
         **fixed,
     }
+    if settings.token_provider:
+        config["oauth_cb"] = _token_callback(settings.token_provider)
     try:
         client = kind(config)
     except rd.KafkaException as e:

@@ -78,6 +78,19 @@ class LibrdkafkaConsumer:
             raise unreachable(self._settings, text_of(e)) from e
         return int(first), int(end)
 
+    def offsets_at(
+        self, partitions: Collection[TopicPartition], seconds: float
+    ) -> dict[TopicPartition, int | None]:
+        asked = [rd.TopicPartition(*one, round(seconds * 1000)) for one in partitions]
+        try:
+            found = self._client.offsets_for_times(asked, timeout=ANSWER_SECONDS)
+        except rd.KafkaException as e:
+            raise unreachable(self._settings, text_of(e)) from e
+        return {
+            TopicPartition(one.topic, one.partition): None if one.offset < 0 else one.offset
+            for one in found
+        }
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         asked = [rd.TopicPartition(*partition) for partition in partitions]
         try:

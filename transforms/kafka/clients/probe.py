@@ -18,12 +18,14 @@ from typing import Any, Final
 from kafka.errors import KafkaError
 from kafka.net.sasl import get_sasl_mechanism
 from kafka.protocol.metadata import ApiVersionsRequest, MetadataRequest
-from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from transforms.kafka.clients.findings import Finding, tls_failure, untrusted
+from transforms.kafka.clients.oauth import Tokens
 from transforms.kafka.clients.tls import client_context, loads_all
+from transforms.kafka.clients.wire import Wire
 from transforms.kafka.secrets import redacted
+from transforms.kafka.token_provider import fetch
 
 PROBE_SECONDS: Final = 4.0
 """How long all servers together may take; the error is to come within five seconds."""
@@ -32,7 +34,6 @@ _COME_UP_SECONDS: Final = 2.5
 _SHORTEST_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 0.25
 _DEFAULT_PORT: Final = 9092
-_FRAME_BYTES: Final = 1 << 20
 _UNSUPPORTED_MECHANISM: Final = 33
 _ILLEGAL_SASL_STATE: Final = 34
 _SCRAM: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -42,19 +43,23 @@ class _FoundError(Exception):
     """Ends the probe of one server; has a `Finding`."""
 
 
-def find_problem(servers: str, properties: Mapping[str, str]) -> Finding | None:
+def find_problem(
+    servers: str, properties: Mapping[str, str], token_provider: str = ""
+) -> Finding | None:
     """Returns why none of the servers can be used; None if one can, or if that can not be told.
 
     Args:
         servers: `host:port`, several with commas between.
         properties: All settings under librdkafka's names, secrets included.
+        token_provider: `module:function` that gives tokens for OAUTHBEARER; empty for none.
 
     Raises:
-        KafkaSetupError: A file that they name can not be used.
+        KafkaSetupError: A file that they name, or the token provider, can not be used.
     """
     context = client_context(properties)
     if "proxy.url" in properties or "socks5.proxy" in properties:
         return None
+    token = fetch(token_provider).value if token_provider else ""
     addresses = [_address(one) for one in servers.split(",") if one.strip()]
     start = time.monotonic()
     while True:
@@ -62,7 +67,7 @@ def find_problem(servers: str, properties: Mapping[str, str]) -> Finding | None:
         for left, (host, port) in zip(range(len(addresses), 0, -1), addresses, strict=True):
             seconds = _share(start + PROBE_SECONDS, left)
             try:
-                _Probe(host, port, properties, context, seconds).run()
+                _Probe(host, port, properties, context, seconds, token).run()
             except _FoundError as e:
                 findings.append(e.args[0])
             else:
@@ -95,10 +100,12 @@ class _Probe:
         properties: Mapping[str, str],
         context: ssl.SSLContext,
         seconds: float,
+        token: str = "",
     ) -> None:
         self._host, self._port = host, port
         self._properties = properties
         self._context = context
+        self._token = token
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._protocol = properties.get("security.protocol", "PLAINTEXT")
@@ -116,7 +123,7 @@ class _Probe:
             self._connect() as raw,
             self._secured(raw) if self._tls else raw as connection,
         ):
-            wire = _Wire(connection, self._deadline)
+            wire = Wire(connection, self._deadline)
             try:
                 wire.ask(ApiVersionsRequest(version=0))
             except TimeoutError:
@@ -203,7 +210,7 @@ class _Probe:
     def _answers_in_plaintext(self) -> bool:
         try:
             with self._connect() as connection:
-                _Wire(connection, self._deadline).ask(ApiVersionsRequest(version=0))
+                Wire(connection, self._deadline).ask(ApiVersionsRequest(version=0))
         except (OSError, KafkaError, _FoundError):
             return False
         return True
@@ -224,7 +231,7 @@ class _Probe:
         except _FoundError:
             return False
 
-    def _log_in(self, wire: _Wire) -> None:
+    def _log_in(self, wire: Wire) -> None:
         wanted = self._protocol.startswith("SASL_")
         mechanism = self._properties["sasl.mechanism"] if wanted else "PLAIN"
         shaken = wire.ask(SaslHandshakeRequest(version=1, mechanism=mechanism))
@@ -250,23 +257,29 @@ class _Probe:
         # kafka-python's SCRAM does not escape these two as librdkafka's does.
         plain_name = not {",", "="} & set(self._properties.get("sasl.username", ""))
         if mechanism == "PLAIN" or (mechanism in _SCRAM and plain_name):
-            self._authenticate(wire, mechanism)
+            name, password = (self._properties[f"sasl.{name}"] for name in ("username", "password"))
+            login = get_sasl_mechanism(mechanism)(
+                sasl_mechanism=mechanism, sasl_plain_username=name, sasl_plain_password=password
+            )
+            self._authenticate(wire, mechanism, login, "sasl.username and sasl.password")
+        elif self._token:
+            login = get_sasl_mechanism(mechanism)(
+                sasl_oauth_token_provider=Tokens(lambda: self._token)
+            )
+            self._authenticate(wire, mechanism, login, "the token of --kafka_token_provider")
 
-    def _authenticate(self, wire: _Wire, mechanism: str) -> None:
-        login = get_sasl_mechanism(mechanism)(
-            sasl_mechanism=mechanism,
-            sasl_plain_username=self._properties["sasl.username"],
-            sasl_plain_password=self._properties["sasl.password"],
-        )
+    def _authenticate(self, wire: Wire, mechanism: str, login: Any, secret: str) -> None:
+        """Raises _FoundError with the advice to check the secret if the broker refuses it."""
         while not login.is_done():
             answer = wire.ask(SaslAuthenticateRequest(version=0, auth_bytes=login.auth_bytes()))
             if answer.error_code:
-                said = redacted(answer.error_message or "no reason given", self._properties)
+                hidden = {**self._properties, "token": self._token}
+                said = redacted(answer.error_message or "no reason given", hidden)
                 reason = f"the broker refuses the login by {mechanism} ({said})"
-                raise _FoundError(Finding(reason, "check sasl.username and sasl.password"))
+                raise _FoundError(Finding(reason, f"check {secret}"))
             login.receive(answer.auth_bytes)
 
-    def _reach_advertised(self, wire: _Wire) -> None:
+    def _reach_advertised(self, wire: Wire) -> None:
         """Clients leave the server that they started with for the addresses that it gives."""
         brokers = wire.ask(MetadataRequest(version=1, topics=[])).brokers
         if any((broker.host, broker.port) == (self._host, self._port) for broker in brokers):
@@ -285,26 +298,3 @@ class _Probe:
             reason = f"the broker sends its clients to another address, and {found.reason}"
             advice = "set the broker's advertised.listeners to what this machine can reach"
             raise _FoundError(Finding(reason, advice))
-
-
-class _Wire:
-    """Questions and answers of Kafka's protocol, one at a time."""
-
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
-        self._connection = connection
-        self._deadline = deadline
-        self._protocol = KafkaProtocol(
-            client_id="flurs-beam", receive_message_max_bytes=_FRAME_BYTES
-        )
-
-    def ask(self, question: Any) -> Any:
-        self._protocol.send_request(question)
-        self._connection.sendall(self._protocol.send_bytes())
-        while True:
-            self._connection.settimeout(max(0.1, self._deadline - time.monotonic()))
-            data = self._connection.recv(1 << 16)
-            if not data:
-                msg = "closed"
-                raise ConnectionResetError(msg)
-            for _, answer in self._protocol.receive_bytes(data):
-                return answer

@@ -117,6 +117,15 @@ class Consumer(Protocol):
         """Returns the offset behind the last committed record of each."""
         ...
 
+    def offsets_at(
+        self, partitions: Collection[TopicPartition], seconds: float
+    ) -> dict[TopicPartition, int | None]:
+        """Returns the first offset of each whose record is of that time or later; None if none is.
+
+        Times are those of the records, in seconds since the epoch.
+        """
+        ...
+
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Returns the group's offset of each, None where it has none."""
         ...
@@ -164,6 +173,14 @@ class Admin(Protocol):
 
         A topic that is deleted and created anew has another id. It is empty where the brokers
         are too old to have any.
+
+        Raises:
+            KafkaSetupError: The brokers do not answer, or refuse.
+        """
+        ...
+
+    def partition_counts(self, topics: Collection[str] | None) -> dict[str, int]:
+        """Returns how many partitions each topic has, or all topics have; leaves out missing ones.
 
         Raises:
             KafkaSetupError: The brokers do not answer, or refuse.

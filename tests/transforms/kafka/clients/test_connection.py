@@ -15,9 +15,10 @@ import pytest
 from kafka import TopicPartition
 
 from cluster.broker import Broker, free_port
+from tests import tokens
 from tests.canary import KEY_PASSWORD, PASSWORD, require_hidden, require_hidden_in_error
 from tests.secured import MECHANISMS, USER, SecuredBroker
-from tests.support import Topics, wait_until
+from tests.support import Topics, patience, wait_until
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.factory import (
     KafkaSettings,
@@ -64,16 +65,16 @@ def test_tls_without_a_login(client: str, secured: SecuredBroker) -> None:
     send_and_read(secured.settings("TLS", client, **given))
 
 
-@pytest.mark.parametrize("key", ["named", "in the certificate's file"])
-def test_tls_of_both_sides(key: str, client: str, secured: SecuredBroker) -> None:
-    pem = secured.client_certificate
-    given: Given = {
-        "security_protocol": "SSL",
-        "ssl_ca_location": secured.authority.path,
-        "ssl_certificate_location": pem,
-        **({"ssl_key_location": pem} if key == "named" else {}),
-        "ssl_key_password": KEY_PASSWORD,
-    }
+@pytest.mark.parametrize("names", ["key named", "key in the certificate's file", "Java's"])
+def test_tls_of_both_sides(names: str, client: str, secured: SecuredBroker) -> None:
+    pem, trusted = secured.client_certificate, secured.authority.path
+    given: Given = {"security_protocol": "SSL", "ssl_key_password": KEY_PASSWORD}
+    if names == "Java's":
+        given |= {"ssl_truststore_type": "PEM", "ssl_truststore_location": trusted}
+        given |= {"ssl_keystore_type": "PEM", "ssl_keystore_location": pem}
+    else:
+        given |= {"ssl_ca_location": trusted, "ssl_certificate_location": pem}
+        given |= {"ssl_key_location": pem} if names == "key named" else {}
     send_and_read(secured.settings("MUTUAL", client, **given))
 
 
@@ -96,6 +97,51 @@ def test_javas_jaas_lines(client: str, secured: SecuredBroker) -> None:
     jaas = f'{module} \\\n  username="{USER}" \\\n  password="{PASSWORD}";'
     given: Given = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256"}
     send_and_read(secured.settings("LOGIN", client, **given, sasl_jaas_config=jaas))
+
+
+def with_tokens(secured: SecuredBroker, client: str, provider: str) -> KafkaSettings:
+    trusted = {"ssl.ca.location": str(secured.authority.path)}
+    address = secured.address("TOKENS")
+    return KafkaSettings(address, "", trusted, client, f"tests.tokens:{provider}")
+
+
+def test_a_token_of_a_function(client: str, secured: SecuredBroker) -> None:
+    send_and_read(with_tokens(secured, client, "valid"))
+
+
+def test_a_client_logs_in_again_with_a_new_token_before_the_old_one_expires(
+    client: str, secured: SecuredBroker
+) -> None:
+    settings = with_tokens(secured, client, "counted")
+    topic = f"topic-{time.monotonic_ns()}"
+    require_topics(settings, {topic: 1}, create=True)
+    made, reader = producer(settings), consumer(settings, None)
+    reader.seek(TopicPartition(topic, 0), 0)
+    start, sent, read = time.time(), 0, 0
+    # Longer than a token lives, and than two logins hold.
+    while time.time() - start < 6 or read < sent:
+        if time.time() - start < 6:
+            sender = made.sender(topic)
+            sender.send([Message(b"key", b"value")])
+            sender.flush()
+            sent += 1
+        read += sum(len(one.offsets) for one in reader.poll(0.1).records.values())
+        assert time.time() - start < patience(30)
+    made.close()
+    reader.close()
+    assert max(tokens.calls) > start + 2
+
+
+def test_a_token_that_the_broker_does_not_take_is_one_line(
+    client: str, secured: SecuredBroker
+) -> None:
+    with pytest.raises(KafkaSetupError) as raised:
+        consumer(with_tokens(secured, client, "expired"), None)
+    said = str(raised.value)
+    assert "the broker refuses the login by OAUTHBEARER (" in said
+    assert said.endswith("; check the token of --kafka_token_provider")
+    assert len(said.splitlines()) == 1
+    assert tokens.START not in said
 
 
 TLS: Given = {"security_protocol": "SSL", "ssl_ca_location": "{ca}"}

@@ -38,7 +38,7 @@ def _truststore(authority: Authority) -> None:
     [
         ("ca=nope", "nope, the ssl.ca.location of the Kafka settings: No such file or directory"),
         ("ca=empty", "empty, the CA of the Kafka settings, holds no certificate in PEM$"),
-        ("ca=der", "holds no certificate in PEM. Java's trust stores are not read: .*keytool"),
+        ("ca=der", "holds no certificate in PEM. Java's trust stores .* are not read: .*keytool"),
         ("ca=trust.jks", "trust.jks, the ssl.ca.location .* is a Java key store.*keytool -list"),
         ("certificate=nope", "nope, the ssl.certificate.location of the Kafka settings: No such"),
         ("certificate=trust.jks", "is a Java key store.*keytool -importkeystore.*openssl pkcs12"),
