@@ -42,6 +42,7 @@ from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
 from transforms.parse import parse
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.worker_context import WORKER
 
 T = TypeVar("T")
 
@@ -137,6 +138,7 @@ def main(argv: Sequence[str]) -> int:
             clock.of("coder of rating batches", lambda: _through(RatingBatchCoder(), batches))
             clock.of("coder of lists", lambda: _through(RecommendationBatchCoder(), lists))
         finally:
+            WORKER.close()
             broker.stop()
     if given.plot:
         stacked({client: _parts(clock.cpu, client) for client in CLIENTS}, given.plot)
