@@ -504,7 +504,7 @@ def test_any_records_are_ratings_skipped_or_unusable_with_what_was_missing(
     found = RecordReader(mapping).read(batch)
     events = sum(max(1, len(tree)) if isinstance(tree, list) else 1 for tree in trees)
     assert len(found.ratings) + len(found.skipped) + len(found.unusable) == events
-    origins = [one.origin for one in (*found.ratings, *found.unusable)]
+    origins = [one.origin for one in found.ratings] + [one.origin for one in found.unusable]
     assert len(set(origins)) == len(origins)
     for rating in found.ratings:
         assert rating.user
