@@ -70,6 +70,43 @@ def test_lists_in_a_file_are_those_of_a_plain_loop(ratings_file: Path, tmp_path:
     assert [json.loads(line) for line in output.read_text().splitlines()] == expected
 
 
+def _shop_file(folder: Path) -> Path:
+    path = folder / "events.jsonl"
+    events = ["view", "purchase", "scroll", "hide"]
+    path.write_text(
+        "".join(
+            f'{{"customer_id": "c{n % 7}", "sku": "x{n % 11}", "event": "{events[n % 4]}",'
+            f' "ts": "2026-11-25T10:00:{n % 60:02}Z"}}\n'
+            for n in range(60)
+        )
+    )
+    return path
+
+
+def test_a_shops_events_work_without_flags(tmp_path: Path) -> None:
+    output = tmp_path / "lists.jsonl"
+    done = run("--runner=DirectRunner", "--input", _shop_file(tmp_path), "--output", output)
+    assert done.code == 0, done.err
+    assert done.err.count("user from 'customer_id', item from 'sku', timestamp from 'ts'") == 1
+    assert done.err.splitlines()[-1].startswith("read=60 positives=60 filtered=0 dead=0 users=7 ")
+    first = json.loads(output.read_text().splitlines()[0])
+    assert (first["user"], first["timestamp"]) == ("c0", 1795600800.0)
+
+
+def test_event_types_have_weights_or_are_filtered_and_named(tmp_path: Path) -> None:
+    tests = tmp_path / "tests.jsonl"
+    done = run(
+        "--runner=DirectRunner",
+        *("--input", _shop_file(tmp_path), "--output", tmp_path / "lists.jsonl"),
+        *("--event_weights", "view=0.2,purchase=1,hide=-1", "--evaluation", tests),
+    )
+    assert done.code == 0, done.err
+    assert "filtered, not among --event_weights: scroll 15" in done.err
+    assert done.err.splitlines()[-1].startswith("read=60 positives=45 filtered=15 dead=0 ")
+    # What is not wanted is no test.
+    assert len(tests.read_text().splitlines()) == 30
+
+
 def test_movielens_100k_whole(tmp_path: Path) -> None:
     path = fetch(ROOT / "data" / "ml-100k")
     output, summary = tmp_path / "lists.jsonl", tmp_path / "summary.json"

@@ -38,6 +38,26 @@ def test_positives_are_at_least_the_bound_and_in_order(min_rating: float, kept: 
     assert found == [MIXED.ratings[n] for n in kept]
 
 
+def test_the_bound_does_not_apply_to_what_is_not_rated_or_has_no_weight_above_0() -> None:
+    ratings = [
+        _rating(0, 1.0),
+        _rating(1, 1.0)._replace(weight=0.0),
+        _rating(2, 1.0)._replace(weight=-1.0),
+        _rating(3, 1.0)._replace(weight=0.5),
+        _rating(4, 1.0),
+    ]
+    kept = positives(ratings, 3.0, unrated=[4])
+    assert kept == [ratings[1], ratings[2], ratings[4]]
+
+
+def test_unrated_events_pass_a_shuffle_and_the_filter() -> None:
+    batch = RatingBatch([_rating(0, 1.0), _rating(1, 1.0)], unrated=[1])
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        kept = pipeline | beam.Create([batch]) | beam.Reshuffle() | KeepPositives()
+        assert_that(kept, equal_to([RatingBatch([_rating(1, 1.0)])]))
+    assert counts(pipeline.result) == {"positives": 1, "filtered": 1}
+
+
 def test_it_keeps_positives_and_counts_the_others() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         kept = pipeline | beam.Create([MIXED, LOW]) | KeepPositives()

@@ -18,6 +18,7 @@ from transforms.formats import avro
 from transforms.formats.delimited import MOVIELENS_COLONS, MOVIELENS_TABS, columns_of_header
 from transforms.formats.detection import JSON, REQUEST_FORMAT, RecordFormat
 from transforms.formats.found import TOMBSTONE, Skipped
+from transforms.formats.mapping import RecordMapping
 from transforms.formats.record_reader import RecordReader
 from transforms.formats.records import DeadLetter, Header, Rating, Request
 from transforms.parse import MAX_RECORD_BYTES, ParseRatings, parse, parse_batch, parse_requests
@@ -249,6 +250,29 @@ def test_dead_letters_cross_a_shuffle() -> None:
         parsed = pipeline | beam.Create(BATCHES[-1:]) | ParseRatings()
         crossed = parsed.dead_letters | beam.Reshuffle() | beam.Map(lambda one: tuple(one)[:4])
         assert_that(crossed, equal_to([("u.data:2", "read", "it broke off", b"")]))
+
+
+def test_its_mapping_reaches_the_workers_and_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    shop = b'{"customer": {"id": "c1"}, "sku": "x9", "event": "view", "ts": 1764064800123}'
+    mapping = RecordMapping({"user": "customer.id"}, event_weights={"view": 0.2})
+    caplog.set_level("INFO", "transforms.parse")
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        batch = RawBatch("t-0-", [1, 2], [shop, b"[%s, 7]" % shop], JSON)
+        parsed = pipeline | beam.Create([batch]) | ParseRatings(mapping=mapping)
+        expected = [
+            Rating("c1", "x9", 1.0, 1764064800.123, origin, weight=0.2)
+            for origin in ("t-0-1", "t-0-2#1")
+        ]
+        assert_that(parsed.ratings, equal_to([RatingBatch(expected, unrated=[0, 1])]), label="R")
+        dead = parsed.dead_letters | beam.Map(lambda one: (one.origin, one.value))
+        assert_that(dead, equal_to([("t-0-2#2", b"7")]), label="Dead")
+    told = [one.getMessage() for one in caplog.records if one.name == "transforms.parse"]
+    assert told == [
+        "fields of the first record: user from 'customer.id', item from 'sku', timestamp from"
+        " 'ts', event from 'event', rating 1 (the record has none)",
+        "timestamps such as 1764064800123 are taken for milliseconds; --timestamp_unit says"
+        " otherwise",
+    ]
 
 
 def test_its_limit_reaches_the_workers() -> None:

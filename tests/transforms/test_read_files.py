@@ -24,6 +24,7 @@ from transforms.batches import RatingBatch, RawBatch
 from transforms.errors import IncompatibleStateError, UnsupportedFormatError
 from transforms.formats import avro
 from transforms.formats.json_lines import encode_rating
+from transforms.formats.mapping import RecordMapping
 from transforms.formats.records import DeadLetter, Rating, Request
 from transforms.parse import ParseRatings, parse
 from transforms.read_files import (
@@ -863,3 +864,39 @@ def test_requests_that_are_not_there() -> None:
 def test_files_of_another_version_are_refused(encoded: bytes) -> None:
     with pytest.raises(IncompatibleStateError, match=r"files is of version .*, expected 1"):
         FilesCoder().decode(encoded)
+
+
+def test_a_mapping_names_columns_and_the_times_to_sort_by(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(
+        "Kunde;Artikel;Zeit\na;x;2026-11-25T10:00:02Z\nb;y;1795600801000\nc;z;\nd;w;1795600800\n"
+    )
+    fields = {"user": "Kunde", "item": "Artikel", "timestamp": "Zeit"}
+    mapping = RecordMapping(fields)
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        raw = pipeline | ReadRatingsFromFiles(str(path), order_by_time=True, mapping=mapping)
+        parsed = raw | ParseRatings(mapping=mapping)
+        users = parsed.ratings | beam.Map(lambda batch: [one.user for one in batch.ratings])
+        # The record without a time stays behind the one that it stood behind.
+        assert_that(users, equal_to([["d", "b", "c", "a"]]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"user": "Kunde"}, "has no column for item; expected item, item_id, movie, movie_id"),
+        (
+            {"user": "Kunde", "item": "Artikel", "rating": "Sterne"},
+            "has no column 'Sterne', which is to be the rating",
+        ),
+    ],
+)
+def test_a_header_that_does_not_fit_the_mapping_is_told_at_once(
+    tmp_path: Path, fields: dict[str, str], reason: str
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("Kunde;Artikel\na;x\n")
+    with pytest.raises(UnsupportedFormatError) as raised:
+        _ = TestPipeline() | ReadRatingsFromFiles(str(path), mapping=RecordMapping(fields))
+    assert reason in str(raised.value)
+    assert str(path) in str(raised.value)

@@ -334,17 +334,18 @@ class RecordReader:
     def _describe(self, plan: Plan, rating: float | None, timestamp: float | None) -> None:
         """Notes what the first rating was made of, unless each field has its own name."""
         self._has_described = True
-        taken = dict(plan.taken)
-        absent = []
-        if rating is None:
-            absent.append("rating 1 (the record has none)")
-            taken.pop("rating", None)
-        if timestamp is None:
-            absent.append("time 0 (the record has none)")
-            taken.pop("timestamp", None)
-        if absent or any(field != path for field, path in taken.items()):
-            found = [f"{field} from {path!r}" for field, path in taken.items()]
-            self._notes.append(f"fields of the first record: {', '.join(found + absent)}")
+        values = {"rating": rating, "timestamp": timestamp}
+        parts = []
+        for field, path in plan.taken.items():
+            if field not in values or values[field] is not None:
+                parts.append(f"{field} from {path!r}")
+        for field, default in (("rating", "rating 1"), ("timestamp", "time 0")):
+            if values[field] is None:
+                path = self._mapping.fields.get(field, "")
+                why = f"nothing at {path!r}" if path else "the record has none"
+                parts.append(f"{default} ({why})")
+        if parts != [f"{field} from {field!r}" for field in plan.taken]:
+            self._notes.append(f"fields of the first record: {', '.join(parts)}")
 
 
 def _unusable(index: int, origin: str, value: bytes, error: MalformedRecordError) -> Unusable:

@@ -56,6 +56,16 @@ def test_an_observer_sees_the_recommender_before_each_update() -> None:
     assert observer.known == expected
 
 
+def test_an_observer_sees_nothing_of_what_is_only_seen_or_not_wanted() -> None:
+    ratings = movielens_like(6)
+    weights = [1.0, 0.0, -1.0, 0.2, -0.5, 3.0]
+    weighed = [one._replace(weight=w) for one, w in zip(ratings, weights, strict=True)]
+    observer = _Counting()
+    done = learn(SPEC.build(), weighed, 5, observer=observer)
+    assert len(observer.known) == 3
+    assert len(done.recommendations) == 6
+
+
 def test_with_top_n_zero_no_rating_is_listed() -> None:
     assert learn(SPEC.build(), movielens_like(9), 0).recommendations == []
 
