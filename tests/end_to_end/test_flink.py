@@ -241,6 +241,32 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     assert same_arrays(loaded.state_dict(), learned(ratings))
 
 
+def test_partitions_that_are_added_are_read_and_survive_a_savepoint(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(2000)]
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings[:500])
+    flags = [*arguments(flink, topics, rated, lists), "--parallelism=2"]
+    with running(tmp_path / "first", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 500)
+        topics.add_partitions(rated, 3)
+        topics.send_ratings(rated, ratings[500:1000], partition=1)
+        topics.send_ratings(rated, ratings[1000:1200], partition=2)
+        wait_until(lambda: topics.count(lists) >= 1200)
+        savepoint = stop_with_savepoint(flink, job)
+    topics.send_ratings(rated, ratings[1200:1600], partition=2)
+    topics.send_ratings(rated, ratings[1600:], partition=0)
+    with running(tmp_path / "second", *flags, f"--savepoint_path={savepoint}"):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 2000)
+        cancel(flink, job)
+    counts = {0: 900, 1: 500, 2: 600}
+    expected = [f"{rated}-{number}-{at}" for number, count in counts.items() for at in range(count)]
+    assert sorted(origins(topics, lists)) == sorted(expected)
+
+
 def test_rescaling_from_a_savepoint_keeps_every_cells_model(
     flink: FlinkCluster, topics: Topics, tmp_path: Path
 ) -> None:

@@ -13,8 +13,16 @@ from typing import Any, Final, NamedTuple
 import orjson
 from apache_beam.coders import Coder
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
+from kafka import TopicPartition
 
-from transforms.splittable_read import PositionRangeCoder, PositionRangeProvider, require_version
+from transforms.kafka.lag import Lags
+from transforms.runtime.worker_context import WORKER
+from transforms.splittable_read import (
+    END,
+    PositionRangeCoder,
+    PositionRangeProvider,
+    require_version,
+)
 
 _VERSION: Final = 1
 # No position is negative, so no encoded range starts with it.
@@ -138,6 +146,17 @@ class KafkaRestrictionProvider(PositionRangeProvider):
         if isinstance(restriction, AddedPartitions):
             return AddedPartitionsTracker(restriction)
         return super().create_tracker(restriction)
+
+    def restriction_size(self, element: Any, restriction: Any) -> int:
+        """Returns how many offsets are left, as far as this process knows; at least 1."""
+        lags = WORKER.get(Lags)
+        if isinstance(restriction, AddedPartitions):
+            left = (lags.size(TopicPartition(*one[:2]), one.position) for one in restriction[0])
+            return max(1, sum(left))
+        start, stop = restriction
+        if stop != END:
+            return max(1, int(stop - start))
+        return lags.size(TopicPartition(element.topic, element.partition), start)
 
     def restriction_coder(self) -> Coder:
         """Returns the coder that savepoints depend on."""

@@ -1,10 +1,13 @@
-"""What a consumer knows of a partition that it fetches."""
+"""What a consumer knows of the partitions that it fetches."""
 
 from __future__ import annotations
 
 import threading
 import time
 
+from kafka import TopicPartition
+
+from transforms.kafka.clients.protocols import Polled, Records
 from transforms.kafka.record_buffer import RecordBuffer
 
 
@@ -15,6 +18,7 @@ class Assigned:
         position: The next offset that a reader gets.
         buffer: What was fetched from there on.
         out_of_range: Whether there is no record at the position.
+        end: The end of the partition when records last came; None before that.
         truncated: Whether that is because the broker cut the log off before it.
         read_at: When somebody last read it.
         thread: Who that was.
@@ -25,9 +29,72 @@ class Assigned:
         self.buffer = RecordBuffer()
         self.out_of_range = False
         self.truncated = False
+        self.end: int | None = None
         self.read_at = time.monotonic()
         self.thread = threading.get_ident()
 
     def touch(self) -> None:
         """Notes that the calling thread reads it now."""
         self.read_at, self.thread = time.monotonic(), threading.get_ident()
+
+
+class AssignedPartitions(dict[TopicPartition, Assigned]):
+    """The partitions that are being fetched.
+
+    Attributes:
+        buffered: Bytes of all buffers, as `RecordBuffer` counts them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffered = 0
+
+    def start(self, partition: TopicPartition, offset: int) -> None:
+        """Begins anew at an offset, with an empty buffer."""
+        self.drop(partition)
+        self[partition] = Assigned(offset)
+
+    def drop(self, partition: TopicPartition) -> None:
+        """Forgets a partition and its buffer, if it is there."""
+        before = self.pop(partition, None)
+        if before is not None:
+            self.buffered -= before.buffer.bytes
+
+    def drop_all(self) -> None:
+        """Forgets all."""
+        self.clear()
+        self.buffered = 0
+
+    def take(self, assigned: Assigned, limit: int) -> Records:
+        """Removes and returns up to `limit` records of one, and moves it past them."""
+        before = assigned.buffer.bytes
+        records = assigned.buffer.take(limit)
+        self.buffered -= before - assigned.buffer.bytes
+        assigned.position = records.offsets[-1] + 1
+        return records
+
+    def add(self, polled: Polled) -> None:
+        """Keeps what a poll gave for the partitions that are still here."""
+        for partition in polled.out_of_range:
+            if partition in self:
+                self[partition].out_of_range = True
+                self[partition].truncated = partition in polled.truncated
+        for partition, records in polled.records.items():
+            if partition in self:
+                self.buffered += self[partition].buffer.append(records)
+
+    def not_read_since(self, oldest: float) -> list[TopicPartition]:
+        """Returns those that nobody has read since then."""
+        return [partition for partition, one in self.items() if one.read_at < oldest]
+
+    def to_pause(self, limit: int) -> set[TopicPartition]:
+        """Returns those that have so many buffered bytes, or no record where they stand."""
+        return {
+            partition
+            for partition, one in self.items()
+            if one.out_of_range or one.buffer.bytes >= limit
+        }
+
+    def readers_with_records(self, partition: TopicPartition) -> set[int]:
+        """Returns the threads that last read the other partitions that have buffered records."""
+        return {one.thread for which, one in self.items() if which != partition and one.buffer}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from kafka import TopicPartition
 
+from transforms.kafka.client_pool import ClientPool
 from transforms.kafka.clients.factory import admin, consumer
 from transforms.kafka.clients.protocols import Admin, Consumer
 from transforms.kafka.partition_consumer import PartitionConsumer
@@ -34,7 +33,7 @@ class SourceKey(NamedTuple):
     source: str
 
 
-class ConsumerPool:
+class ConsumerPool(ClientPool[SourceKey, PartitionConsumer]):
     """Opens consumers when they are first read, and closes them with their last user.
 
     Args:
@@ -47,27 +46,9 @@ class ConsumerPool:
         connect: Callable[[KafkaSettings, str | None], Consumer] = consumer,
         connect_admin: Callable[[KafkaSettings], Admin] = admin,
     ) -> None:
+        super().__init__()
         self._connect = connect
         self._connect_admin = connect_admin
-        self._lock = threading.Lock()
-        self._open: dict[SourceKey, PartitionConsumer] = {}
-        self._users: Counter[SourceKey] = Counter()
-
-    def add_user(self, key: SourceKey) -> None:
-        """Keeps a consumer open, once it is, until `remove_user`."""
-        with self._lock:
-            self._users[key] += 1
-
-    def remove_user(self, key: SourceKey) -> None:
-        """Takes an `add_user` back; the last one closes the consumer."""
-        with self._lock:
-            self._users[key] -= 1
-            if self._users[key] > 0:
-                return
-            del self._users[key]
-            closing = self._open.pop(key, None)
-        if closing is not None:
-            closing.close()
 
     def consumer(self, key: SourceKey) -> PartitionConsumer:
         """Returns the consumer of a source.
@@ -75,18 +56,17 @@ class ConsumerPool:
         Raises:
             KafkaSetupError: The broker can not be reached, or refuses.
         """
-        with self._lock:
-            found = self._open.get(key)
-            if found is None:
-                client = self._connect(key.settings, key.group)
-                settings = key.settings
-                watch = TopicWatch(
-                    settings.bootstrap_servers,
-                    lambda: self._connect_admin(settings),
-                    away_seconds=_away_seconds(settings),
-                )
-                found = self._open[key] = PartitionConsumer(client, self._consumers, watch)
-            return found
+        return self._get(key, lambda: self._made(key))
+
+    def _made(self, key: SourceKey) -> PartitionConsumer:
+        settings = key.settings
+        client = self._connect(settings, key.group)
+        watch = TopicWatch(
+            settings.bootstrap_servers,
+            lambda: self._connect_admin(settings),
+            away_seconds=_away_seconds(settings),
+        )
+        return PartitionConsumer(client, self._consumers, watch, key.group)
 
     def lease(self, key: SourceKey, partition: TopicPartition, offset: int) -> PartitionLease:
         """Returns the right to read a partition; see `PartitionConsumer.lease`.
@@ -105,14 +85,6 @@ class ConsumerPool:
     def sources(self) -> int:
         """Number of consumers that are open."""
         return len(self._open)
-
-    def close(self) -> None:
-        """Closes all consumers."""
-        with self._lock:
-            closing = list(self._open.values())
-            self._open.clear()
-        for one in closing:
-            one.close()
 
     def _consumers(self) -> list[PartitionConsumer]:
         return list(self._open.values())

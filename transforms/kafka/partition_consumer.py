@@ -17,8 +17,9 @@ from typing import Final
 from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
-from transforms.kafka.assigned import Assigned
+from transforms.kafka.assigned import Assigned, AssignedPartitions
 from transforms.kafka.clients.protocols import NO_RECORDS, Consumer
+from transforms.kafka.group_offsets import GroupOffsets
 from transforms.kafka.partition_lease import Fetched, PartitionLease
 from transforms.kafka.topic_watch import TopicWatch
 from transforms.kafka.topics import TopicSelection
@@ -31,7 +32,6 @@ IDLE_SECONDS: Final = 60.0
 """A partition that nobody has read for so long is unassigned."""
 _POLL_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 0.005
-_COMMIT_SECONDS: Final = 1.0
 # For a thread that reads several sources in turns: the others must not wait for an idle one.
 _BUSY_WAIT_SECONDS: Final = 0.02
 _IDLE_WAIT_SECONDS: Final = 0.25
@@ -46,6 +46,7 @@ class PartitionConsumer:
         neighbors: Returns all consumers of this process, this one included: they share the bound
             on memory.
         watch: Tells when reading can not go on; None if nobody does.
+        group: Whose offsets are committed; None for nobody's.
 
     Attributes:
         had_records: Whether the last read gave any.
@@ -56,6 +57,7 @@ class PartitionConsumer:
         client: Consumer,
         neighbors: Callable[[], Collection[PartitionConsumer]] | None = None,
         watch: TopicWatch | None = None,
+        group: str | None = None,
     ) -> None:
         self._client = client
         self._watch = watch
@@ -63,11 +65,9 @@ class PartitionConsumer:
         self._condition = threading.Condition()
         self._polling = False
         self._closed = False
-        self._assigned: dict[TopicPartition, Assigned] = {}
+        self._assigned = AssignedPartitions()
         self._leases: dict[TopicPartition, PartitionLease] = {}
-        self._committed: dict[TopicPartition, int] = {}
-        self._commit_asked: dict[TopicPartition, float] = {}
-        self._buffered = 0
+        self._offsets = GroupOffsets(client, group)
         self._read_at = -math.inf
         self._came_at = time.monotonic()
         self._thread = 0
@@ -81,7 +81,7 @@ class PartitionConsumer:
     @property
     def buffered_bytes(self) -> int:
         """Bytes that were fetched and that nobody has read."""
-        return self._buffered
+        return self._assigned.buffered
 
     def require_topic(self, topic: str, topic_id: str) -> None:
         """Makes reads fail when the topic is deleted, or created anew.
@@ -124,6 +124,11 @@ class PartitionConsumer:
         """Returns whether that thread was the last to read it, within the last seconds."""
         return self._thread == thread and time.monotonic() - self._read_at < _RECENT_SECONDS
 
+    def known_end(self, partition: TopicPartition) -> int | None:
+        """Returns the partition's end when records last came; None if none have."""
+        assigned = self._assigned.get(partition)
+        return assigned.end if assigned is not None else None
+
     def lease(self, partition: TopicPartition, offset: int) -> PartitionLease:
         """Returns the right to read a partition from an offset on; it ends any earlier one."""
         lease = PartitionLease(self, partition, offset)
@@ -150,7 +155,7 @@ class PartitionConsumer:
                 left = deadline - time.monotonic()
                 if asked and left <= 0:
                     return self._nothing(lease, assigned)
-                waiting = self._threads_that_have_records(lease.partition) if asked else set()
+                waiting = self._assigned.readers_with_records(lease.partition) if asked else set()
                 if waiting:
                     # Grace is for other threads; this one can only take its turn by returning.
                     if yielded or waiting == {threading.get_ident()}:
@@ -161,33 +166,24 @@ class PartitionConsumer:
                     self._condition.wait(max(0.0, min(left, _POLL_SECONDS)) + 0.001)
                     asked = True
                 else:
-                    others = self._threads_that_have_records(lease.partition)
+                    others = self._assigned.readers_with_records(lease.partition)
                     self._poll(0.0 if others else max(0.0, min(left, _POLL_SECONDS)))
                     asked = True
             return Fetched(NO_RECORDS, lease.position)
 
     def commit(self, partition: TopicPartition, offset: int, *, final: bool) -> None:
-        """Sets the group's offset, and waits until it is set if it is the final one.
-
-        A failure is logged: these offsets are for monitoring and for `committed` starts.
-        """
-        if offset == self._committed.get(partition):
+        """See `GroupOffsets.commit`."""
+        if self._offsets.is_committed(partition, offset):
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._polling)
-            if self._closed:
-                # A runner may call a bundle final after it has torn its DoFns down.
-                return
-            if self._client.commit(partition, offset, wait=final):
-                self._committed[partition] = offset
+            # A runner may call a bundle final after it has torn its DoFns down.
+            if not self._closed:
+                self._offsets.commit(partition, offset, final=final)
 
     def commit_is_due(self, partition: TopicPartition) -> bool:
-        """Whether a second has passed since this was last true for the partition."""
-        now = time.monotonic()
-        if now - self._commit_asked.get(partition, -math.inf) < _COMMIT_SECONDS:
-            return False
-        self._commit_asked[partition] = now
-        return True
+        """See `GroupOffsets.is_due`."""
+        return self._offsets.is_due(partition)
 
     def unassign(self, lease: PartitionLease) -> None:
         """See `PartitionLease.unassign`."""
@@ -210,8 +206,7 @@ class PartitionConsumer:
             self._condition.wait_for(lambda: not self._polling)
             self._closed = True
             self._leases.clear()
-            self._assigned.clear()
-            self._buffered = 0
+            self._assigned.drop_all()
             self._client.close()
 
     def _assigned_to(self, lease: PartitionLease) -> Assigned | None:
@@ -228,23 +223,17 @@ class PartitionConsumer:
                 self._seek(partition, lease.position)
         return None
 
-    def _seek(self, partition: TopicPartition, offset: int) -> Assigned:
-        before = self._assigned.get(partition)
-        if before is not None:
-            self._buffered -= before.buffer.bytes
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
         self._client.seek(partition, offset)
-        assigned = self._assigned[partition] = Assigned(offset)
-        return assigned
+        self._assigned.start(partition, offset)
 
     def _unassign(self, partition: TopicPartition) -> None:
-        self._buffered -= self._assigned.pop(partition).buffer.bytes
+        self._assigned.drop(partition)
         self._client.unassign(partition)
 
     def _take(self, lease: PartitionLease, assigned: Assigned, limit: int) -> Fetched:
-        before = assigned.buffer.bytes
-        records = assigned.buffer.take(limit)
-        self._buffered -= before - assigned.buffer.bytes
-        lease.position = assigned.position = records.offsets[-1] + 1
+        records = self._assigned.take(assigned, limit)
+        lease.position = assigned.position
         self.had_records = True
         return Fetched(records, lease.position)
 
@@ -256,14 +245,6 @@ class PartitionConsumer:
         position, at_end = self._client.progress(lease.partition)
         lease.position = assigned.position = max(lease.position, position)
         return Fetched(NO_RECORDS, lease.position, at_end=at_end)
-
-    def _threads_that_have_records(self, partition: TopicPartition) -> set[int]:
-        """Returns who last read the other partitions that have buffered records."""
-        return {
-            other.thread
-            for which, other in self._assigned.items()
-            if which != partition and other.buffer
-        }
 
     def _shortened(self, wait_seconds: float) -> float:
         """Returns how long to wait if this thread reads other sources as well."""
@@ -285,29 +266,18 @@ class PartitionConsumer:
             self._condition.acquire()
             self._polling = False
             self._condition.notify_all()
-        for partition in polled.out_of_range:
-            if partition in self._assigned:
-                self._assigned[partition].out_of_range = True
-                self._assigned[partition].truncated = partition in polled.truncated
-        if polled.records:
+        self._assigned.add(polled)
+        for partition in self._assigned.keys() & polled.records.keys():
+            self._assigned[partition].end = self._client.known_end(partition)
             self._came_at = time.monotonic()
-        for partition, records in polled.records.items():
-            if partition in self._assigned:
-                self._buffered += self._assigned[partition].buffer.append(records)
 
     def _unassign_idle(self) -> None:
-        oldest = time.monotonic() - IDLE_SECONDS
-        for partition in [p for p, one in self._assigned.items() if one.read_at < oldest]:
+        for partition in self._assigned.not_read_since(time.monotonic() - IDLE_SECONDS):
             self._unassign(partition)
 
     def _to_pause(self) -> set[TopicPartition]:
         full = sum(one.buffered_bytes for one in self._neighbors()) >= TOTAL_BYTES
-        limit = 1 if full else PARTITION_BYTES
-        return {
-            partition
-            for partition, one in self._assigned.items()
-            if one.out_of_range or one.buffer.bytes >= limit
-        }
+        return self._assigned.to_pause(1 if full else PARTITION_BYTES)
 
     def _step_over_lost(self, lease: PartitionLease, assigned: Assigned) -> Fetched | None:
         """Goes on at the first record that is left; None if no record was lost."""
@@ -326,5 +296,6 @@ class PartitionConsumer:
                 " latest"
             )
             raise KafkaSetupError(msg)
-        lease.position = self._seek(partition, max(offset, first)).position
+        lease.position = max(offset, first)
+        self._seek(partition, lease.position)
         return Fetched(NO_RECORDS, first, lost=first - offset) if first > offset else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from transforms.kafka.client_pool import ClientPool
 from transforms.kafka.clients.factory import producer
 from transforms.kafka.clients.protocols import Producer
 from transforms.kafka.settings import KafkaSettings
@@ -18,7 +18,7 @@ _LINGER_MS: Final = 100
 _LIMIT_SECONDS: Final = 60.0
 
 
-class ProducerPool:
+class ProducerPool(ClientPool[KafkaSettings, Producer]):
     """Lends producers to bundles, and closes them with their last user.
 
     Args:
@@ -26,28 +26,10 @@ class ProducerPool:
     """
 
     def __init__(self, connect: Callable[[KafkaSettings, int], Producer] = producer) -> None:
+        super().__init__()
         self._connect = connect
-        self._lock = threading.Lock()
-        self._open: dict[KafkaSettings, Producer] = {}
-        self._users: Counter[KafkaSettings] = Counter()
         self._lent: Counter[Producer] = Counter()
         self._limits: dict[tuple[KafkaSettings, str], tuple[int, float]] = {}
-
-    def add_user(self, settings: KafkaSettings) -> None:
-        """Keeps a producer open, once it is, until `remove_user`."""
-        with self._lock:
-            self._users[settings] += 1
-
-    def remove_user(self, settings: KafkaSettings) -> None:
-        """Takes an `add_user` back; the last one closes the producer."""
-        with self._lock:
-            self._users[settings] -= 1
-            if self._users[settings] > 0:
-                return
-            del self._users[settings]
-            closing = self._open.pop(settings, None)
-        if closing is not None:
-            closing.close()
 
     def borrow(self, settings: KafkaSettings) -> Producer:
         """Returns the producer of these brokers, until `give_back`.
@@ -56,9 +38,7 @@ class ProducerPool:
             KafkaSetupError: The broker can not be reached, or refuses.
         """
         with self._lock:
-            found = self._open.get(settings)
-            if found is None:
-                found = self._open[settings] = self._connect(settings, _LINGER_MS)
+            found = self._get(settings, lambda: self._connect(settings, _LINGER_MS))
             self._lent[found] += 1
             return found
 
@@ -90,11 +70,3 @@ class ProducerPool:
         """Returns what `note_limit` was told, None if it is not known or may have changed."""
         limit, noted = self._limits.get((settings, topic), (None, 0.0))
         return limit if time.monotonic() - noted < _LIMIT_SECONDS else None
-
-    def close(self) -> None:
-        """Closes all producers."""
-        with self._lock:
-            closing = list(self._open.values())
-            self._open.clear()
-        for one in closing:
-            one.close()

@@ -16,6 +16,7 @@ from transforms.batches import RawBatch
 from transforms.formats.detection import REQUEST_FORMAT, RecordFormat
 from transforms.kafka.added_partitions import AddedPartition
 from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
+from transforms.kafka.lag import Lags
 from transforms.kafka.partition_consumer import PartitionConsumer
 from transforms.kafka.partition_lease import Fetched
 from transforms.kafka.partitions import KafkaPartition
@@ -128,6 +129,12 @@ class PartitionReader:
         )
         return Chunk(batch, next_position, time=min(times[-1], time.time()))
 
+    def report_lag(self) -> None:
+        """Sets the metric; called by the step that reads, before `ends_at`."""
+        end = self._consumer.known_end(self._partition)
+        if end is not None:
+            WORKER.get(Lags).report(self._partition, self._read_to, end)
+
     def ends_at(self, range_end: int) -> bool:
         """Returns whether a range that ends there is the partition's last; it is left then."""
         last = range_end == self._element.positions.stop
@@ -203,6 +210,8 @@ class AddedPartitionsReader:
                 if is_stopping() or (not read and self._plan.is_over(self._consumer)):
                     tracker.try_claim(None)
                     return
+                for reader, _ in self._readers:
+                    reader.report_lag()
                 records, seconds = budget.share(self._consumer.partitions)
                 enough = total >= records or time.monotonic() - start >= seconds
                 if enough or (waited and not read):

@@ -240,6 +240,7 @@ class _ReadDoFn(beam.DoFn):
         with PartitionReader(self._plan, element, start) as reader:
             for batch, timestamp in read_in_bounds(reader, tracker, watermark, self._budget):
                 yield beam.window.TimestampedValue(batch, timestamp)
+            reader.report_lag()
             # After a deferral, what is left to this call ends where it stopped reading.
             last = reader.ends_at(tracker.current_restriction().stop)
         if self._source.group and (last or reader.commit_is_due()):

@@ -114,6 +114,9 @@ class FakeConsumer:
                 time.sleep(min(seconds, 0.01))
             return Polled(found)
 
+    def known_end(self, partition: TopicPartition) -> int | None:
+        return self._end(partition)
+
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         with self._alone():
             position = self.assigned[partition]

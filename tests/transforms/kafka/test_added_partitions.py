@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from kafka import TopicPartition
 
 from transforms.errors import IncompatibleStateError
 from transforms.kafka.added_partitions import (
@@ -10,7 +11,9 @@ from transforms.kafka.added_partitions import (
     KafkaRestrictionCoder,
     KafkaRestrictionProvider,
 )
+from transforms.kafka.lag import Lags
 from transforms.kafka.partitions import ADDED, KafkaPartition, KafkaPartitionCoder
+from transforms.runtime.worker_context import WORKER
 from transforms.splittable_read import END, PositionRange, PositionRangeCoder, PositionRangeTracker
 
 FIRST, SECOND = AddedPartition("topic", 2, 5, "id"), AddedPartition("topic", 3, 7, "id")
@@ -78,3 +81,19 @@ def test_each_element_has_restrictions_of_its_kind() -> None:
     adds = provider.initial_restriction(one._replace(partition=ADDED))
     assert adds == AddedPartitions()
     assert isinstance(provider.create_tracker(adds), AddedPartitionsTracker)
+
+
+def test_the_size_of_a_restriction_is_what_is_left_to_read() -> None:
+    provider = KafkaRestrictionProvider()
+    element = KafkaPartition("topic", 2, PositionRange(0))
+    assert provider.restriction_size(element, PositionRange(3, 10)) == 7
+    assert provider.restriction_size(element, PositionRange(10, 10)) == 1
+    lags = WORKER.get(Lags)
+    lags.report(TopicPartition("topic", 2), 0, 100)
+    lags.report(TopicPartition("topic", 3), 0, 10)
+    assert provider.restriction_size(element, PositionRange(40)) == 60
+    assert provider.restriction_size(element, PositionRange(100)) == 1
+    assert provider.restriction_size(element._replace(topic="other"), PositionRange(40)) == 1
+    adds = element._replace(partition=ADDED)
+    assert provider.restriction_size(adds, AddedPartitions()) == 1
+    assert provider.restriction_size(adds, AddedPartitions((FIRST, SECOND))) == 95 + 3

@@ -15,6 +15,7 @@ from transforms.kafka.clients.protocols import Polled, Records, record_headers
 from transforms.kafka.settings import KafkaSettings
 
 _POLL_RECORDS: Final = 10_000
+_ANSWER_MS: Final = 30_000
 _LOGGER: Final = logging.getLogger(__name__)
 
 
@@ -57,7 +58,10 @@ class KafkaPythonConsumer:
         return {one: None if at is None else at.offset for one, at in found.items()}
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
-        return {partition: self._client.committed(partition) for partition in partitions}
+        return {
+            partition: self._client.committed(partition, timeout_ms=_ANSWER_MS)
+            for partition in partitions
+        }
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition not in self._assigned:
@@ -87,6 +91,10 @@ class KafkaPythonConsumer:
             # Also where the topic was created anew.
             return Polled({}, set(e.divergent_offsets), set(e.divergent_offsets))
         return Polled({partition: _columns(polled[partition]) for partition in polled})
+
+    def known_end(self, partition: TopicPartition) -> int | None:
+        end: int | None = self._client.highwater(partition)
+        return end
 
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         offset = self._client.position(partition, timeout_ms=1000) or 0

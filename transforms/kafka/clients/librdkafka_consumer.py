@@ -191,6 +191,11 @@ class LibrdkafkaConsumer:
         else:
             LOGGER.warning("%s", error.str())
 
+    def known_end(self, partition: TopicPartition) -> int | None:
+        asked = rd.TopicPartition(*partition)
+        _, end = self._client.get_watermark_offsets(asked, cached=True)
+        return int(end) if end >= 0 else None
+
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         return self._progress[partition]
 

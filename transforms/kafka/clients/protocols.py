@@ -146,6 +146,10 @@ class Consumer(Protocol):
         """Returns what is there; waits so long if nothing is."""
         ...
 
+    def known_end(self, partition: TopicPartition) -> int | None:
+        """Returns the partition's end as its last fetch told it; None if it did not."""
+        ...
+
     def progress(self, partition: TopicPartition) -> tuple[int, bool]:
         """Returns where the next record can be, and whether the broker has none as yet.
 
