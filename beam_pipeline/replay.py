@@ -55,6 +55,9 @@ def _parser() -> Parser:
     parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
     parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
     parser.add_argument(
+        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
+    )
+    parser.add_argument(
         "--kafka_client",
         choices=CLIENT_CHOICES,
         default=AUTO,
@@ -134,7 +137,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError(msg)
     selection = _Selection(arguments.stage, arguments.reason)
     settings = kafka_settings(
-        arguments.kafka_bootstrap_servers, arguments.kafka_config, arguments.kafka_client
+        arguments.kafka_bootstrap_servers,
+        arguments.kafka_config,
+        arguments.kafka_client,
+        arguments.kafka_token_provider,
     )
     require_topics(settings, {arguments.to_topic: 1})
     if arguments.from_topic:

@@ -110,7 +110,8 @@ class Delivery:
             return []
         if len(messages) == 1:
             return list(messages)
-        # What was sent after the first refusal is sent again: a user's last list stays last.
+        # What was sent after the first refusal is sent again, so that a user's last recommendation
+        # stays last.
         rest = messages[min(places) :]
         middle = (len(rest) + 1) // 2
         return self._resend(rest[:middle]) + self._resend(rest[middle:])
