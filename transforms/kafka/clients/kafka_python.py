@@ -165,17 +165,17 @@ def _topic_id(found: object) -> str:
 
 
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
-    """See `client.consumer`."""
+    """See `factory.consumer`."""
     return KafkaPythonConsumer(settings, group)
 
 
 def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
-    """See `client.producer`."""
+    """See `factory.producer`."""
     return KafkaPythonProducer(settings, linger_ms)
 
 
 def admin(settings: KafkaSettings) -> Admin:
-    """See `client.admin`."""
+    """See `factory.admin`."""
     return KafkaPythonAdmin(settings)
 
 

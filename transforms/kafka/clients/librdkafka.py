@@ -185,17 +185,17 @@ def _hexadecimal(topic_id: Any) -> str:
 
 
 def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
-    """See `client.consumer`."""
+    """See `factory.consumer`."""
     return LibrdkafkaConsumer(settings, group)
 
 
 def producer(settings: KafkaSettings, linger_ms: int) -> Producer:
-    """See `client.producer`."""
+    """See `factory.producer`."""
     return LibrdkafkaProducer(settings, linger_ms)
 
 
 def admin(settings: KafkaSettings) -> Admin:
-    """See `client.admin`."""
+    """See `factory.admin`."""
     return LibrdkafkaAdmin(settings)
 
 
