@@ -16,9 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import orjson
 
 from benchmarks.against_rivals import fill, movielens_like
 from benchmarks.report import stacked
@@ -32,6 +35,8 @@ from transforms.batches import (
     RecommendationBatchCoder,
 )
 from transforms.filter import positives
+from transforms.formats.mapping import RecordMapping
+from transforms.formats.record_reader import RecordReader
 from transforms.formats.records import Rating
 from transforms.kafka.clients.factory import CLIENTS, KafkaSettings, producer, require_topics
 from transforms.kafka.consumer_pool import SourceKey
@@ -40,7 +45,7 @@ from transforms.kafka.sink import json_messages
 from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
-from transforms.parse import parse
+from transforms.parse import parse, parse_batch
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime.worker_context import WORKER
 
@@ -78,6 +83,21 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
         if len(chunk.batch):
             batches.append(chunk.batch)
     return batches
+
+
+def _parse(raw: Sequence[RawBatch], reader: RecordReader) -> list[list[Rating]]:
+    return [parse_batch(batch, reader).batch.ratings for batch in raw]
+
+
+def _other(batch: RawBatch) -> RawBatch:
+    """Returns the same ratings with other names, in part nested."""
+    values = []
+    for rating in parse(batch)[0]:
+        payload = {"sku": rating.item, "stars": rating.rating}
+        values.append(
+            orjson.dumps({"user_id": rating.user, "payload": payload, "ts": rating.timestamp})
+        )
+    return replace(batch, values=values)
 
 
 def _recommend(kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
@@ -126,7 +146,11 @@ def main(argv: Sequence[str]) -> int:
             every = {client: KafkaSettings(broker.address, client=client) for client in CLIENTS}
             for client, settings in every.items():
                 raw = clock.of(f"read, {client}", partial(_read, settings, count))
-            ratings = clock.of("parse", lambda: [parse(batch)[0] for batch in raw])
+            ratings = clock.of("parse", partial(_parse, raw, RecordReader()))
+            mapping = RecordMapping({"item": "payload.sku", "rating": "payload.stars"})
+            clock.of(
+                "parse, mapped", partial(_parse, list(map(_other, raw)), RecordReader(mapping))
+            )
             kept = clock.of("keep positives", lambda: [positives(one, 3.0) for one in ratings])
             clock.of("learn", lambda: _recommend(kept, 0))
             lists = clock.of("learn and list", lambda: _recommend(kept, 10))

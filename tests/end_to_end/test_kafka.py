@@ -81,6 +81,43 @@ def test_a_request_is_answered_without_a_rating(
     assert found[f"{asked}-0-1"] == {**popular, "fallback": "popular"}
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_a_shops_topic_is_read_as_it_is(broker: Broker, client: str) -> None:
+    topics = Topics(KafkaSettings(broker.address, client=client))
+    shop, lists, letters = topics.create(), topics.create(), topics.create()
+    event = b'{"customer_id": "c%d", "sku": "x9", "event": "view", "ts": "2026-11-25T10:00:00Z"}'
+    before = time.time()
+    sender = WORKER.get(ProducerPool).borrow(topics.settings).sender(shop)
+    sender.send(
+        [
+            *(Message(None, event % n) for n in range(20)),
+            Message(None, b"[%s, %s, 7]" % (event % 20, event % 21)),
+        ]
+    )
+    sender.send([Message(b"k1", b'{"sku": "x8", "event": "view"}', headers=(Header("h", b"c0"),))])
+    sender.flush()
+    arguments = (
+        *("--runner=DirectRunner", f"--kafka_client={client}", "--stop_at_end"),
+        *("--kafka_bootstrap_servers", broker.address, "--input_topic", shop),
+        *("--output_topic", lists, "--dead_letter_topic", letters),
+    )
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    assert "user from 'customer_id', item from 'sku', timestamp from 'ts'" in done.err
+    assert (done.summary["read"], done.summary["positives"], done.summary["dead"]) == (24, 22, 2)
+    found = topics.read_json(lists)
+    assert [one["timestamp"] for one in found] == [1795600800.0] * 22
+    assert [one["origin"] for one in found[-2:]] == [f"{shop}-0-20#1", f"{shop}-0-20#2"]
+    values = [record.value for record in topics.read(letters)]
+    assert values == [b"7", b'{"sku": "x8", "event": "view"}']
+    for source, user in (("key", "k1"), ("header:h", "c0")):
+        done = run(*arguments, "--fields", f"user={source},timestamp=broker_time")
+        assert (done.summary["positives"], done.summary["dead"]) == (1, 23), done.err
+        last = topics.read_json(lists)[-1]
+        assert last["user"] == user
+        assert before - 60 < last["timestamp"] < time.time() + 60
+
+
 @pytest.mark.parametrize(("client", "item_blocks"), [("kafka-python", 1), ("librdkafka", 2)])
 def test_trace_context_and_named_headers_come_back(
     broker: Broker, client: str, item_blocks: int

@@ -77,7 +77,7 @@ def _parsed(schema_json: str) -> Any:
 
 
 def single_object_header(schema: dict[str, Any]) -> bytes:
-    """Returns the ten bytes that stand before a datum of `schema`."""
+    """Returns the ten bytes that precede a datum of `schema`."""
     digest = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
     return SINGLE_OBJECT_MARKER + bytes.fromhex(digest)
 
@@ -153,7 +153,7 @@ def decode_recommendation(value: bytes) -> Recommendation:
 
 
 class RecommendationContainer:
-    """An object container file made in pieces: a header once, then blocks.
+    """An object container file, written in pieces: a header once, then blocks.
 
     Each block can be appended to the file in one write, so several writers may share it.
 
@@ -166,7 +166,7 @@ class RecommendationContainer:
 
     @property
     def header(self) -> bytes:
-        """What the file starts with."""
+        """The beginning of the file."""
         return self._written([])
 
     def block(self, recommendations: Iterable[Recommendation]) -> bytes:
@@ -192,7 +192,7 @@ def _as_record(recommendation: Recommendation) -> dict[str, Any]:
 
 
 def _single_object(value: bytes, schemas: Mapping[bytes, Any]) -> Any:
-    """Reads a datum that one of `schemas`, by its header, wrote."""
+    """Reads a datum whose header names one of `schemas`."""
     header = value[:_HEADER_LENGTH]
     schema = schemas.get(header)
     if schema is None:

@@ -13,11 +13,11 @@ _SHOWN: Final = 200
 
 
 class Columns(NamedTuple):
-    """What stands in a line.
+    """The columns of a line.
 
     Attributes:
-        separator: What stands between two columns.
-        names: Of the columns, in order.
+        separator: Separates two columns.
+        names: Names of the columns, in order.
         quoted: Whether a column may be in double quotes, as in CSV.
     """
 
@@ -56,7 +56,7 @@ def shown_header(header: str) -> str:
 
 
 def decode(value: bytes, columns: Columns) -> Sequence[str]:
-    """Takes a line apart; returns a cell for each column, without spaces around it.
+    """Splits a line into a cell for each column, without spaces around it.
 
     Raises:
         MalformedRecordError: Not UTF-8, broken quoting, or too few columns.

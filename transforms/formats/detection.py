@@ -1,4 +1,4 @@
-"""Which format a record is in, and the decoder for it."""
+"""Detects the format of records, and returns the decoder for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says early that the input can not be used, and why."""
+"""Tells early that the input can not be used, and why."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from transforms.formats.records import DeadLetter
 WATCHED_RECORDS: Final = 1000
 
 _DETAIL: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d[\w.+-]*")
-"""What differs between reasons of one kind: quoted values and numbers."""
+"""Quoted values and numbers, in which reasons of one kind differ."""
 
 
 class _Kind(NamedTuple):
-    """Dead letters whose reasons differ in details only: how often, and the first of them."""
+    """Dead letters whose reasons differ in details only: their number, and the first of them."""
 
     times: int
     origin: str
@@ -25,7 +25,7 @@ class _Kind(NamedTuple):
 class ParseWatch:
     """Counts the dead letters among the first thousand records of one reader.
 
-    It looks at batches, not at records, and at nothing once it has seen enough.
+    It looks at batches, not at records, and at nothing after the first thousand.
     """
 
     def __init__(self) -> None:

@@ -87,7 +87,7 @@ Getter = Callable[[Any, Surroundings], Any]
 _Direct = Callable[[Any], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How records of one shape are read.
 

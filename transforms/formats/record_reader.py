@@ -128,7 +128,6 @@ class RecordReader:
                 found.skipped.append(Skipped(TOMBSTONE))
                 continue
             origin = f"{source}{position}"
-            around.index = index
             sent: Sequence[Header] = ()
             if headers:
                 around.headers = headers[index]
@@ -143,17 +142,18 @@ class RecordReader:
                 else:
                     plan = of_rows if self._has_described else None
                 # Most records are plain; what follows for them is written out for speed.
-                if plan and plan.plain:
+                if plan is not None and plan.plain is not None:
                     user, item, rating, timestamp = plan.plain(tree)
                     if type(timestamp) not in _NUMBERS or timestamp >= plain_below:
                         timestamp = clock(timestamp)
                     rating = rating if type(rating) is float else _number(rating)
                     if user is not None and item is not None and timestamp is not None:
+                        liked = 1.0 if rating is None else rating
+                        add(checked_rating(user, item, liked, timestamp, origin, None, 1.0, sent))
                         if rating is None:
-                            found.unrated.append(len(found.ratings))
-                            rating = 1.0
-                        add(checked_rating(user, item, rating, timestamp, origin, None, 1.0, sent))
+                            found.unrated.append(len(found.ratings) - 1)
                         continue
+                around.index = index
                 self._document(tree, of_rows, origin, around, found)
             except MalformedRecordError as e:
                 found.unusable.append(_unusable(index, origin, value, e))

@@ -1,4 +1,4 @@
-"""The records that flow: immutable, typed, each carrying where it came from."""
+"""The records of the pipeline: immutable, typed, each with its origin."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any, Final, NamedTuple, overload
 
 MAX_ID_LENGTH: Final = 1000
-"""Longer ids are refused: a list of them would be more than a broker takes."""
+"""In characters. A list of longer ids could exceed the message size of a broker."""
 
 MAX_FEATURES: Final = 10_000
-"""Longer feature vectors are refused."""
+"""Maximum length of a feature vector."""
 
 
 class Features(NamedTuple):
-    """What a rating says of its user, its item and its circumstances; finite numbers.
+    """Feature vectors of a rating: finite numbers.
 
     Attributes:
-        user: Of the user, such as age and sex; empty if nothing is said.
-        item: Of the item, such as its genres; empty if nothing is said.
-        context: Of the event, such as the day of the week; empty if nothing is said.
+        user: Features of the user, such as age and sex; empty without any.
+        item: Features of the item, such as its genres; empty without any.
+        context: Features of the event, such as the day of the week; empty without any.
     """
 
     user: Sequence[float] = ()
@@ -97,13 +97,13 @@ def headers_of_text(headers: Sequence[tuple[str, str]]) -> tuple[Header, ...]:
 
 
 class Request(NamedTuple):
-    """Somebody asks for a user's list, without a rating.
+    """A request for a user's recommendations, without a rating.
 
     Attributes:
-        user: Whose list.
-        timestamp: When it was asked, in seconds since the epoch; 0 if nobody knows.
+        user: Id of the user.
+        timestamp: Time of the request, in seconds since the epoch; 0 if unknown.
         origin: Where it was read.
-        context: The circumstances, as in `Features`.
+        context: Features of the request, as in `Features`.
         headers: Headers that come back on the recommendation.
     """
 
@@ -115,7 +115,7 @@ class Request(NamedTuple):
 
 
 class ScoredItem(NamedTuple):
-    """An item of a list, and its score: the higher, the better."""
+    """A recommended item and its score; higher is better."""
 
     item: str
     score: float
@@ -126,11 +126,11 @@ _NEW_SCORED: Final = partial(tuple.__new__, ScoredItem)
 
 
 class ScoredItems(Sequence[ScoredItem]):
-    """A list as two columns, best first; the pairs are made when somebody reads them.
+    """Recommended items as two columns, best first; the pairs are made when they are read.
 
     Attributes:
-        items: Ids.
-        scores: Theirs.
+        items: Ids of the items.
+        scores: Scores of the items.
     """
 
     __slots__ = ("items", "scores")
@@ -164,15 +164,15 @@ class ScoredItems(Sequence[ScoredItem]):
 
 
 class Recommendation(NamedTuple):
-    """A user's top-N as it stands after the rating, or at the request, at `origin`.
+    """A user's top-N after a rating, or at a request.
 
     Attributes:
-        user: Whom the list is for.
-        items: The list, best first.
-        timestamp: Time of the rating or request that caused it, in seconds.
-        origin: Where that was read; makes a repeated output recognisable.
-        fallback: Empty, or `popular`: nobody has seen the user, and these are the items that
-            most have; a score is then the number of positives.
+        user: Id of the user.
+        items: The top-N, best first.
+        timestamp: Time of the rating or request, in seconds since the epoch.
+        origin: Where the rating or request was read; identifies repeated output.
+        fallback: Empty; or `popular` for an unknown user, who gets the most popular items, with
+            their number of positives as scores.
         headers: Headers of the rating or request, for the record of the output topic.
     """
 
@@ -189,13 +189,14 @@ class DeadLetter(NamedTuple):
 
     Attributes:
         origin: Where it was read.
-        stage: The stage that gave it up: `read`, `parse`, or `write` for a record of the output.
+        stage: The stage that rejected it: `read`, `parse`, or `write` for a record of the output.
         reason: Why, for a person to read.
-        value: Its bytes as they came, or were to be written; empty where there were none.
-        key: Its Kafka key; None if it had none.
+        value: Its bytes as they came, or were to be written; empty without any. Of an event among
+            several in one record, that event in JSON.
+        key: Its Kafka key; None without one.
         headers: Its Kafka headers.
-        time: When the broker got it, in seconds since the epoch; 0 if nobody knows.
-        exception: Class of the error that gave it up, with its module; empty if there was none.
+        time: When the broker got it, in seconds since the epoch; 0 if unknown.
+        exception: Class of the error, with its module; empty without one.
     """
 
     origin: str
@@ -209,21 +210,21 @@ class DeadLetter(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What one positive showed of the recommender, tested before it was learned.
+    """The test of one positive before it was learned.
 
     Attributes:
-        origin: Where the positive was read; the same in every record of the same test.
-        user: Who chose the item.
-        item: What was chosen.
-        rank: The item's place among the candidates, from 1; None where it was none, a miss.
-        candidates: How many items the user could have been shown; may be 0.
+        origin: Where the positive was read; identifies the test.
+        user: Id of the user.
+        item: Id of the item that the user chose.
+        rank: The item's rank among the candidates, from 1; None if it was no candidate, a miss.
+        candidates: Number of items that could have been recommended; may be 0.
         model: The recommender's name.
-        timestamp: Event time of the positive, in seconds.
-        items: The list that the user would have been shown, best first.
-        popular_rank: The item's place when the candidates are ordered by popularity.
-        popular_items: The list in that order.
+        timestamp: Event time of the positive, in seconds since the epoch.
+        items: The top-N before the update, best first.
+        popular_rank: The item's rank when the candidates are ordered by popularity.
+        popular_items: The top-N in that order.
         update_us: Microseconds of learning the positive, averaged over its batch.
-        top_n_us: Microseconds of making its list, averaged over its batch.
+        top_n_us: Microseconds of making its top-N, averaged over its batch.
     """
 
     origin: str

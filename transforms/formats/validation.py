@@ -1,4 +1,4 @@
-"""Values from outside, checked: what becomes a record is sound, everything else is refused."""
+"""Checks decoded values: they become a sound record, or an error says what is wrong."""
 
 from __future__ import annotations
 

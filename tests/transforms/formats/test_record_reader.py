@@ -65,6 +65,14 @@ def test_a_shops_events_need_no_flag() -> None:
     assert found == Found(ratings=expected, unrated=[0, 1, 2])
 
 
+def test_a_refused_event_leaves_no_mark_on_the_rating_behind_it() -> None:
+    refused = {**SHOP, "customer_id": ["no id"]}
+    for trees in ([SHOP, refused, PLAIN], [[SHOP, refused, PLAIN]]):
+        found = _read(trees)
+        assert found.unrated == [0]
+        assert [rating.rating for rating in found.ratings] == [1.0, 3.0]
+
+
 def test_records_of_several_shapes_are_resolved_each_on_its_own() -> None:
     trees = [PLAIN, SHOP, {**PLAIN, "user_id": 7}, {"uid": 1, "sku": 2, "ts": 3}, PLAIN]
     found = _read(trees)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -52,6 +54,16 @@ def test_a_unit_that_is_given_is_taken_at_its_word(
     assert reader.notes == []
 
 
+@pytest.fixture
+def in_another_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "IST-5:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_another_zone")
 @pytest.mark.parametrize("unit", ["auto", "ms"])
 @pytest.mark.parametrize(
     ("text", "seconds"),
