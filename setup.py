@@ -4,6 +4,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+SCHEMA_REGISTRY = ["cachetools>=5.5", "grpcio-tools>=1.71,<2", "protobuf>=6.31"]
+
 setup(
     name="flurs-beam",
     version="0.1.0",
@@ -46,9 +48,11 @@ setup(
     extras_require={
         "benchmarks": ["confluent-kafka>=2.16,<3", "matplotlib>=3.9"],
         "librdkafka": ["confluent-kafka>=2.16,<3"],
+        "schema-registry": ["confluent-kafka[schemaregistry]>=2.16,<3", *SCHEMA_REGISTRY],
         "test": [
+            *SCHEMA_REGISTRY,
             "build>=1.2",
-            "confluent-kafka>=2.16,<3",
+            "confluent-kafka[json,protobuf,schemaregistry]>=2.16,<3",
             "cryptography>=42",
             "hypothesis>=6.100",
             "import-linter>=2.1",

@@ -35,6 +35,7 @@ from beam_pipeline.summary import (
 from beam_pipeline.usage import UsageError
 from transforms.kafka.clients.factory import require_topics
 from transforms.runtime.fn_api_runner import bounded_memory
+from transforms.schema_registry.pool import check_registry
 from transforms.splittable_read import resume_reading, stop_reading
 
 EXIT_FAILED: Final = 1
@@ -72,6 +73,8 @@ def _run(settings: Settings, folder: Path) -> int:
     if settings.sample:
         _say("no --input and no --input_topic: running on a bundled, synthetic sample")
     _suit_prism(settings)
+    if settings.registry:
+        check_registry(settings.registry)
     if settings.kafka:
         create = settings.beam.view_as(KafkaOptions).create_topics
         asked = settings.beam.view_as(InputOptions).request_topic

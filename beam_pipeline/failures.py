@@ -18,6 +18,7 @@ from transforms.errors import (
     IncompatibleModelError,
     IncompatibleStateError,
     KafkaSetupError,
+    SchemaRegistrySetupError,
     UnsupportedFormatError,
 )
 
@@ -29,6 +30,7 @@ EXPECTED: Final = (
     KafkaSetupError,
     MemoryError,
     OSError,
+    SchemaRegistrySetupError,
     UnsupportedFormatError,
 )
 

@@ -31,6 +31,7 @@ from transforms import (
     WriteRecommendations,
     WriteRecommendationsToKafka,
 )
+from transforms.kafka.sink import CONFLUENT_AVRO
 from transforms.model_export import require_fit, require_shards
 
 
@@ -43,6 +44,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         FileNotFoundError: The input does not exist.
         IncompatibleModelError: The model to import is missing, damaged, or of another shape.
         KafkaSetupError: The broker can not be reached, or the input topic is missing.
+        SchemaRegistrySetupError: The registry can not be reached, or does not take a schema.
         UnsupportedFormatError: The input is of no known format.
         ValueError: An option is out of range.
     """
@@ -51,7 +53,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     source = options.view_as(InputOptions)
     further = source.pass_headers.split(",") if source.pass_headers else ()
     parsed = raw | "ParseRatings" >> ParseRatings(
-        source.max_record_bytes, further, settings.mapping
+        source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
     if model.import_model:
@@ -84,7 +86,7 @@ def _write_recommendations(
     output = settings.beam.view_as(OutputOptions)
     if settings.output_topic and settings.kafka:
         return recommendations | "WriteRecommendations" >> WriteRecommendationsToKafka(
-            settings.kafka, settings.output_topic, output.output_format
+            settings.kafka, settings.output_topic, output.output_format, settings.registry
         )
     if settings.output:
         recommendations | "WriteRecommendations" >> WriteRecommendations(
@@ -99,8 +101,10 @@ def _write_evaluations(
     """Returns the evaluations that their topic did not take; None without a topic."""
     output = settings.beam.view_as(EvaluationOptions)
     if output.evaluation_topic and settings.kafka:
+        lists = settings.beam.view_as(OutputOptions)
+        output_format = CONFLUENT_AVRO if lists.output_format == CONFLUENT_AVRO else "json"
         return evaluations | "WriteEvaluations" >> WriteEvaluationsToKafka(
-            settings.kafka, output.evaluation_topic
+            settings.kafka, output.evaluation_topic, output_format, settings.registry
         )
     if output.evaluation:
         evaluations | "WriteEvaluations" >> WriteEvaluations(output.evaluation)

@@ -24,14 +24,16 @@ from beam_pipeline.options import (
     OutputOptions,
     hyperparameter_flags,
 )
+from beam_pipeline.registry_flags import registry_settings
 from beam_pipeline.usage import Parser, UsageError
-from transforms.formats.detection import MESSAGE_FORMATS
+from transforms.formats.detection import CONFLUENT, MESSAGE_FORMATS
 from transforms.formats.mapping import RecordMapping, parse_fields, parse_weights
 from transforms.kafka.clients.factory import KafkaSettings
 from transforms.kafka.start_offset import start_seconds
 from transforms.kafka.topics import TopicSelection
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.runtime.flink_key_groups import KEY_GROUPS
+from transforms.schema_registry.settings import SchemaRegistrySettings
 from transforms.write_files import STDOUT
 
 LOCAL_RUNNERS: Final = ("directrunner", "fnapirunner", "prismrunner")
@@ -80,6 +82,7 @@ class Settings:
         grid: How many blocks of users and of items there are.
         evaluate: Whether to test before learning.
         kafka: The brokers; None if no topic is named.
+        registry: The schema registry; None without one.
         output: Local path or `-`; empty if lists go to a topic.
         output_topic: Topic; empty if lists go to a file.
         sample: Whether the bundled sample is the input.
@@ -94,6 +97,7 @@ class Settings:
     grid: tuple[int, int]
     evaluate: bool
     kafka: KafkaSettings | None
+    registry: SchemaRegistrySettings | None
     output: str
     output_topic: str
     sample: bool
@@ -163,6 +167,7 @@ def parse(argv: Sequence[str]) -> Settings:
         grid=(known.user_blocks, known.item_blocks),
         evaluate=bool(known.evaluate or known.evaluation or known.evaluation_topic),
         kafka=_kafka(known),
+        registry=registry_settings(known),
         output=known.output or "",
         output_topic=known.output_topic or "",
         sample=not (known.input or known.input_topic),
@@ -229,6 +234,9 @@ def _check_input(known: argparse.Namespace) -> None:
     if known.input_topic and known.input_format not in MESSAGE_FORMATS:
         expected = ", ".join(MESSAGE_FORMATS)
         msg = f"--input_format {known.input_format} is for files; a topic takes {expected}"
+        raise UsageError(msg)
+    if not known.input_topic and known.input_format == CONFLUENT:
+        msg = f"--input_format {CONFLUENT} needs --input_topic: files are never framed so"
         raise UsageError(msg)
     if not known.input_topic and known.stop_at_end:
         msg = "--stop_at_end needs --input_topic: files end by themselves"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import subprocess
 import sys
@@ -11,18 +12,26 @@ from typing import Final
 CACHE: Final = Path(__file__).resolve().parent.parent / ".cache"
 
 
-def copy_dependencies(pom: Path) -> Path:
+def copy_dependencies(pom: Path, goal: str = "copy-dependencies") -> Path:
     """Returns a folder with the jars that `pom` depends on, downloaded if missing.
+
+    Args:
+        pom: Names them.
+        goal: Of Maven's dependency plugin; `unpack-dependencies` for archives.
 
     Raises:
         subprocess.CalledProcessError: Maven failed; its output says why.
     """
     digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     folder = CACHE / f"{pom.parent.name}-{digest}"
-    if not folder.exists():
-        print(f"downloading jars for {pom.parent.name} with Maven (once)", file=sys.stderr)
-        partial = folder.with_suffix(".partial")
-        command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True)
-        partial.rename(folder)
+    CACHE.mkdir(exist_ok=True)
+    # Tests run in several processes that may need the same jars at once.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            print(f"downloading jars for {pom.parent.name} with Maven (once)", file=sys.stderr)
+            partial = folder.with_suffix(".partial")
+            command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}"]
+            subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True)
+            partial.rename(folder)
     return folder

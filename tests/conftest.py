@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from cluster.broker import Broker
+from cluster.schema_registry import SchemaRegistry
 from tests import processes
 from tests.canary import MARK
 from tests.secured import SecuredBroker
@@ -58,6 +59,14 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]
     yield secured
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     secured.broker.stop()
+
+
+@pytest.fixture(scope="session")
+def schema_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchemaRegistry]:
+    registry = SchemaRegistry(tmp_path_factory.mktemp("registry"))
+    registry.start()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture

@@ -29,6 +29,10 @@ class KafkaSetupError(RuntimeError):
     """A broker, topic or Kafka setting can not be used; the text says what to do."""
 
 
+class SchemaRegistrySetupError(RuntimeError):
+    """A schema registry, or a setting of it, can not be used; the text says what to do."""
+
+
 class DeliveryError(RuntimeError):
     """The broker did not acknowledge a record before the bundle had to end."""
 

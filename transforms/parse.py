@@ -21,6 +21,8 @@ from transforms.formats.pass_headers import names_of
 from transforms.formats.record_reader import MAX_RECORD_BYTES, RecordReader
 from transforms.formats.records import DeadLetter, Rating, Request
 from transforms.runtime.worker_context import WORKER
+from transforms.schema_registry.settings import SchemaRegistrySettings
+from transforms.schema_registry.tree_decoders import tree_decoders
 
 __all__ = ["MAX_RECORD_BYTES", "ParseRatings", "Parsed", "parse", "parse_batch", "parse_requests"]
 
@@ -142,11 +144,13 @@ class ParseRatings(beam.PTransform):
         pass_headers: Names of Kafka headers, beside `pass_headers.DEFAULT_NAMES`, that come back on
             the record's recommendation.
         mapping: Where records have the fields of a rating.
+        registry: Has the schemas of records in Confluent's wire format; None without one.
     """
 
     max_record_bytes: int = MAX_RECORD_BYTES
     pass_headers: Sequence[str] = ()
     mapping: RecordMapping = field(default_factory=RecordMapping)
+    registry: SchemaRegistrySettings | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a limit below 1 or a header that can not be passed on."""
@@ -158,7 +162,8 @@ class ParseRatings(beam.PTransform):
 
     def expand(self, raw: beam.PCollection[RawBatch]) -> Parsed:
         """Returns ratings and dead letters."""
-        do_fn = _ParseDoFn(self.mapping, self.max_record_bytes, self._header_names)
+        reading = (self.mapping, self.max_record_bytes, self._header_names)
+        do_fn = _ParseDoFn(*reading, self.registry)
         step = beam.ParDo(do_fn).with_output_types(RatingBatch)
         outputs = raw | "Parse" >> step.with_outputs(_DEAD, main="ratings")
         return Parsed(
@@ -187,13 +192,18 @@ class _Said:
 
 class _ParseDoFn(beam.DoFn):
     def __init__(
-        self, mapping: RecordMapping, max_record_bytes: int, header_names: frozenset[str]
+        self,
+        mapping: RecordMapping,
+        max_record_bytes: int,
+        header_names: frozenset[str],
+        registry: SchemaRegistrySettings | None,
     ) -> None:
         self._arguments = (mapping, max_record_bytes, header_names)
+        self._registry = registry
 
     def setup(self) -> None:
         self._watch = ParseWatch()
-        self._reader = RecordReader(*self._arguments)
+        self._reader = RecordReader(*self._arguments, tree_decoders(self._registry))
 
     def process(self, element: RawBatch) -> Iterator[RatingBatch | beam.pvalue.TaggedOutput]:
         parsed = parse_batch(element, self._reader)

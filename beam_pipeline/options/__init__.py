@@ -12,6 +12,7 @@ from beam_pipeline.options.kafka import KafkaOptions
 from beam_pipeline.options.model import HyperparameterFlag, ModelOptions, hyperparameter_flags
 from beam_pipeline.options.output import OutputOptions
 from beam_pipeline.options.scale import ScaleOptions
+from beam_pipeline.options.schema_registry import SchemaRegistryOptions
 
 __all__ = [
     "FLINK_DEFAULTS",
@@ -24,6 +25,7 @@ __all__ = [
     "ModelOptions",
     "OutputOptions",
     "ScaleOptions",
+    "SchemaRegistryOptions",
     "hyperparameter_flags",
     "our_flags",
 ]
@@ -31,6 +33,7 @@ __all__ = [
 OURS: Final = (
     InputOptions,
     KafkaOptions,
+    SchemaRegistryOptions,
     ModelOptions,
     OutputOptions,
     EvaluationOptions,

@@ -6,7 +6,7 @@ import argparse
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from transforms.formats.detection import FILE_FORMATS
+from transforms.formats.detection import CONFLUENT, FILE_FORMATS
 from transforms.formats.mapping import ENVELOPES
 from transforms.formats.pass_headers import DEFAULT_NAMES
 from transforms.formats.times import UNITS
@@ -25,7 +25,7 @@ class InputOptions(PipelineOptions):
         )
         group.add_argument(
             "--input_format",
-            choices=FILE_FORMATS,
+            choices=(*FILE_FORMATS, CONFLUENT),
             default="auto",
             help="format of the records (default: auto, detected from the first bytes)",
         )

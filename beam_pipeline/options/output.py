@@ -6,6 +6,7 @@ import argparse
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from transforms.kafka.sink import CONFLUENT_AVRO
 from transforms.write_files import OUTPUT_FORMATS
 
 
@@ -23,9 +24,10 @@ class OutputOptions(PipelineOptions):
         group.add_argument("--output_topic", metavar="TOPIC", help="topic for recommendations")
         group.add_argument(
             "--output_format",
-            choices=OUTPUT_FORMATS,
+            choices=(*OUTPUT_FORMATS, CONFLUENT_AVRO),
             default="json",
-            help="format of recommendations (default: json)",
+            help="format of recommendations; confluent-avro is for topics, and for that of"
+            " evaluations, too (default: json)",
         )
         group.add_argument("--dead_letters", metavar="PATH", help="local file for dead letters")
         group.add_argument("--dead_letter_topic", metavar="TOPIC", help="topic for dead letters")

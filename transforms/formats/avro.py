@@ -18,7 +18,7 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from transforms.errors import MalformedRecordError
-from transforms.formats.records import Rating, Recommendation, ScoredItem
+from transforms.formats.records import Evaluation, Rating, Recommendation, ScoredItem
 
 RATING_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
@@ -66,6 +66,25 @@ RECOMMENDATION_SCHEMA: Final[dict[str, Any]] = {
         {"name": "fallback", "type": "string", "default": ""},
     ],
 }
+EVALUATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "Evaluation",
+    "namespace": "flurs_beam",
+    "fields": [
+        {"name": "origin", "type": "string"},
+        {"name": "user", "type": "string"},
+        {"name": "item", "type": "string"},
+        {"name": "rank", "type": ["null", "long"], "default": None},
+        {"name": "candidates", "type": "long"},
+        {"name": "model", "type": "string"},
+        {"name": "timestamp", "type": "double"},
+        {"name": "items", "type": {"type": "array", "items": "string"}},
+        {"name": "popular_rank", "type": ["null", "long"], "default": None},
+        {"name": "popular_items", "type": {"type": "array", "items": "string"}},
+        {"name": "update_us", "type": "double"},
+        {"name": "top_n_us", "type": "double"},
+    ],
+}
 SINGLE_OBJECT_MARKER: Final = b"\xc3\x01"
 CONTAINER_MAGIC: Final = b"Obj\x01"
 _HEADER_LENGTH: Final = 10
@@ -87,9 +106,10 @@ _RATING: Final = fastavro.parse_schema(RATING_SCHEMA)
 _FEATURES_HEADER: Final = single_object_header(RATING_WITH_FEATURES_SCHEMA)
 _FEATURES: Final = fastavro.parse_schema(RATING_WITH_FEATURES_SCHEMA)
 _RATINGS: Final = {_RATING_HEADER: _RATING, _FEATURES_HEADER: _FEATURES}
-_RECOMMENDATION_HEADER: Final = single_object_header(RECOMMENDATION_SCHEMA)
+RECOMMENDATION_HEADER: Final = single_object_header(RECOMMENDATION_SCHEMA)
 _RECOMMENDATION: Final = fastavro.parse_schema(RECOMMENDATION_SCHEMA)
-_RECOMMENDATIONS: Final = {_RECOMMENDATION_HEADER: _RECOMMENDATION}
+_EVALUATION: Final = fastavro.parse_schema(EVALUATION_SCHEMA)
+_RECOMMENDATIONS: Final = {RECOMMENDATION_HEADER: _RECOMMENDATION}
 
 
 def encode_datum(record: object, schema_json: str) -> bytes:
@@ -132,11 +152,21 @@ def encode_rating(rating: Rating) -> bytes:
     return buffer.getvalue()
 
 
-def encode_recommendation(recommendation: Recommendation) -> bytes:
-    """Writes a recommendation in single-object encoding."""
+def encode_recommendation(
+    recommendation: Recommendation, header: bytes = RECOMMENDATION_HEADER
+) -> bytes:
+    """Writes a recommendation in single-object encoding, or behind another header."""
     buffer = io.BytesIO()
-    buffer.write(_RECOMMENDATION_HEADER)
+    buffer.write(header)
     fastavro.schemaless_writer(buffer, _RECOMMENDATION, _as_record(recommendation))
+    return buffer.getvalue()
+
+
+def encode_evaluation(evaluation: Evaluation, header: bytes) -> bytes:
+    """Writes an evaluation behind a header."""
+    buffer = io.BytesIO()
+    buffer.write(header)
+    fastavro.schemaless_writer(buffer, _EVALUATION, evaluation._asdict())
     return buffer.getvalue()
 
 

@@ -9,8 +9,12 @@ from typing import Any, Final, NamedTuple
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats import avro, delimited, json_lines
 
+CONFLUENT: Final = "confluent"
+CONFLUENT_MAGIC: Final = b"\0"
+"""What a message in Confluent's wire format starts with; its schema's id in four bytes follows."""
+
 FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
-MESSAGE_FORMATS: Final = ("auto", "json", "avro")
+MESSAGE_FORMATS: Final = ("auto", "json", "avro", CONFLUENT)
 
 TreeDecoder = Callable[[bytes], Any]
 """From the bytes of a record to a tree: dicts, lists and scalars, whatever the format.
@@ -25,8 +29,9 @@ class RecordFormat(NamedTuple):
 
     Attributes:
         kind: `json`; `avro`, single-object encoding; `message`, either of these, told apart by
-            the first bytes; `delimited`; `datum`, an Avro datum without a header; or
-            `request`, a request for recommendations in JSON.
+            the first bytes; `delimited`; `datum`, an Avro datum without a header; `confluent`,
+            which `transforms.schema_registry` decodes; or `request`, a request for
+            recommendations in JSON.
         columns: For `delimited`.
         schema: The writer's Avro schema as JSON, for `datum`.
     """
@@ -42,6 +47,7 @@ _OF_MESSAGES: Final = {
     "auto": RecordFormat("message"),
     "json": JSON,
     "avro": RecordFormat("avro"),
+    CONFLUENT: RecordFormat(CONFLUENT),
 }
 
 
@@ -126,6 +132,10 @@ def tree_decoder(record_format: RecordFormat) -> TreeDecoder:
 def _decode_message(value: bytes) -> Any:
     if value.startswith(avro.SINGLE_OBJECT_MARKER):
         return avro.decode(value)
+    if value.startswith(CONFLUENT_MAGIC):
+        schema_id = int.from_bytes(value[1:5], "big")
+        msg = f"Confluent's wire format with schema {schema_id}: give --schema_registry_url"
+        raise MalformedRecordError(msg)
     return json_lines.decode(value)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import apache_beam as beam
@@ -22,7 +23,12 @@ from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import KafkaSettings
 from transforms.runtime.worker_context import WORKER
+from transforms.schema_registry.pool import frame_for
+from transforms.schema_registry.settings import SchemaRegistrySettings
 from transforms.write_files import OUTPUT_FORMATS
+
+CONFLUENT_AVRO: Final = "confluent-avro"
+"""Avro behind the id of its schema in a registry, for topics only."""
 
 _DEAD_VALUE_BYTES: Final = 512 << 10
 """What is kept of a dead letter's value if nobody knows how much its topic takes."""
@@ -46,23 +52,27 @@ class WriteRecommendationsToKafka(beam.PTransform):
     Attributes:
         settings: Of the brokers.
         topic: The topic's name.
-        output_format: `json`, or `avro` in single-object encoding.
+        output_format: `json`; `avro` in single-object encoding; or `confluent-avro`, whose schema
+            is registered when the pipeline is built.
+        registry: Where; needed for `confluent-avro`.
     """
 
     settings: KafkaSettings
     topic: str
     output_format: str = "json"
+    registry: SchemaRegistrySettings | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a format that there is not."""
+        """Raises ValueError for a format that there is not, or that lacks its registry."""
         super().__init__()
-        if self.output_format not in OUTPUT_FORMATS:
-            msg = f"{self.output_format!r} is not an output format, expected json or avro"
-            raise ValueError(msg)
+        _require_format(self.output_format, (*OUTPUT_FORMATS, CONFLUENT_AVRO), self.registry)
 
     def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[DeadLetter]:
         """Adds the sink; returns a dead letter of stage `write` for each list that is too large."""
-        encode = json_messages if self.output_format == "json" else _avro_messages
+        encode: _Encode = json_messages if self.output_format == "json" else _avro_messages
+        if self.registry and self.output_format == CONFLUENT_AVRO:
+            frame = frame_for(self.registry, self.topic, avro.RECOMMENDATION_SCHEMA)
+            encode = partial(_avro_messages, header=frame)
         return _send(lists, _SendDoFn(self.settings, self.topic, encode))
 
 
@@ -99,25 +109,53 @@ class WriteDeadLettersToKafka(beam.PTransform):
 
 @dataclass
 class WriteEvaluationsToKafka(beam.PTransform):
-    """What was tested to a topic, as JSON; the key is the user.
+    """What was tested to a topic; the key is the user.
 
     Parallelism, delivery and on failure: as `WriteRecommendationsToKafka`.
 
     Attributes:
         settings: Of the brokers.
         topic: The topic's name.
+        output_format: `json` or `confluent-avro`.
+        registry: Needed for `confluent-avro`.
     """
 
     settings: KafkaSettings
     topic: str
+    output_format: str = "json"
+    registry: SchemaRegistrySettings | None = None
 
     def __post_init__(self) -> None:
-        """Lets Beam name the transform."""
+        """Raises ValueError for a format that there is not, or that lacks its registry."""
         super().__init__()
+        _require_format(self.output_format, ("json", CONFLUENT_AVRO), self.registry)
 
     def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[DeadLetter]:
         """Adds the sink; returns a dead letter of stage `write` for each that is too large."""
-        return _send(lists, _SendDoFn(self.settings, self.topic, _evaluation_messages))
+        encode: _Encode = _evaluation_messages
+        if self.registry and self.output_format == CONFLUENT_AVRO:
+            frame = frame_for(self.registry, self.topic, avro.EVALUATION_SCHEMA)
+            encode = partial(_framed_evaluations, frame=frame)
+        return _send(lists, _SendDoFn(self.settings, self.topic, encode))
+
+
+_Encode = Callable[[Any], Iterator[Message]]
+
+
+def _require_format(
+    name: str, formats: Sequence[str], registry: SchemaRegistrySettings | None
+) -> None:
+    if name not in formats:
+        msg = f"{name!r} is not an output format of this topic, expected {' or '.join(formats)}"
+        raise ValueError(msg)
+    if name == CONFLUENT_AVRO and registry is None:
+        msg = f"{CONFLUENT_AVRO} needs a registry"
+        raise ValueError(msg)
+
+
+def _framed_evaluations(batch: EvaluationBatch, frame: bytes) -> Iterator[Message]:
+    encode = partial(avro.encode_evaluation, header=frame)
+    return (Message(one.user.encode(), encode(one), one.origin) for one in batch.evaluations)
 
 
 def _send(batches: beam.PCollection[Any], do_fn: _SendDoFn) -> beam.PCollection[DeadLetter]:
@@ -134,8 +172,10 @@ def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
     return _list_messages(batch, json_lines.encode_recommendation)
 
 
-def _avro_messages(batch: RecommendationBatch) -> Iterator[Message]:
-    return _list_messages(batch, avro.encode_recommendation)
+def _avro_messages(
+    batch: RecommendationBatch, header: bytes = avro.RECOMMENDATION_HEADER
+) -> Iterator[Message]:
+    return _list_messages(batch, partial(avro.encode_recommendation, header=header))
 
 
 def _list_messages(
@@ -164,9 +204,7 @@ def _cut(message: Message, largest: int) -> Message:
 
 
 class _SendDoFn(beam.DoFn):
-    def __init__(
-        self, settings: KafkaSettings, topic: str, encode: Callable[[Any], Iterator[Message]]
-    ) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, encode: _Encode) -> None:
         self._settings = settings
         self._topic = topic
         self._encode = encode
