@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from transforms.errors import MalformedRecordError, UnsupportedFormatError
 from transforms.formats import avro, delimited, json_lines
 
-FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
+FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro", "parquet")
 MESSAGE_FORMATS: Final = ("auto", "json", "avro")
 
 TreeDecoder = Callable[[bytes], Any]
@@ -62,8 +62,8 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
     """Returns how a text file is decoded, and whether its first line is a header.
 
     Args:
-        name: One of `FILE_FORMATS` except `avro`, of which `auto` judges by the first line; or
-            `request`.
+        name: One of `FILE_FORMATS` except `avro` and `parquet`, of which `auto` judges by the
+            first line; or `request`.
         first_line: The file's first line, without its end.
 
     Raises:
