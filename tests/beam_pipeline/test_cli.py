@@ -179,7 +179,8 @@ def test_an_input_of_which_nothing_can_be_used_fails_and_says_why(
     assert cli.main(arguments) == 1
     why, _, error, summary = capsys.readouterr().err.splitlines()
     assert "none of the first 1000 record(s)" in why
-    assert "1000 time(s): item is missing (for example in.jsonl:1)" in why
+    assert "1000 time(s): item is missing: no usual name for it" in why
+    assert "(for example in.jsonl:1)" in why
     assert error == "error: no record could be used; the log says why"
     assert summary.startswith("read=1500 positives=0 filtered=0 dead=1500 ")
 
