@@ -22,7 +22,8 @@ from transforms.recommenders.registry import RecommenderSpec
 def test_files_are_learned_before_the_topic_and_nothing_is_missing(
     topics: Topics, tmp_path: Path, runner: str, grid: tuple[int, int]
 ) -> None:
-    past, present = movielens_like(6000, seed=1), movielens_like(2000, seed=2)
+    # More than one bundle reads.
+    past, present = movielens_like(25_000, seed=1), movielens_like(1000, seed=2)
     path = tmp_path / "u.data"
     path.write_text(tab_lines(past))
     rated, lists = topics.create(), topics.create()
@@ -34,11 +35,11 @@ def test_files_are_learned_before_the_topic_and_nothing_is_missing(
         *(f"--user_blocks={grid[0]}", f"--item_blocks={grid[1]}"),
     )
     assert done.code == 0, done.err
-    assert done.summary["read"] == 8000
+    assert done.summary["read"] == 26_000
     cells = Grid(RecommenderSpec(), *grid)
     expected = {}
-    origins = [f"u.data:{line}" for line in range(1, 6001)]
-    origins += [f"{rated}-0-{offset}" for offset in range(2000)]
+    origins = [f"u.data:{line}" for line in range(1, 25_001)]
+    origins += [f"{rated}-0-{offset}" for offset in range(1000)]
     for rating, origin in zip([*past, *present], origins, strict=True):
         if rating.rating >= 3:
             cells.update(rating)
