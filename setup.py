@@ -37,6 +37,7 @@ setup(
         "numba>=0.61",
         "numpy>=1.26",
         "orjson>=3.10",
+        "pyarrow>=14",
         "requests>=2.31",
         "rich>=13",
         "safetensors>=0.5",

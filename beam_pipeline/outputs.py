@@ -1,4 +1,4 @@
-"""The local files and folders that a run writes: refused before it starts if that can not be."""
+"""The files and folders that a run writes: refused before it starts if that can not be."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from beam_pipeline.options import (
 )
 from beam_pipeline.settings import Settings
 from beam_pipeline.usage import UsageError
-from transforms.read_files import match_files
-from transforms.write_files import STDOUT, start_file
+from transforms.file_reader import match_files
+from transforms.write_files import STDOUT, is_remote, start_file
 
 
 def start_outputs(settings: Settings, output_format: str) -> None:
@@ -55,10 +55,12 @@ def start_outputs(settings: Settings, output_format: str) -> None:
 
 def _require_distinct(settings: Settings, written: list[str]) -> None:
     requests = settings.beam.view_as(InputOptions).requests
-    read = () if settings.input_topic else (settings.input, requests)
+    read = (settings.input, requests)
     inputs = [path for pattern in read if pattern for path in match_files(pattern)[0]]
     taken = {os.path.realpath(path) for path in inputs}
     for path in written:
+        if is_remote(path):
+            continue
         if os.path.realpath(path) in taken:
             msg = f"{path} is to be written, and is also the input or another output"
             raise UsageError(msg)

@@ -18,6 +18,7 @@ from transforms import (
     KeepPositives,
     ModelExport,
     ParseRatings,
+    ReadHistoryThenTopic,
     ReadRatingsFromFiles,
     ReadRatingsFromKafka,
     Recommend,
@@ -123,24 +124,27 @@ def _write_dead_letters(
 
 def _source(settings: Settings) -> beam.PTransform:
     options = settings.beam.view_as(InputOptions)
-    if settings.input_topic and settings.kafka:
-        return ReadRatingsFromKafka(
-            settings.kafka,
-            settings.input_topic,
-            start_offset=options.start_offset,
-            stop_at_end=options.stop_at_end,
-            group=settings.beam.view_as(KafkaOptions).kafka_group or None,
-            input_format=options.input_format,
-            request_topic=options.request_topic or "",
-            finalize_each=not settings.on_flink,
-            key_groups=settings.key_groups,
-            excluded_topics=settings.output_topics,
-            idle_timeout=options.idle_timeout,
-        )
-    return ReadRatingsFromFiles(
+    files = ReadRatingsFromFiles(
         settings.input,
         options.input_format,
         options.order_by_time,
         options.requests or "",
         settings.mapping,
     )
+    if not (settings.input_topic and settings.kafka):
+        return files
+    topic = ReadRatingsFromKafka(
+        settings.kafka,
+        settings.input_topic,
+        start_offset=options.start_offset,
+        stop_at_end=options.stop_at_end,
+        group=settings.beam.view_as(KafkaOptions).kafka_group or None,
+        # Beside files, the flag is for them.
+        input_format="auto" if settings.input else options.input_format,
+        request_topic=options.request_topic or "",
+        finalize_each=not settings.on_flink,
+        key_groups=settings.key_groups,
+        excluded_topics=settings.output_topics,
+        idle_timeout=options.idle_timeout,
+    )
+    return ReadHistoryThenTopic(files, topic, settings.runs_here) if settings.input else topic

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
+from transforms.file_reader import Files, match_files, read_batches
 from transforms.formats import avro, json_lines
 from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
@@ -25,7 +26,6 @@ from transforms.kafka.clients.factory import producer, require_topics
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.settings import AUTO, CLIENT_CHOICES
 from transforms.parse import parse
-from transforms.read_files import Files, match_files, read_batches
 
 _IN_FLIGHT: Final = 20_000
 _SHOWN: Final = 5

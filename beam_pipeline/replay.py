@@ -20,13 +20,13 @@ from kafka.errors import KafkaError
 from beam_pipeline.kafka_flags import kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, MalformedRecordError
+from transforms.file_reader import match_files
 from transforms.formats.dead_letters import Kept, decode_dead_letter, letter_of_record
 from transforms.kafka.clients.factory import consumer, partitions_of, require_topics
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery
 from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import AUTO, CLIENT_CHOICES, KafkaSettings
-from transforms.read_files import match_files
 
 _CHUNK: Final = 10_000
 _POLL_SECONDS: Final = 0.2

@@ -225,13 +225,10 @@ def _check_workers(known: argparse.Namespace) -> None:
 
 
 def _check_input(known: argparse.Namespace) -> None:
-    if known.input and known.input_topic:
-        msg = "--input and --input_topic exclude each other"
-        raise UsageError(msg)
-    if known.input_topic and known.order_by_time:
+    if known.order_by_time and known.input_topic and not known.input:
         msg = "--order_by_time needs --input: a topic has no end before which to sort"
         raise UsageError(msg)
-    if known.input_topic and known.input_format not in MESSAGE_FORMATS:
+    if known.input_topic and not known.input and known.input_format not in MESSAGE_FORMATS:
         expected = ", ".join(MESSAGE_FORMATS)
         msg = f"--input_format {known.input_format} is for files; a topic takes {expected}"
         raise UsageError(msg)
@@ -269,6 +266,9 @@ def _check_topics(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if known.idle_timeout and not known.input_topic:
         msg = "--idle_timeout needs --input_topic: files end by themselves"
+        raise UsageError(msg)
+    if known.idle_timeout and known.input:
+        msg = "--idle_timeout does not work with --input beside --input_topic; use --stop_at_end"
         raise UsageError(msg)
     if known.idle_timeout and not is_local(known.runner):
         msg = (
@@ -312,11 +312,6 @@ def _check_output(known: argparse.Namespace) -> None:
     if known.output == STDOUT and known.output_format != "json":
         msg = "--output - prints json only"
         raise UsageError(msg)
-    for name in ("output", "dead_letters", "evaluation"):
-        path = getattr(known, name)
-        if path and "://" in path:
-            msg = f"--{name} takes a local path, not {path}; a topic can hold what many write"
-            raise UsageError(msg)
     if known.top_n < 0 or known.user_blocks < 1 or known.item_blocks < 1:
         msg = "--top_n must be 0 or more, --user_blocks and --item_blocks 1 or more"
         raise UsageError(msg)

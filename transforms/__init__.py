@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Request,
         ScoredItem,
     )
+    from transforms.history import ReadHistoryThenTopic
     from transforms.kafka.settings import KafkaSettings
     from transforms.kafka.sink import (
         WriteDeadLettersToKafka,
@@ -54,6 +55,7 @@ _MODULES: Final = {
     "Rating": "formats.records",
     "RatingBatch": "batches",
     "RawBatch": "batches",
+    "ReadHistoryThenTopic": "history",
     "ReadRatingsFromFiles": "read_files",
     "ReadRatingsFromKafka": "kafka.source",
     "Recommend": "recommend",
@@ -91,6 +93,7 @@ __all__ = [
     "Rating",
     "RatingBatch",
     "RawBatch",
+    "ReadHistoryThenTopic",
     "ReadRatingsFromFiles",
     "ReadRatingsFromKafka",
     "Recommend",

@@ -1,14 +1,22 @@
-"""Lists and dead letters to lines: of a local file, or of standard output."""
+"""Recommendations, evaluations and dead letters to files, or to standard output.
+
+A local file grows. What other filesystems of Beam hold can not grow, so there each bundle writes a
+file of its own.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.formats import avro, json_lines
@@ -19,12 +27,25 @@ STDOUT: Final = "-"
 OUTPUT_FORMATS: Final = ("json", "avro")
 
 
+def is_remote(path: str) -> bool:
+    """Whether a path is of one of Beam's filesystems other than the local one."""
+    return "://" in path
+
+
 def start_file(path: str, output_format: str = "json", *, keep: bool = False) -> None:
     """Makes `path` an empty file of its format, or with `keep` leaves what is in it.
+
+    On another filesystem it only checks that there is one for the path.
 
     Raises:
         OSError: The file can not be written.
     """
+    if is_remote(path):
+        try:
+            FileSystems.get_filesystem(path)
+        except ValueError as e:
+            raise OSError(str(e)) from e
+        return
     if keep and os.path.exists(path) and os.path.getsize(path):
         return
     header = b""
@@ -52,16 +73,28 @@ def _append(path: str, block: bytes) -> None:
         os.close(descriptor)
 
 
+def _create(path: str, block: bytes) -> None:
+    """Writes a file beside `path`, with the time and a random part in its name."""
+    folder, slash, name = path.rpartition("/")
+    stem, dot, ending = name.partition(".")
+    unique = f"{time.time_ns() // 1_000_000}-{uuid.uuid4().hex[:8]}"
+    written = f"{folder}{slash}{stem}-{unique}{dot}{ending}"
+    with FileSystems.create(written, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(block)
+
+
 @dataclass
 class WriteRecommendations(beam.PTransform):
-    """Appends lists to a local file, or prints them.
+    """Appends recommendations to a local file, prints them, or writes a file for each bundle.
 
-    Parallelism: any on one machine; a bundle's lists stand together, in their order.
+    Parallelism: any on one machine, or with one of Beam's other filesystems anywhere; a bundle's
+        recommendations stand together, in their order.
     Delivery: at least once, in the file when the bundle ends; `origin` tells repeats.
-    On failure: the bundle is repeated, and so are lines that it had written.
+    On failure: the bundle is repeated, and so is what it had written.
 
     Attributes:
-        path: A local path, or `-` for standard output.
+        path: A local path; `-` for standard output; or `SCHEME://.../NAME.ENDING`, beside which
+            files `NAME-MILLISECONDS-RANDOM.ENDING` are written.
         output_format: `json`, or `avro` for an object container file; see `start_file`.
     """
 
@@ -79,52 +112,52 @@ class WriteRecommendations(beam.PTransform):
             raise ValueError(msg)
 
     def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[None]:
-        """Adds the sink."""
-        encode = _json_block if self.output_format == "json" else _avro_block
-        return lists | "Append" >> beam.ParDo(_AppendDoFn(self.path, encode))
+        """Writes the elements; returns nothing."""
+        if self.output_format == "json":
+            return lists | "Append" >> beam.ParDo(_AppendDoFn(self.path, _json_block))
+        header = avro.RecommendationContainer(_SYNC_MARKER).header
+        return lists | "Append" >> beam.ParDo(_AppendDoFn(self.path, _avro_block, header))
 
 
 @dataclass
 class WriteEvaluations(beam.PTransform):
-    """Appends what was tested to a local file, as JSON lines.
+    """Writes what was tested to files, as JSON lines.
 
     Parallelism, delivery and on failure: as `WriteRecommendations`.
 
     Attributes:
-        path: A local path.
+        path: As of `WriteRecommendations`.
     """
 
     path: str
 
     def __post_init__(self) -> None:
-        """Lets Beam name the transform."""
+        """Sets Beam's part of the transform up."""
         super().__init__()
 
     def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[None]:
-        """Adds the sink."""
+        """Writes the elements; returns nothing."""
         return lists | "Append" >> beam.ParDo(_AppendDoFn(self.path, _evaluation_block))
 
 
 @dataclass
 class WriteDeadLetters(beam.PTransform):
-    """Appends dead letters to a local file as JSON lines, or prints them.
+    """Writes dead letters to files as JSON lines, or prints them.
 
-    Parallelism: any on one machine.
-    Delivery: at least once, in the file when the bundle ends; `origin` tells repeats.
-    On failure: the bundle is repeated, and so are lines that it had written.
+    Parallelism, delivery and on failure: as `WriteRecommendations`.
 
     Attributes:
-        path: A local path, or `-` for standard output.
+        path: As of `WriteRecommendations`.
     """
 
     path: str
 
     def __post_init__(self) -> None:
-        """Lets Beam name the transform."""
+        """Sets Beam's part of the transform up."""
         super().__init__()
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:
-        """Adds the sink."""
+        """Writes the elements; returns nothing."""
         return letters | "Append" >> beam.ParDo(_AppendDoFn(self.path, _dead_letter_line))
 
 
@@ -147,9 +180,18 @@ def _dead_letter_line(letter: DeadLetter) -> bytes:
 
 
 class _AppendDoFn(beam.DoFn):
-    def __init__(self, path: str, encode: Callable[[Any], bytes]) -> None:
+    """Writes at the end of each bundle.
+
+    Args:
+        path: Where to.
+        encode: Gives an element's bytes.
+        header: What a file starts with if it is not there yet.
+    """
+
+    def __init__(self, path: str, encode: Callable[[Any], bytes], header: bytes = b"") -> None:
         self._path = path
         self._encode = encode
+        self._header = header
         self._blocks: list[bytes] = []
 
     def start_bundle(self) -> None:
@@ -161,8 +203,10 @@ class _AppendDoFn(beam.DoFn):
     def finish_bundle(self) -> None:
         block = b"".join(self._blocks)
         self._blocks = []
-        if self._path != STDOUT:
-            _append(self._path, block)
-        else:
+        if self._path == STDOUT:
             sys.stdout.buffer.write(block)
             sys.stdout.buffer.flush()
+        elif not is_remote(self._path):
+            _append(self._path, block)
+        elif block:
+            _create(self._path, self._header + block)

@@ -21,7 +21,7 @@ class EvaluationOptions(PipelineOptions):
         group.add_argument(
             "--evaluation",
             metavar="PATH",
-            help="local file for a record of each test; implies --evaluate",
+            help="file for a record of each test, as --output; implies --evaluate",
         )
         group.add_argument(
             "--evaluation_topic",

@@ -21,7 +21,9 @@ class InputOptions(PipelineOptions):
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
         group = parser.add_argument_group("input")
         group.add_argument(
-            "--input", metavar="PATH|GLOB", help="file(s) to read, plain, gzip or bzip2"
+            "--input",
+            metavar="PATH|GLOB",
+            help="file(s) to read, compressed or not; with --input_topic, read before the topic",
         )
         group.add_argument(
             "--input_format",
@@ -66,7 +68,8 @@ class InputOptions(PipelineOptions):
         group.add_argument(
             "--input_topic",
             metavar="TOPIC|TOPIC,TOPIC|^PATTERN",
-            help="topic(s) to read, or a regular expression that starts with ^",
+            help="topic(s) to read, or a regular expression that starts with ^; after the files if"
+            " --input is given",
         )
         group.add_argument(
             "--requests",

@@ -19,7 +19,8 @@ class OutputOptions(PipelineOptions):
         group.add_argument(
             "--output",
             metavar="PATH|-",
-            help="local file for recommendations, or - for standard output",
+            help="file for recommendations, or - for standard output; on another filesystem than"
+            " the local one, a file for each bundle",
         )
         group.add_argument("--output_topic", metavar="TOPIC", help="topic for recommendations")
         group.add_argument(
@@ -29,6 +30,8 @@ class OutputOptions(PipelineOptions):
             help="format of recommendations; confluent-avro is for topics, and for that of"
             " evaluations, too (default: json)",
         )
-        group.add_argument("--dead_letters", metavar="PATH", help="local file for dead letters")
+        group.add_argument(
+            "--dead_letters", metavar="PATH", help="file for dead letters, as --output"
+        )
         group.add_argument("--dead_letter_topic", metavar="TOPIC", help="topic for dead letters")
         group.add_argument("--summary", metavar="PATH", help="file for the summary, as JSON")

@@ -25,6 +25,7 @@ from tests.support import (
     run,
     running,
     same_arrays,
+    tab_lines,
     wait_until,
 )
 from transforms.formats.records import Rating
@@ -464,3 +465,36 @@ def test_what_dies_while_workers_start_does_not_hang_a_job_and_a_drain_ends_it(
     assert len(set(origins(topics, lists))) == 3000
     # A drain is an end of the input, so models are exported as they are then.
     assert [shard.sequence for shard in shards_in(str(models))] == [3000]
+
+
+def test_history_is_learned_before_the_topic_once_each_also_after_a_kill_between_them(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    past, present = movielens_like(30_000, users=300), movielens_like(10_000, users=300, seed=2)
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(past))
+    rated, asked, lists = topics.create(partitions=1), topics.create(), topics.create()
+    models = tmp_path / "models"
+    topics.send_ratings(rated, present)
+    flags = [*arguments(flink, topics, rated, lists), "--parallelism=2", f"--input={path}"]
+    # Two checkpoints lie between files and topic: time enough to see the end of the files.
+    flags[flags.index(*CHECKPOINTS)] = "--checkpointing_interval=5000"
+    flags += [f"--export_model={models}", "--export_seconds=0", f"--request_topic={asked}"]
+    history = [f"u.data:{line}" for line, r in enumerate(past, 1) if r.rating >= 3]
+    with running(tmp_path / "log", *flags):
+        job = running_job(flink)
+        topics.send(asked, [b'{"user": "7"}'])
+        wait_until(lambda: topics.count(lists) >= len(history))
+        flink.kill_task_manager(flink.task_manager_of(job))
+        flink.start_task_manager()
+        stream = [f"{rated}-0-{offset}" for offset, r in enumerate(present) if r.rating >= 3]
+        expected = {*history, *stream, f"{asked}-0-0"}
+        wait_until(lambda: topics.count(lists) >= len(expected))
+        wait_until(lambda: set(origins(topics, lists)) == expected)
+        first = list(dict.fromkeys(origins(topics, lists)))
+        assert first.index(f"{asked}-0-0") < first.index(history[-1]) < first.index(stream[0])
+        positives = [rating for rating in [*past, *present] if rating.rating >= 3]
+        export_by_one_more(topics, rated, models, len(positives))
+        cancel(flink, job)
+    loaded, _ = load(str(models), (0, 0), SPEC)
+    assert same_arrays(loaded.state_dict(), learned(positives))

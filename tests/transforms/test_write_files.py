@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import io
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import fastavro
 import pytest
+from apache_beam.io.filesystem import FileSystem
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 
+from beam_pipeline import cli
+from tests.support import movielens_like, tab_lines
 from transforms.batches import RecommendationBatch, RecommendationBatchCoder
 from transforms.formats.json_lines import decode_recommendation
 from transforms.formats.records import DeadLetter, Recommendation, ScoredItem
@@ -195,3 +201,82 @@ def test_an_output_format_that_there_is_not_is_refused_at_once() -> None:
 def test_avro_does_not_go_to_standard_output() -> None:
     with pytest.raises(ValueError, match="standard output takes json only"):
         WriteRecommendations("-", "avro")
+
+
+# Beam's other filesystems.
+
+
+class KeptFiles(FileSystem):
+    """In memory: `kept://bucket/path`."""
+
+    contents: dict[str, bytes] = {}  # noqa: RUF012 - it is the storage
+
+    @classmethod
+    def scheme(cls) -> str:
+        return "kept"
+
+    def create(self, path: str, *_: Any, **__: Any) -> io.BytesIO:
+        class _File(io.BytesIO):
+            def close(file) -> None:
+                KeptFiles.contents[path] = file.getvalue()
+                super().close()
+
+        return _File()
+
+    def _unused(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+    join = split = has_dirs = mkdirs = copy = rename = delete = last_updated = checksum = _unused
+    _list = exists = open = metadata = size = _unused
+
+
+@pytest.fixture
+def kept() -> Iterator[dict[str, bytes]]:
+    KeptFiles.contents.clear()
+    yield KeptFiles.contents
+
+
+def test_elsewhere_each_bundle_writes_a_file_of_its_own(kept: dict[str, bytes]) -> None:
+    with TestPipeline(options=PipelineOptions(streaming=True)) as pipeline:
+        _ = pipeline | _stream_of(FIRST, SECOND) | WriteRecommendations("kept://b/recs.jsonl")
+    assert all(re.fullmatch(r"kept://b/recs-\d{13}-[0-9a-f]{8}\.jsonl", path) for path in kept)
+    lines = b"".join(kept[path] for path in sorted(kept)).splitlines()
+    assert list(map(decode_recommendation, lines)) == LISTS
+    assert len(kept) == 2
+
+
+def test_elsewhere_each_file_is_an_avro_container(kept: dict[str, bytes]) -> None:
+    with TestPipeline(options=PipelineOptions(streaming=True)) as pipeline:
+        batches = pipeline | _stream_of(FIRST, SECOND)
+        _ = batches | WriteRecommendations("kept://b/c/recs", "avro")
+    found = [
+        record["origin"]
+        for path in sorted(kept)
+        for record in fastavro.reader(io.BytesIO(kept[path]))
+    ]
+    assert found == [one.origin for one in LISTS]
+    assert all(path.startswith("kept://b/c/recs-") for path in kept)
+
+
+def test_the_program_writes_everything_elsewhere(kept: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "u.data"
+    path.write_text(tab_lines(movielens_like(300)) + "broken\n")
+    code = cli.main(
+        [
+            *("--runner=FnApiRunner", f"--input={path}", "--output=kept://b/recs.jsonl"),
+            *("--dead_letters=kept://b/dead.jsonl", "--evaluation=kept://b/tests.jsonl"),
+        ]
+    )
+    assert code == 0
+    positives = sum(rating.rating >= 3 for rating in movielens_like(300))
+
+    def lines(name: str) -> int:
+        found = [content for path, content in kept.items() if path.startswith(f"kept://b/{name}-")]
+        return len(b"".join(found).splitlines())
+
+    assert (lines("recs"), lines("tests"), lines("dead")) == (positives, positives, 1)
+
+
+def test_a_filesystem_that_is_not_there_is_told_before_the_run() -> None:
+    with pytest.raises(OSError, match="Unable to get filesystem"):
+        start_file("nowhere://b/recs.jsonl")

@@ -13,7 +13,7 @@ CONFLUENT: Final = "confluent"
 CONFLUENT_MAGIC: Final = b"\0"
 """What a message in Confluent's wire format starts with; its schema's id in four bytes follows."""
 
-FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro")
+FILE_FORMATS: Final = ("auto", "json", "csv", "tsv", "movielens", "avro", "parquet")
 MESSAGE_FORMATS: Final = ("auto", "json", "avro", CONFLUENT)
 
 TreeDecoder = Callable[[bytes], Any]
@@ -68,8 +68,8 @@ def format_of_text(name: str, first_line: str) -> tuple[RecordFormat, bool]:
     """Returns how a text file is decoded, and whether its first line is a header.
 
     Args:
-        name: One of `FILE_FORMATS` except `avro`, of which `auto` judges by the first line; or
-            `request`.
+        name: One of `FILE_FORMATS` except `avro` and `parquet`, of which `auto` judges by the
+            first line; or `request`.
         first_line: The file's first line, without its end.
 
     Raises:

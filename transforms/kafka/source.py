@@ -110,17 +110,15 @@ class ReadRatingsFromKafka(beam.PTransform):
             raise ValueError(msg)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
-        """Adds the source.
+        """Returns the records; raises as `partitions` does."""
+        return self.read_partitions(root | "Partitions" >> beam.Create(self.partitions()))
 
-        Raises:
-            KafkaSetupError: The broker can not be reached, or a topic is missing.
-        """
+    def read_partitions(
+        self, partitions: beam.PCollection[KafkaPartition]
+    ) -> beam.PCollection[RawBatch]:
+        """Returns the records of partitions, which may come at any time."""
         do_fn = (_ReadToEndDoFn if self.stop_at_end else _ReadForEverDoFn)(self)
-        return (
-            root
-            | "Partitions" >> beam.Create(self.partitions())
-            | "Read" >> beam.ParDo(do_fn).with_output_types(RawBatch)
-        )
+        return partitions | "Read" >> beam.ParDo(do_fn).with_output_types(RawBatch)
 
     def partitions(self) -> list[KafkaPartition]:
         """Returns the partitions of all topics with the offsets that they have now.
@@ -197,7 +195,13 @@ class ReadRatingsFromKafka(beam.PTransform):
         return {one: first[one] if at is None else at for one, at in committed.items()}
 
 
-class _ReadDoFn(beam.DoFn):
+class ReadDoFn(beam.DoFn):
+    """What all DoFns that read partitions have in common.
+
+    Args:
+        source: What is read.
+    """
+
     _budget: ReadBudget
 
     def __init__(self, source: ReadRatingsFromKafka) -> None:
@@ -213,12 +217,15 @@ class _ReadDoFn(beam.DoFn):
         )
 
     def setup(self) -> None:
+        """Keeps the source's consumer open."""
         WORKER.get(ConsumerPool).add_user(self._plan.key)
 
     def teardown(self) -> None:
+        """Closes the source's consumer if nobody else uses it."""
         WORKER.get(ConsumerPool).remove_user(self._plan.key)
 
     def start_bundle(self) -> None:
+        """Starts a budget that the bundle's partitions share."""
         self._budget = ReadBudget(Limits(idle_seconds=self._source.idle_seconds))
 
     def read(
@@ -261,7 +268,7 @@ def _nothing() -> None:
     pass
 
 
-class _ReadToEndDoFn(_ReadDoFn):
+class _ReadToEndDoFn(ReadDoFn):
     # Beam passes the tracker twice unless the finalizer stands before it.
     def process(
         self,
@@ -275,7 +282,7 @@ class _ReadToEndDoFn(_ReadDoFn):
         yield from self.read(element, finalizer, tracker, watermark)
 
 
-class _ReadForEverDoFn(_ReadDoFn):
+class _ReadForEverDoFn(ReadDoFn):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
