@@ -373,9 +373,10 @@ def _spec(known: argparse.Namespace) -> RecommenderSpec:
             known.model,
             given,
             known.seed,
-            known.allow_repeats,
+            known.repeats,
             known.max_users,
             known.max_items,
+            known.user_ttl,
         )
     except ValueError as e:
         msg = f"--{e}"

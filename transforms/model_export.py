@@ -115,7 +115,7 @@ def load(
 ) -> Snapshot:
     """Returns a shard's recommender and how many ratings changed it.
 
-    A shard that was never exported gives a new recommender. Seed, bounds and `allow_repeats` may
+    A shard that was never exported gives a new recommender. Seed, bounds and `repeats` may
     be others than those of the job that exported it.
 
     Raises:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, config_class
+from transforms.recommenders.repeats import ALLOW, AUTO, REPEATS
+from transforms.recommenders.validation import seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +20,13 @@ class HyperparameterFlag:
 
     Attributes:
         name: Of the flag and of the configs' field.
-        type: Of its value.
+        type: Of its value, or what parses it.
         choices: What it may be; None for any value of the type.
         help: What it is and its default, for each model.
     """
 
     name: str
-    type: type[int | float | str]
+    type: Callable[[str], int | float | str]
     choices: tuple[str, ...] | None
     help: str
 
@@ -49,8 +52,15 @@ def _flag(name: str, owners: list[tuple[str, dataclasses.Field[Any]]]) -> Hyperp
         each = "; ".join(f"{', '.join(who)}: {value}" for value, who in models.items())
         texts.append(f"{text} (default for {each})")
     first = owners[0][1]
-    kind: Any = type(first.default)
+    kind: Any = _duration if first.metadata.get("parse") is seconds else type(first.default)
     return HyperparameterFlag(name, kind, first.metadata.get("choices"), "; or ".join(texts))
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
 
 
 class ModelOptions(PipelineOptions):
@@ -70,7 +80,11 @@ class ModelOptions(PipelineOptions):
                 f"--{flag.name}",
                 type=flag.type,
                 choices=flag.choices,
-                metavar=None if flag.choices else "NUMBER",
+                metavar=None
+                if flag.choices
+                else "DURATION"
+                if flag.type is _duration
+                else "NUMBER",
                 help=flag.help,
             )
         group.add_argument(
@@ -91,9 +105,18 @@ class ModelOptions(PipelineOptions):
             "--seed", type=int, default=0, metavar="SEED", help="random seed (default: 0)"
         )
         group.add_argument(
+            "--repeats",
+            choices=REPEATS,
+            default=AUTO,
+            help="whether to recommend items that the user already has, too; auto: where a tenth"
+            " of the stream's ratings repeat an earlier one (default: auto)",
+        )
+        group.add_argument(
             "--allow_repeats",
-            action="store_true",
-            help="recommend items that the user already has, too",
+            dest="repeats",
+            action="store_const",
+            const=ALLOW,
+            help="the same as --repeats allow",
         )
         for kind in ("users", "items"):
             group.add_argument(
@@ -104,6 +127,14 @@ class ModelOptions(PipelineOptions):
                 help=f"maximum number of {kind} in a model; the least recently seen are evicted"
                 " (default: 0, no maximum)",
             )
+        group.add_argument(
+            "--user_ttl",
+            type=_duration,
+            default=0.0,
+            metavar="DURATION",
+            help="evict users who were not seen for so long in event time, such as 12h or 7d, as"
+            " anonymous sessions need (default: 0, never)",
+        )
         group.add_argument(
             "--export_model",
             metavar="FOLDER",

@@ -163,7 +163,7 @@ def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None
 def test_a_job_may_change_what_is_not_learned(tmp_path: Path) -> None:
     folder = str(tmp_path)
     save(folder, (0, 0), (1, 1), SPEC, 100, learned(movielens_like(100)))
-    other = RecommenderSpec("mf", {"k": 4}, seed=9, allow_repeats=True, max_users=5)
+    other = RecommenderSpec("mf", {"k": 4}, seed=9, repeats="allow", max_users=5)
     loaded, _ = load(folder, (0, 0), other)
     loaded.update(Rating("new", "new", 5.0, 0.0))
     assert len(loaded.users) == 4

@@ -111,7 +111,7 @@ def _learn_in_minibatches(
             listed = clock()
             learning += listed - start
             if top_n:
-                lists = recommender.top_n_after_each(part.trace, top_n)
+                lists = recommender.top_n_after_each(part, top_n)
                 listed_ratings = ratings[at : at + part.learned]
                 done.recommendations += [
                     _recommendation(rating, best)

@@ -45,11 +45,12 @@ def warm_up(spec: RecommenderSpec) -> None:
         warm.models.add(spec.model)
         start = time.monotonic()
         with event.install_recorder("numba:compile") as compiled:
-            _exercise(replace(spec, max_users=0, max_items=0))
+            spec = replace(spec, max_users=0, max_items=0, user_ttl=0.0)
+            _exercise(spec)
             if "neighbors" in spec.to_dict()["hyperparameters"]:
                 # Counts of many items are kept in another way than those of few.
                 few = {**spec.hyperparameters, "neighbors": 2}
-                _exercise(replace(spec, hyperparameters=few, max_users=0, max_items=0))
+                _exercise(replace(spec, hyperparameters=few))
         seconds = time.monotonic() - start
     # Loading kernels from the cache takes a while, too, on a busy machine.
     if compiled.buffer and seconds > _WORTH_TELLING_SECONDS:

@@ -21,6 +21,8 @@ class Minibatch(NamedTuple):
         items: int32, shape (m,); have been added. -1 where the item is learned elsewhere.
         item_counts: How many items there were when each was learned, int32, shape (m,); items
             that were added by then have the lower indices.
+        weights: Strengths, above 0, float64, shape (m,).
+        times: Event times in seconds, float64, shape (m,).
         seen: The items that each user had by then, ascending, end to end, int32.
         seen_ends: Where each begins and the last ends in `seen`, int64, shape (m + 1,).
     """
@@ -28,6 +30,8 @@ class Minibatch(NamedTuple):
     users: NDArray[np.int32]
     items: NDArray[np.int32]
     item_counts: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    times: NDArray[np.float64]
     seen: NDArray[np.int32]
     seen_ends: NDArray[np.int64]
 
@@ -37,6 +41,8 @@ class Minibatch(NamedTuple):
             self.users[start:stop],
             self.items[start:stop],
             self.item_counts[start:stop],
+            self.weights[start:stop],
+            self.times[start:stop],
             self.seen,
             self.seen_ends[start : stop + 1],
         )
@@ -56,15 +62,25 @@ class TopNLists(NamedTuple):
     counts: NDArray[np.int32]
 
 
+def empty_lists(m: int, n: int) -> TopNLists:
+    """Returns m lists of at most n items, to be filled."""
+    return TopNLists(
+        np.empty((m, n), dtype=np.int32), np.empty((m, n)), np.empty(m, dtype=np.int32)
+    )
+
+
 class UpdateTrace(Protocol):
     """What it takes to list as of each update of a minibatch, after all of them."""
 
-    def top_n_after_each(self, n: int, *, exclude_seen: bool) -> TopNLists:
+    def top_n_after_each(
+        self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
+    ) -> TopNLists:
         """Returns what `Model.best_items` would have returned after each positive.
 
         To be called before the model learns anything else.
 
         Args:
             n: Length of the lists, at most `LONGEST_LIST`.
-            exclude_seen: Whether a list excludes what the user has.
+            excluded: Items that are not listed, ascending for each positive, end to end.
+            ends: Where each begins and the last ends in `excluded`, shape (m + 1,).
         """

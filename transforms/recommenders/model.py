@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,14 @@ from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.numerics.top_n import top_n_excluding
+
+LARGEST_STRENGTH: Final = 1000.0
+"""A rating of more weight counts as this, so that sums stay finite."""
+
+
+def strength(weight: float) -> float:
+    """Returns the weight with which a positive is learned."""
+    return min(weight, LARGEST_STRENGTH)
 
 
 class Model(ABC):
@@ -43,9 +52,31 @@ class Model(ABC):
         Args:
             user: Has been added.
             item: Has been added.
-            rating: What was read; models that use its value, time or features look there.
+            rating: What was read; models that use its value, time or features look there, and
+                those that use its weight, which is above 0, take its `strength`.
             seen: The items that the user has, this one included, in ascending order.
         """
+
+    def learn_negative(self, user: int, item: int) -> None:
+        """Learns that a user does not want an item; does nothing in most models.
+
+        Args:
+            user: Has been added.
+            item: Has been added.
+        """
+        del user, item
+
+    def allow_repeats(self, allowed: bool) -> None:
+        """Is told whether lists may name items that a user has; of no matter to most models."""
+        del allowed
+
+    def newcomer_scores(self) -> NDArray[np.floating] | None:
+        """Returns a score for each item for a user who is not known, shape (n_item,).
+
+        Returns:
+            None for the number of positives of each.
+        """
+        return None
 
     @abstractmethod
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.floating]:

@@ -16,20 +16,23 @@ from numpy.typing import NDArray
 from transforms.formats.records import Rating, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.hashing import EVERYTHING, Block
-from transforms.recommenders.memory.eviction import LastSeen
+from transforms.recommenders.memory.eviction import Expiry, LastSeen
 from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.memory.ragged import RaggedRows
+from transforms.recommenders.memory.user_items import UserItems
 from transforms.recommenders.memory.vocabulary import Vocabulary
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
-from transforms.recommenders.model import MinibatchModel, Model
-from transforms.recommenders.numerics.ragged_kernels import insert_sorted, insert_sorted_each
+from transforms.recommenders.model import MinibatchModel, Model, strength
 from transforms.recommenders.numerics.top_n import top_n
+from transforms.recommenders.repeats import AGAIN, FIRST, NEVER, OTHER, RepeatPolicy
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items because its user is unknown."""
 
 _NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
+_NO_ENDS: Final = np.zeros(1, dtype=np.int64)
 _MODEL: Final = "model."
+_EXPIRY: Final = "expiry."
+_REPEATS: Final = "repeats."
 
 
 class Candidates(NamedTuple):
@@ -47,17 +50,23 @@ class Candidates(NamedTuple):
 
 
 class LearnedBatch(NamedTuple):
-    """What `Recommender.learn_batch` learned.
+    """What `Recommender.learn_batches` learned.
 
     Attributes:
         learned: How many of the ratings were learned.
         changed: Those that changed something.
-        trace: What `Recommender.top_n_after_each` needs.
+        users: The users of those that were learned.
+        trace: What `Recommender.top_n_after_each` needs; None where a rating was learned alone.
+        excluded: What lists must not have, as `UpdateTrace` takes it.
+        excluded_ends: Likewise.
     """
 
     learned: int
     changed: list[Rating]
-    trace: UpdateTrace
+    users: list[str]
+    trace: UpdateTrace | None = None
+    excluded: NDArray[np.int32] = _NO_ITEMS
+    excluded_ends: NDArray[np.int64] = _NO_ENDS
 
 
 class Recommender:
@@ -65,35 +74,52 @@ class Recommender:
 
     Args:
         model: A new model, or one whose state is about to be loaded.
-        allow_repeats: Whether a list may name an item that the user already has.
+        repeats: One of `REPEATS`: whether a list may name an item that the user already has.
         items: The items that are learned here; of others only the users are registered.
         max_users: Maximum number of users; the least recently seen are evicted. One who comes
             back is new. 0 for no maximum.
         max_items: The same for items.
+        user_ttl: Seconds of event time after which a user who was not seen is evicted; 0 for
+            never.
     """
 
     def __init__(
         self,
         model: Model,
         *,
-        allow_repeats: bool = False,
+        repeats: str = NEVER,
         items: Block = EVERYTHING,
         max_users: int = 0,
         max_items: int = 0,
+        user_ttl: float = 0.0,
     ) -> None:
         self.model = model
-        self.allow_repeats = allow_repeats
         self.block = items
         self.users = Vocabulary()
         self.items = Vocabulary()
-        self._seen = RaggedRows()
+        self._repeats = RepeatPolicy(repeats)
+        self._user_items = UserItems()
         self._popularity = GrowableRows(dtype=np.int64)
         self._users_last_seen = LastSeen(max_users)
         self._items_last_seen = LastSeen(max_items)
+        self._expiry = Expiry(user_ttl)
         self._number = 0
+        self.model.allow_repeats(self._repeats.allowed)
+
+    @property
+    def allow_repeats(self) -> bool:
+        """Whether a list may name an item that the user already has, as of now."""
+        return self._repeats.allowed
+
+    @property
+    def _evicts_users(self) -> bool:
+        return self._users_last_seen.maximum > 0 or self._expiry.time_to_live > 0
 
     def update(self, rating: Rating) -> bool:
-        """Learns one positive; a new user or item is registered first.
+        """Learns one rating; a new user or item is registered first.
+
+        One of weight 0 only marks its item as seen. One of a weight below 0 keeps its item out of
+        the user's lists until a positive, and is learned as the model can.
 
         Returns:
             Whether anything changed: not if the item is learned elsewhere and the user is known,
@@ -101,18 +127,35 @@ class Recommender:
         """
         user, item, changed = self._register(rating)
         if item >= 0:
-            self._popularity.rows[item] += 1
             self._items_last_seen.see(item, self._number)
-            self._see(user, item)
-            self.model.learn(user, item, rating, self._seen.row(user))
+            self._update(user, item, rating)
         if changed:
             self._users_last_seen.see(user, self._number)
+            self._expiry.see(user, rating.timestamp)
             self._number += 1
             self._evict()
         return changed
 
+    def _update(self, user: int, item: int, rating: Rating) -> None:
+        items = self._user_items
+        if rating.weight > 0:
+            kind = AGAIN if items.has(user, item) else OTHER if len(items.seen(user)) else FIRST
+            self._allow(self._repeats.see_one(kind))
+            self._popularity.rows[item] += 1
+            items.accept(user, item)
+        elif rating.weight < 0:
+            items.reject(user, item)
+        items.see(user, item)
+        if rating.weight > 0:
+            self.model.learn(user, item, rating, items.seen(user))
+        elif rating.weight < 0:
+            self.model.learn_negative(user, item)
+
+    def _allow(self, allowed: bool | np.bool) -> None:
+        self.model.allow_repeats(bool(allowed))
+
     def minibatch_size(self, n: int) -> int:
-        """Returns how many ratings to give to `learn_batch`.
+        """Returns how many ratings to give to `learn_batches`.
 
         Args:
             n: Length of the lists that will be asked for, 0 if none will be.
@@ -120,7 +163,7 @@ class Recommender:
         Returns:
             0 if ratings have to be learned and listed one by one.
         """
-        bounded = self._users_last_seen.maximum or self._items_last_seen.maximum
+        bounded = self._evicts_users or self._items_last_seen.maximum
         if bounded or n > LONGEST_LIST or not isinstance(self.model, MinibatchModel):
             return 0
         return self.model.minibatch_size(n)
@@ -135,15 +178,44 @@ class Recommender:
         Yields:
             Parts that follow each other, each before the next is learned.
         """
-        batch, changes = self._register_all(ratings, with_seen=n > 0)
-        model = cast("MinibatchModel", self.model)
         start = 0
-        while start < len(ratings):
-            count, trace = model.learn_batch(batch.part(start, len(ratings)), n)
-            part = slice(start, start + count)
-            changed = list(itertools.compress(ratings[part], changes[part]))
-            yield LearnedBatch(count, changed, trace)
-            start += count
+        for number, rating in enumerate(ratings):
+            if rating.weight > 0 and not self._is_rejected(rating):
+                continue
+            yield from self._learn_positives(ratings[start:number], n)
+            changed = self.update(rating)
+            yield LearnedBatch(1, [rating] * changed, [rating.user])
+            start = number + 1
+        yield from self._learn_positives(ratings[start:], n)
+
+    def _is_rejected(self, rating: Rating) -> bool:
+        if not self._user_items.any_rejected:
+            return False
+        user, item = self.users.get(rating.user), self.items.get(rating.item)
+        known = user is not None and item is not None
+        return known and self._user_items.has_rejected(cast("int", user), cast("int", item))
+
+    def _learn_positives(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
+        """Does the same with positives, none of which takes a rejection back."""
+        if not ratings:
+            return
+        batch, changes, allowed = self._register_all(ratings, with_seen=n > 0)
+        model = cast("MinibatchModel", self.model)
+        # Learning and lists differ with the policy, so a part ends where it changes.
+        ends = [*(np.flatnonzero(np.diff(allowed)) + 1).tolist(), len(ratings)]
+        start = 0
+        for end in ends:
+            self._allow(allowed[end - 1])
+            while start < end:
+                count, trace = model.learn_batch(batch.part(start, end), n)
+                part = slice(start, start + count)
+                changed = list(itertools.compress(ratings[part], changes[part]))
+                users = [rating.user for rating in ratings[part]]
+                excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
+                if allowed[end - 1]:
+                    excluded, ends_of = self._user_items.rejected_by(batch.users[part])
+                yield LearnedBatch(count, changed, users, trace, excluded, ends_of)
+                start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
         """Does what `update` does with each of any number of ratings, in order."""
@@ -156,14 +228,16 @@ class Recommender:
             for _ in self.learn_batches(ratings[first : first + size], 0):
                 pass
 
-    def top_n_after_each(self, trace: UpdateTrace, n: int) -> list[ScoredItems]:
+    def top_n_after_each(self, part: LearnedBatch, n: int) -> list[ScoredItems]:
         """Returns what `recommend` would have returned for each rating's user just after it.
 
         Args:
-            trace: From the last `LearnedBatch`.
+            part: The last that `learn_batches` gave.
             n: Length of the lists, at most what was said there.
         """
-        items, scores, counts = trace.top_n_after_each(n, exclude_seen=not self.allow_repeats)
+        if part.trace is None:
+            return [self.recommend(user, n) for user in part.users]
+        items, scores, counts = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
         rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
         return [self._named(best[:count], of[:count]) for best, of, count in rows]
 
@@ -173,11 +247,12 @@ class Recommender:
         The third that it returns is whether anything changes by the rating, see `update`.
         """
         user = self.users.get(rating.user)
-        changed = user is None or self._users_last_seen.maximum > 0
+        changed = user is None or self._evicts_users
         if user is None:
             user = self.users.add(rating.user)
-            self._seen.add_row()
+            self._user_items.add_user()
             self._users_last_seen.add()
+            self._expiry.add()
             self.model.add_user()
         if not self.block.has(rating.item):
             return user, -1, changed
@@ -189,15 +264,15 @@ class Recommender:
             self.model.add_item()
         return user, item, True
 
-    def _see(self, user: int, item: int) -> None:
-        seen = self._seen
-        while not insert_sorted(seen.ids, seen.starts, seen.sizes, seen.room, user, item):
-            seen.widen(user)
-
     def _register_all(
         self, ratings: Sequence[Rating], *, with_seen: bool
-    ) -> tuple[Minibatch, list[bool]]:
-        """Registers ratings; returns them as a minibatch, and whether each changes anything."""
+    ) -> tuple[Minibatch, list[bool], NDArray[np.bool]]:
+        """Registers ratings.
+
+        Returns:
+            Them as a minibatch, whether each changes anything, and whether repeats are allowed
+            just after each.
+        """
         m = len(ratings)
         users, items, item_counts, changes = [], [], [], []
         numbers = np.empty(m, dtype=np.int64)
@@ -209,53 +284,46 @@ class Recommender:
             changes.append(changed)
             numbers[at] = self._number
             self._number += changed
+        user_column, item_column = np.array(users, dtype=np.int32), np.array(items, dtype=np.int32)
+        seen = self._user_items.see_all(user_column, item_column, with_seen=with_seen)
         batch = Minibatch(
-            np.array(users, dtype=np.int32),
-            np.array(items, dtype=np.int32),
+            user_column,
+            item_column,
             np.array(item_counts, dtype=np.int32),
-            *self._see_all(users, items, with_seen=with_seen),
+            np.array([strength(rating.weight) for rating in ratings]),
+            np.array([rating.timestamp for rating in ratings]),
+            seen.ids,
+            seen.ends,
         )
+        here = item_column >= 0
+        kinds = np.where(seen.new, np.where(seen.sizes > 0, OTHER, FIRST), AGAIN)
+        kinds[~here] = FIRST
         changed_here = np.array(changes)
-        self._users_last_seen.see(batch.users[changed_here], numbers[changed_here])
-        here = batch.items >= 0
-        self._items_last_seen.see(batch.items[here], numbers[here])
-        np.add.at(self._popularity.rows, batch.items[here], 1)
-        return batch, changes
-
-    def _see_all(
-        self, users: list[int], items: list[int], *, with_seen: bool
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Adds what users saw; returns all that each had just after it, see `Minibatch`."""
-        seen, m = self._seen, len(users)
-        rows, entries = np.array(users, dtype=np.int32), np.array(items, dtype=np.int32)
-        # A user may gain as many items as the minibatch has.
-        most = int(seen.sizes[rows].sum()) + m * m if with_seen else 0
-        after = np.empty(most, dtype=np.int32)
-        ends = np.zeros(m + 1, dtype=np.int64)
-        done = 0
-        while True:
-            done = insert_sorted_each(
-                seen.ids, seen.starts, seen.sizes, seen.room, rows, entries, done, after, ends
-            )
-            if done == m:
-                return after[: ends[-1]], ends
-            seen.widen(users[done])
+        self._users_last_seen.see(user_column[changed_here], numbers[changed_here])
+        self._items_last_seen.see(item_column[here], numbers[here])
+        np.add.at(self._popularity.rows, item_column[here], 1)
+        return batch, changes, self._repeats.see(kinds.tolist())
 
     def _evict(self) -> None:
-        kept = self._users_last_seen.kept()
-        if kept is not None:
-            self._users_last_seen.keep(kept)
-            self.users.keep(kept)
-            self._seen.keep(kept)
-            self.model.keep_users(kept)
+        for bound in (self._users_last_seen, self._expiry):
+            kept = bound.kept()
+            if kept is not None:
+                self._keep_users(kept)
         kept = self._items_last_seen.kept()
         if kept is not None:
             n = len(self.items)
             self._items_last_seen.keep(kept)
             self.items.keep(kept)
             self._popularity.keep(kept)
-            self._seen.renumber(kept, n)
+            self._user_items.keep_items(kept, n)
             self.model.keep_items(kept)
+
+    def _keep_users(self, kept: NDArray[np.intp]) -> None:
+        self._users_last_seen.keep(kept)
+        self._expiry.keep(kept)
+        self.users.keep(kept)
+        self._user_items.keep_users(kept)
+        self.model.keep_users(kept)
 
     def knows(self, user: str) -> bool:
         """Whether the user was ever seen."""
@@ -264,12 +332,13 @@ class Recommender:
     def recommend(self, user: str, n: int, context: Sequence[float] = ()) -> ScoredItems:
         """Returns the user's `n` best items, best first; fewer if there are not so many.
 
-        A user who was never seen gets the most popular items, scored by their positives.
+        A user who was never seen gets the most popular items, scored by their positives or as
+        the model does.
         """
         index = self.users.get(user)
         if index is None:
-            return self.best(self._popularity.used().astype(np.float64), n)
-        excluded = _NO_ITEMS if self.allow_repeats else self._seen.row(index)
+            return self.best(self._newcomer_scores(), n)
+        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
         best, scores = self.model.best_items(index, excluded, n, context)
         return self._named(best.tolist(), scores.tolist())
 
@@ -279,12 +348,16 @@ class Recommender:
         place = self.items.get(item)
         index = self.users.get(user)
         if index is None:
-            return Candidates(popularity, popularity, -1 if place is None else place)
+            scores = self._newcomer_scores()
+            return Candidates(scores, popularity, -1 if place is None else place)
         scores = self.model.item_scores(index, context)
-        if not self.allow_repeats:
-            seen = self._seen.row(index)
-            scores[seen] = popularity[seen] = -np.inf
+        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
+        scores[excluded] = popularity[excluded] = -np.inf
         return Candidates(scores, popularity, -1 if place is None else place)
+
+    def _newcomer_scores(self) -> NDArray[np.floating]:
+        scores = self.model.newcomer_scores()
+        return self._popularity.used().astype(np.float64) if scores is None else scores
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
@@ -299,20 +372,20 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return set()
-        return {self.items.ids[item] for item in self._seen.row(index).tolist()}
+        return {self.items.ids[item] for item in self._user_items.seen(index).tolist()}
 
     def state_dict(self) -> Arrays:
         """Returns ids, seen items and the model's own arrays."""
-        seen_ends, seen_ids, _ = self._seen.packed()
         return {
             **self.users.to_arrays("users"),
             **self.items.to_arrays("items"),
-            "seen.ends": seen_ends,
-            "seen.ids": seen_ids,
+            **self._user_items.state_dict(),
             "popularity": self._popularity.used().copy(),
             "users.last_seen": self._users_last_seen.to_array(),
             "items.last_seen": self._items_last_seen.to_array(),
-            **{f"{_MODEL}{name}": value for name, value in self.model.state_dict().items()},
+            **_named(_EXPIRY, self._expiry.state_dict()),
+            **_named(_REPEATS, self._repeats.state_dict()),
+            **_named(_MODEL, self.model.state_dict()),
         }
 
     def load_state_dict(self, arrays: Arrays) -> None:
@@ -328,9 +401,16 @@ class Recommender:
         self.users.load("users", saved)
         self.items.load("items", saved)
         n_user, n_item = len(self.users), len(self.items)
-        self._seen.load(*saved.rows("seen", n_user, n_item, ascending=True))
+        self._user_items.load(saved, n_user, n_item)
         self._popularity.load(saved.counts("popularity", (n_item,)))
         self._users_last_seen.load(saved.counts("users.last_seen", (n_user,)))
         self._items_last_seen.load(saved.counts("items.last_seen", (n_item,)))
+        self._expiry.load_state_dict(saved.part(_EXPIRY), n_user)
+        self._repeats.load_state_dict(saved.part(_REPEATS))
+        self._allow(self.allow_repeats)
         self._number = self._users_last_seen.latest() + 1
         self.model.load_state_dict(saved.part(_MODEL), n_user, n_item)
+
+
+def _named(prefix: str, arrays: Arrays) -> Arrays:
+    return {f"{prefix}{name}": value for name, value in arrays.items()}

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from transforms.recommenders import validation
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
+from transforms.recommenders.repeats import AUTO, REPEATS
 
 
 class _Entry(NamedTuple):
@@ -64,17 +65,21 @@ class RecommenderSpec:
         model: One of `MODEL_NAMES`.
         hyperparameters: Those of the model's config that are not at their defaults.
         seed: What every random draw derives from.
-        allow_repeats: Whether a list may name an item that the user already has.
+        repeats: One of `REPEATS`: whether a list may name an item that the user already has;
+            `auto` decides by the share of choices that repeat an earlier one, see `RepeatPolicy`.
         max_users: Maximum number of users; the least recently seen are evicted. 0 for no maximum.
         max_items: The same for items.
+        user_ttl: Seconds of event time after which a user who was not seen is evicted; 0 for
+            never.
     """
 
     model: str = DEFAULT_MODEL
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    allow_repeats: bool = False
+    repeats: str = AUTO
     max_users: int = 0
     max_items: int = 0
+    user_ttl: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a model or a hyperparameter that cannot work."""
@@ -87,6 +92,10 @@ class RecommenderSpec:
             if bound < 0:
                 msg = f"{name} is {bound}, expected at least 1, or 0 for no maximum"
                 raise ValueError(msg)
+        if self.repeats not in REPEATS:
+            msg = f"repeats is {self.repeats!r}, expected one of {', '.join(REPEATS)}"
+            raise ValueError(msg)
+        validation.at_least("user_ttl", self.user_ttl, 0)
         _ = self.config
 
     @property
@@ -108,10 +117,11 @@ class RecommenderSpec:
         model = _MODELS[self.model].load()(self.config, self.seed)
         return Recommender(
             model,
-            allow_repeats=self.allow_repeats,
+            repeats=self.repeats,
             items=items,
             max_users=self.max_users,
             max_items=self.max_items,
+            user_ttl=self.user_ttl,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 
 def of_type(name: str, value: object, expected: type) -> None:
@@ -49,3 +50,20 @@ def share(name: str, value: float) -> None:
     if not 0 <= value < 1:
         msg = f"{name} is {value}, expected at least 0 and below 1"
         raise ValueError(msg)
+
+
+_UNITS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def seconds(text: str) -> float:
+    """Returns a duration in seconds: a number, or one with s, m, h or d behind it, as in 30m.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    number = text.rstrip("smhd")
+    try:
+        return float(number) * _UNITS[text[len(number) :]]
+    except (KeyError, ValueError):
+        msg = f"{text!r} is no duration, expected one such as 90, 30m, 12h or 7d"
+        raise ValueError(msg) from None

@@ -32,13 +32,13 @@ def _one_by_one(recommender: Recommender, ratings: Sequence[Rating], n: int) -> 
     [
         RecommenderSpec("mf", seed=1),
         RecommenderSpec("mf", {"k": 3, "learn_rate": 0.3}, seed=2),
-        RecommenderSpec("mf", {"k": 17}, seed=3, allow_repeats=True),
+        RecommenderSpec("mf", {"k": 17}, seed=3, repeats="allow"),
         RecommenderSpec("raisgd", seed=4),
         RecommenderSpec("itemknn"),
-        RecommenderSpec("itemknn", {"history": 3, "half_life": 9.0}, allow_repeats=True),
+        RecommenderSpec("itemknn", {"history": 3, "half_life": 9.0}, repeats="allow"),
         RecommenderSpec("itemknn", {"neighbors": 100}),
         RecommenderSpec("itemknn", {"neighbors": 15, "history": 8}),
-        RecommenderSpec("raisgd", {"k": 9, "negatives": 3}, seed=5, allow_repeats=True),
+        RecommenderSpec("raisgd", {"k": 9, "negatives": 3}, seed=5, repeats="allow"),
     ],
 )
 @pytest.mark.parametrize("block", [EVERYTHING, Block(0, 2)])
@@ -56,6 +56,33 @@ def test_the_lists_and_the_model_are_those_of_one_by_one(
         pairs = zip(batch, expected, strict=True)
         assert done.changed == [rating for rating, (changed, _) in pairs if changed]
         assert same_arrays(together.state_dict(), plain.state_dict())
+
+
+@pytest.mark.parametrize("n", [0, 10])
+@pytest.mark.parametrize("repeats", ["auto", "never", "allow"])
+@pytest.mark.parametrize("model", ["mf", "raisgd", "itemknn"])
+def test_weights_and_a_stream_that_begins_to_repeat_are_as_one_by_one(
+    model: str, repeats: str, n: int
+) -> None:
+    spec = RecommenderSpec(model, repeats=repeats)
+    ratings = []
+    for number, rating in enumerate(movielens_like(700, users=12, items=400, seed=4)):
+        # Nothing repeats at first, later much, and at last nothing again.
+        item = f"{number}" if number < 200 or number > 450 else f"{number % 9}"
+        weight = (1.0, 0.3, 1.0, -1.0, 2.5, 1.0, 0.0)[int(rating.rating + number % 7) % 7]
+        ratings.append(rating._replace(item=item, weight=weight))
+    together, plain = spec.build(), spec.build()
+    allowed = set()
+    for start in range(0, len(ratings), 100):
+        batch = ratings[start : start + 100]
+        done = learn(together, batch, n)
+        expected = _one_by_one(plain, batch, n)
+        assert done.changed == batch
+        if n:
+            assert done.recommendations == [made for _, made in expected]
+        assert same_arrays(together.state_dict(), plain.state_dict())
+        allowed.add(together.allow_repeats)
+    assert allowed == {"auto": {False, True}, "never": {False}, "allow": {True}}[repeats]
 
 
 @pytest.mark.parametrize("model", ["mf", "raisgd", "itemknn"])
@@ -105,5 +132,6 @@ def test_many_alike_items_come_in_the_order_of_one_by_one() -> None:
 def test_what_can_not_go_together_goes_one_by_one() -> None:
     assert RecommenderSpec("mf", max_users=9).build().minibatch_size(10) == 0
     assert RecommenderSpec("mf", max_items=9).build().minibatch_size(10) == 0
+    assert RecommenderSpec("mf", user_ttl=60.0).build().minibatch_size(10) == 0
     assert RecommenderSpec("popular").build().minibatch_size(10) == 0
     assert RecommenderSpec("mf").build().minibatch_size(LONGEST_LIST + 1) == 0

@@ -57,7 +57,9 @@ def test_hyperparameters_replace_the_defaults() -> None:
         ({"seed": -1}, "seed is -1, expected 0 or more"),
         ({"seed": "7"}, "seed is '7' of type str, expected int"),
         ({"seed": 1 << 70}, "expected a number of at most 64 bits"),
-        ({"allow_repeats": 1}, "allow_repeats is 1 of type int, expected bool"),
+        ({"repeats": True}, "repeats is True of type bool, expected str"),
+        ({"repeats": "some"}, "repeats is 'some', expected one of auto, never, allow"),
+        ({"user_ttl": -1.0}, "user_ttl is -1.0, expected at least 0"),
         ({"max_users": -1}, "max_users is -1, expected at least 1, or 0"),
         ({"max_items": -5}, "max_items is -5, expected at least 1, or 0"),
     ],
@@ -83,8 +85,8 @@ def test_it_builds_a_new_recommender_each_time() -> None:
 
 def test_repeats_are_allowed_only_when_asked() -> None:
     rating = Rating("u", "i", 3.0, 1.0)
-    for allowed in (False, True):
-        recommender = RecommenderSpec(allow_repeats=allowed).build()
+    for repeats, allowed in (("never", False), ("allow", True), ("auto", False)):
+        recommender = RecommenderSpec(repeats=repeats).build()
         recommender.update(rating)
         assert [one.item for one in recommender.recommend("u", 5)] == ["i"] * allowed
 
@@ -100,7 +102,7 @@ def test_the_seed_decides_the_initial_factors() -> None:
 
 
 def test_a_spec_travels_to_the_workers() -> None:
-    spec = RecommenderSpec("mf", {"k": 3}, seed=5, allow_repeats=True)
+    spec = RecommenderSpec("mf", {"k": 3}, seed=5, repeats="allow")
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
@@ -110,9 +112,10 @@ def test_a_spec_as_a_dict_names_every_hyperparameter() -> None:
         "model": "mf",
         "hyperparameters": {"k": 3, "l2_reg": 0.0, "learn_rate": 0.05},
         "seed": 0,
-        "allow_repeats": False,
+        "repeats": "auto",
         "max_users": 0,
         "max_items": 0,
+        "user_ttl": 0.0,
     }
     assert json.dumps(described["hyperparameters"]["l2_reg"]) == "0.0"
     again = RecommenderSpec.from_dict(json.loads(json.dumps(described)))

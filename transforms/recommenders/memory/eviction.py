@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.growable import GrowableRows
 
 _KEPT_PERCENT: Final = 90
@@ -65,6 +66,63 @@ class LastSeen:
     def load(self, numbers: NDArray[np.int64]) -> None:
         """Takes over what `to_array` returned."""
         self._at.load(numbers)
+
+
+class Expiry:
+    """When each user was last seen, in event time; who was not for long enough is evicted.
+
+    Time is the latest that any rating had by then, so a late rating counts as just seen. Users
+    are looked through each time it has moved on by a tenth of the time to live, so one is evicted
+    within 1.1 times that, and the cost is spread.
+
+    Args:
+        time_to_live: In seconds; 0 to keep users for ever.
+    """
+
+    def __init__(self, time_to_live: float) -> None:
+        self.time_to_live = time_to_live
+        self._at = GrowableRows()
+        self._now = self._looked = 0.0
+
+    def add(self) -> None:
+        """Adds the next user."""
+        self._at.add()
+
+    def see(self, index: int, time: float) -> None:
+        """Notes that a user was seen by a rating of this event time, if it matters."""
+        if not self.time_to_live:
+            return
+        self._now = max(self._now, time)
+        self._at.rows[index] = self._now
+
+    def kept(self) -> NDArray[np.intp] | None:
+        """Returns which users to keep, ascending, or None for all of them."""
+        if not self.time_to_live or self._now - self._looked < self.time_to_live / 10:
+            return None
+        self._looked = self._now
+        last_seen = self._at.used()
+        kept = np.flatnonzero(last_seen >= self._now - self.time_to_live)
+        return None if len(kept) == len(last_seen) else kept
+
+    def keep(self, kept: NDArray[np.intp]) -> None:
+        """Drops all but these; `kept[j]` becomes `j`."""
+        self._at.keep(kept)
+
+    def state_dict(self) -> Arrays:
+        """Returns when each was seen, and the times of the last rating and the last look."""
+        return {
+            "last_seen": self._at.used().copy(),
+            "clock": np.array([self._now, self._looked]),
+        }
+
+    def load_state_dict(self, arrays: SavedArrays, n: int) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: It is damaged.
+        """
+        self._at.load(arrays.finite("last_seen", (n,), largest=np.inf))
+        self._now, self._looked = arrays.finite("clock", (2,), largest=np.inf).tolist()
 
 
 def renumbered(indices: NDArray[np.int32], kept: NDArray[np.intp], n: int) -> NDArray[np.int32]:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.factor_matrix import FactorMatrix
 from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
-from transforms.recommenders.minibatch import Minibatch, TopNLists
+from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
 from transforms.recommenders.numerics import mf_minibatch
 
-_NO_ITEMS: Final = np.empty(0, dtype=np.int32)
 _ANY_USER: Final = np.zeros(1, dtype=np.int32)
 _NO_ITEM: Final = np.full(1, -1, dtype=np.int32)
+_NO_WEIGHT: Final = np.zeros(1)
 
 
 class FactorTrace:
@@ -39,14 +39,13 @@ class FactorTrace:
         self.p_after: NDArray[np.float64] = np.empty(shape)
         self.q_before: NDArray[np.float64] = np.empty(shape)
 
-    def top_n_after_each(self, n: int, *, exclude_seen: bool) -> TopNLists:
+    def top_n_after_each(
+        self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
+    ) -> TopNLists:
         """Returns what `MF.best_items` would have returned after each step."""
         batch, prefilter = self._batch, self._prefilter
-        m = len(batch.users)
         prefilter.follow(self._items.used())
-        found = TopNLists(
-            np.empty((m, n), dtype=np.int32), np.empty((m, n)), np.empty(m, dtype=np.int32)
-        )
+        found = empty_lists(len(batch.users), n)
         mf_minibatch.top_n_after_each(
             self.p_after.astype(np.float32) @ prefilter.copy.T,
             self._items.rows,
@@ -55,8 +54,8 @@ class FactorTrace:
             batch.item_counts,
             self.p_after,
             self.q_before,
-            batch.seen if exclude_seen else _NO_ITEMS,
-            batch.seen_ends if exclude_seen else np.zeros(m + 1, dtype=np.int64),
+            excluded,
+            ends,
             prefilter.errors(self.p_after),
             *found,
         )
@@ -73,7 +72,8 @@ def top_n_of_user(
     """Returns what `MF.best_items` does for one user's factors, as a trace of no step."""
     sizes = np.array([items.n], dtype=np.int32)
     ends = np.array([0, len(excluded)], dtype=np.int64)
-    trace = FactorTrace(Minibatch(_ANY_USER, _NO_ITEM, sizes, excluded, ends), items, prefilter)
+    step = Minibatch(_ANY_USER, _NO_ITEM, sizes, _NO_WEIGHT, _NO_WEIGHT, excluded, ends)
+    trace = FactorTrace(step, items, prefilter)
     trace.p_after[0] = p
-    best, scores, counts = trace.top_n_after_each(n, exclude_seen=True)
+    best, scores, counts = trace.top_n_after_each(n, excluded, ends)
     return best[0, : counts[0]], scores[0, : counts[0]]

@@ -12,24 +12,37 @@ from numpy.typing import NDArray
 from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts, Rows, SparseCounts
-from transforms.recommenders.memory.cooccurrence_trace import (
-    CooccurrenceTrace,
+from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
+from transforms.recommenders.memory.growable import GrowableRows
+from transforms.recommenders.memory.item_statistics import (
+    RECENT_HALF_LIFE,
+    Habits,
     ItemStatistics,
-    UpdateLog,
 )
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
-from transforms.recommenders.model import MinibatchModel
-from transforms.recommenders.numerics import cooccurrence_kernels as kernels
-from transforms.recommenders.validation import above, at_least, at_most
-
-_PRIOR: Final = 0.01
-"""Weight of an item's share of all positives, beside its similarity to what the user had."""
+from transforms.recommenders.model import MinibatchModel, strength
+from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    STREAKS,
+    TOTAL,
+    Constants,
+    HistoryArrays,
+    Mixture,
+    Positives,
+    UpdateLog,
+    empty_log,
+    empty_mixture,
+)
+from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
+from transforms.recommenders.validation import above, at_least, at_most, seconds
 
 _LEAST_RECENCY: Final = 0.01
 
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
+
+_NOBODY: Final = -1
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,14 @@ class ItemKNNConfig:
         default=2000,
         metadata={"help": "maximum number of neighbors kept for each item"},
     )
+    session_gap: float = field(
+        default=0.0,
+        metadata={
+            "help": "pause that ends a session, such as 30m: a user's history starts anew; 0 for"
+            " none",
+            "parse": seconds,
+        },
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
@@ -60,24 +81,49 @@ class ItemKNNConfig:
         above("shrinkage", self.shrinkage, 0)
         at_least("neighbors", self.neighbors, 1)
         at_most("neighbors", self.neighbors, 100_000)
+        at_least("session_gap", self.session_gap, 0)
 
 
 class ItemKNN(MinibatchModel):
-    r"""Incremental item-item neighborhoods with time-aware co-occurrence.
+    r"""Incremental item-item neighborhoods with time-aware co-occurrence, and how people repeat.
 
-    A positive (u, i) is compared with the last items h_0 (the newest), h_1, ... of u:
+    A positive (u, i) of weight w is compared with the last items h_0 (the newest), h_1, ... of u:
 
-        c(h_g, i) <- c(h_g, i) + (1 + g)^-gap_power,  and c(i, h_g) likewise
+        c(h_g, i) <- c(h_g, i) + w (1 + g)^-gap_power,  and c(i, h_g) likewise
 
     so items that are chosen soon after each other go together more than items of the same user
-    that are far apart. With n(j), how often j was chosen, the similarity of two items is a cosine
-    whose norms are shrunk, and an item's score adds its similarities to the user's last items:
+    that are far apart. An item that is chosen again becomes the newest of its user. With n(j),
+    the weight of j's positives, r(j), the same with a half-life of 1,000 positives, and b_g, the
+    number of pauses of more than ten minutes between consecutive items from h_g to h_0, let
+
+        a_g = 2^(-g / half_life) 0.5^(b_g),    left out where 2^(-g / half_life) is below 0.01
+        prior(j) = 0.01 n(j) / sum n + 0.1 r(j) / sum r
+
+    **Without repeats** the similarity of two items is a cosine whose norms are shrunk, and an
+    item's score adds its similarities to the user's last items:
 
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
-        score(j) = sum_g 2^(-g / half_life) s(h_g, j) + 0.01 n(j) / sum n
+        score(j) = sum_g a_g s(h_g, j) + prior(j)
 
-    where a g whose factor is below 0.01 is left out. The last term puts what has no similarity in
-    the order of popularity. An item that is chosen again becomes the newest of its user.
+    **With repeats** a score is the probability that the user chooses the item next. p, that of
+    h_0, comes from how often users chose the same item again: of all, by the streak of the same
+    item (up to 2) and the length of the history (up to 4), and of h_0 itself, smoothed by 10
+    positives of all. Three experts share the rest, with d(i) the sum of c(i, j) over all j:
+
+        P(h_0) = p
+        P(j) = (1 - p) (w_0 base(j) / Z + w_1 q(g_j) / sum q + w_2 c(h_0, j) / d(h_0))
+        base(j) = sum_g a_g c(h_g, j) / (d(h_g) + shrinkage) + prior(j)
+
+    where Z is the sum of base over all items, h_0 included, so that probabilities sum to at most
+    1; q(g), for items of the history alone, is the share of choices of another item than h_0 that
+    went to place g, (1 + choices) / (5 + times that the place was there); and the weights follow
+    the experts' shares of past choices by expectation maximization that forgets (0.9995 a
+    choice), by the length of the history, smoothed by 50 choices of all. A user without history
+    gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
+
+    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history. Where
+    items are sharded, each shard knows the histories of its own items alone: its probabilities
+    are those among its items, and merging compares them as they are.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
@@ -89,7 +135,11 @@ class ItemKNN(MinibatchModel):
         Plexousakis, E. Theoharopoulos. Incremental Collaborative Filtering for Highly-Scalable
         Recommendation Algorithms. ISMIS 2005. Weights that fall with age: Y. Ding, X. Li. Time
         Weight Collaborative Filtering. CIKM 2005; with distance in a session: M. Ludewig, D.
-        Jannach. Evaluation of Session-based Recommendation Algorithms. UMUAI 28, 2018.
+        Jannach. Evaluation of Session-based Recommendation Algorithms. UMUAI 28, 2018. Repeats
+        apart from other items: P. Ren et al. RepeatNet: A Repeat Aware Neural Recommendation
+        Machine for Session-Based Recommendation. AAAI 2019. Expectation maximization as positives
+        come: R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse,
+        and other Variants. 1998.
     """
 
     def __init__(self, config: ItemKNNConfig, seed: int) -> None:
@@ -97,41 +147,54 @@ class ItemKNN(MinibatchModel):
         self.config = config
         self.n_user = self.n_item = 0
         ages = np.arange(config.history, dtype=np.float64)
-        self._gap_weights = ((1.0 + ages) ** -config.gap_power).astype(np.float32)
         recency = 0.5 ** (ages / config.half_life)
-        self._recency = recency[recency >= _LEAST_RECENCY]
+        self._constants = Constants(
+            config.history,
+            config.shrinkage,
+            config.session_gap,
+            (1.0 + ages) ** -config.gap_power,
+            recency[recency >= _LEAST_RECENCY],
+            np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
+        )
         self._counts: DenseCounts | SparseCounts = DenseCounts()
-        # A user's last items, the newest last.
-        self._histories = RaggedRows()
-        # What `learn` needs each time.
-        self._pair = np.zeros(2, dtype=np.int32)
-        self._pair_log = self._log(1)
-        self._chosen = np.zeros(0)
-        self._norms = np.zeros(0)
-        self._total = 0.0
+        # A user's last items, the newest last, and when they were chosen.
+        self._histories = RaggedRows(np.float64)
+        self._streaks = GrowableRows(dtype=np.int8)
+        self._items = ItemStatistics(config.shrinkage)
+        self._habits = Habits(config.history)
+        self._with_repeats = False
+        # What `learn` and `item_scores` need each time.
+        self._one_log = empty_log(1, config.history)
+        self._one = empty_mixture(1, self._constants)
+        self._unlisted = empty_mixture(0, self._constants)
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
         self._histories.add_row()
+        self._streaks.add()
         self.n_user += 1
 
     def add_item(self) -> None:
         """Adds the item with index `n_item`."""
-        if self.n_item == len(self._chosen):
-            more = max(64, self.n_item)
-            self._chosen = np.concatenate([self._chosen, np.zeros(more)])
-            self._norms = np.concatenate([self._norms, np.zeros(more)])
-        self._norms[self.n_item] = 1.0 / np.sqrt(self.config.shrinkage)
-        self.n_item += 1
+        self._items.add_item()
         self._counts.add_item()
+        self.n_item += 1
+
+    def allow_repeats(self, allowed: bool) -> None:
+        """Learns how people repeat, and lists accordingly, from now on."""
+        self._with_repeats = allowed
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
         self._reserve(user, 1)
-        self._total += 1.0
-        pair = self._pair
-        pair[0], pair[1] = user, item
-        self._learn(pair[:1], pair[1:], self.n_item <= self.config.neighbors, self._pair_log)
+        dense = self.n_item <= self.config.neighbors
+        positive = Positives(
+            np.array([user], dtype=np.int32),
+            np.array([item], dtype=np.int32),
+            np.array([strength(rating.weight)]),
+            np.array([rating.timestamp]),
+        )
+        self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together."""
@@ -139,106 +202,89 @@ class ItemKNN(MinibatchModel):
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
-        log = self._log(len(batch.users) if n else 1)
+        m = len(batch.users)
+        log = empty_log(m if n else 1, self.config.history)
+        mixture = empty_mixture(m, self._constants) if n else self._unlisted
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
             self._reserve(user, count)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
-        learned = self._learn(batch.users, batch.items, dense, log)
-        self._total += float(np.count_nonzero(batch.items[:learned] >= 0))
-        statistics = ItemStatistics(
-            self._chosen, self._norms, self.config.shrinkage, self._total, _PRIOR, self._recency
+        positives = Positives(batch.users, batch.items, batch.weights, batch.times)
+        learned = self._learn(positives, dense, log, mixture)
+        return learned, CooccurrenceTrace(
+            batch.part(0, learned),
+            self._counts,
+            self._items.arrays,
+            self._constants,
+            log,
+            mixture,
+            with_repeats=self._with_repeats,
         )
-        return learned, CooccurrenceTrace(batch.part(0, learned), self._counts, statistics, log)
-
-    def _log(self, slots: int) -> UpdateLog:
-        return UpdateLog(slots, self.config.history, len(self._recency))
 
     def _learn(
         self,
-        users: NDArray[np.int32],
-        items: NDArray[np.int32],
+        batch: Positives,
         dense: int,
         log: UpdateLog,
+        mixture: Mixture,
     ) -> int:
         """Returns how many positives were learned, at least one.
 
         Args:
-            users: Shape (m,).
-            items: Shape (m,).
+            batch: At least one.
             dense: How many come before there are too many items for a matrix.
             log: Of the updates.
+            mixture: Of the lists; without slots if there are none.
         """
+        self._items.rescale()
         if isinstance(self._counts, DenseCounts) and not dense:
             self._counts = SparseCounts(self.config.neighbors, self._counts.rows())
-        if isinstance(self._counts, DenseCounts):
-            self._learn_dense(self._counts, users[:dense], items[:dense], log)
-            return dense
-        return self._learn_sparse(self._counts, users, items, log)
-
-    def _learn_dense(
-        self,
-        counts: DenseCounts,
-        users: NDArray[np.int32],
-        items: NDArray[np.int32],
-        log: UpdateLog,
-    ) -> None:
-        histories = self._histories
-        kernels.learn_dense(
-            counts.matrix,
-            histories.ids,
-            histories.starts,
-            histories.sizes,
-            self.config.history,
-            users,
-            items,
-            self._gap_weights,
-            self._chosen,
-            self._norms,
-            self.config.shrinkage,
-            log.others,
-            log.other_counts,
-            log.values,
-            log.recent,
-            log.recent_counts,
+        if not isinstance(self._counts, DenseCounts):
+            return self._learn_sparse(self._counts, batch, log, mixture)
+        cooccurrence_learning.learn_dense(
+            self._counts.matrix,
+            self._history_arrays(),
+            self._items.arrays,
+            self._habits.arrays,
+            self._constants,
+            batch.first(dense),
+            self._with_repeats,
+            log,
+            mixture,
         )
+        return min(dense, len(batch.users))
 
     def _learn_sparse(
         self,
         counts: SparseCounts,
-        users: NDArray[np.int32],
-        items: NDArray[np.int32],
+        batch: Positives,
         log: UpdateLog,
+        mixture: Mixture,
     ) -> int:
-        histories, rows = self._histories, counts.entries
-        step = 0
+        rows, step = counts.entries, 0
         while True:
-            learned, full, step = kernels.learn_sparse(
+            learned, full, step = cooccurrence_learning.learn_sparse(
                 rows.ids,
                 rows.values,
                 rows.starts,
                 rows.sizes,
                 rows.room,
-                histories.ids,
-                histories.starts,
-                histories.sizes,
-                self.config.history,
-                users,
-                items,
-                self._gap_weights,
-                self._chosen,
-                self._norms,
-                self.config.shrinkage,
-                log.others,
-                log.other_counts,
-                log.values,
-                log.places,
-                log.recent,
-                log.recent_counts,
+                self._history_arrays(),
+                self._items.arrays,
+                self._habits.arrays,
+                self._constants,
+                batch,
+                self._with_repeats,
+                log,
+                mixture,
                 step,
             )
             if learned:
                 return learned
             counts.make_room(full)
+
+    def _history_arrays(self) -> HistoryArrays:
+        rows = self._histories
+        return HistoryArrays(rows.ids, rows.values, rows.starts, rows.sizes, self._streaks.rows)
 
     def _reserve(self, user: int, count: int) -> None:
         """Makes room in a user's history for so many items more, or for as many as it can have."""
@@ -248,43 +294,65 @@ class ItemKNN(MinibatchModel):
             histories.widen(user, longest)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
-        """Returns each item's similarity to what the user had last, and a little popularity."""
-        scores = np.zeros(self.n_item)
-        recent = self._histories.row(user)[: -len(self._recency) - 1 : -1].copy()
-        factors = self._recency[: len(recent)] * self._norms[recent]
+        """Returns each item's score, or its probability where repeats are allowed."""
+        scores = np.empty(self.n_item)
+        arrays, one = self._items.arrays, self._one
+        repeats = self._with_repeats
+        mix(
+            self._history_arrays(),
+            arrays,
+            self._habits.arrays,
+            self._constants,
+            user,
+            repeats,
+            one,
+            0,
+        )
         if isinstance(self._counts, DenseCounts):
-            kernels.sum_dense(self._counts.matrix, recent, factors, scores)
+            matrix = self._counts.matrix
+            cooccurrence_lists.score_dense(matrix, arrays, one, 0, repeats, scores)
         else:
             rows = self._counts.entries
-            kernels.sum_sparse(
-                rows.ids, rows.values, rows.starts, rows.sizes, recent, factors, scores
+            cooccurrence_lists.score_sparse(
+                rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, repeats, scores
             )
-        scores *= self._norms[: self.n_item]
-        if self._total:
-            scores += (_PRIOR / self._total) * self._chosen[: self.n_item]
         return scores
+
+    def newcomer_scores(self) -> NDArray[np.float64]:
+        """Returns each item's positives, the recent ones counted more."""
+        total = float(self._items.arrays.totals[TOTAL])
+        with_repeats, self._with_repeats = self._with_repeats, False
+        scores = self.item_scores(_NOBODY)
+        self._with_repeats = with_repeats
+        return scores * (total / PRIOR)
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
         self._histories.keep(kept)
+        self._streaks.keep(kept)
         self.n_user = len(kept)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
         self._histories.renumber(kept, self.n_item)
-        self._load(self._chosen[kept], self._counts.rows().keep(kept))
+        rows = self._counts.rows().keep(kept)
+        self._items.keep(kept, rows)
+        self._load_counts(rows)
 
     def state_dict(self) -> Arrays:
-        """Returns counts as rows end to end, how often items were chosen, and histories."""
+        """Returns counts as rows end to end, numbers of items, habits, and histories."""
         counts = self._counts.rows()
-        history_ends, history_ids, _ = self._histories.packed()
+        history_ends, history_ids, history_times = self._histories.packed()
         return {
             "counts.ends": counts.ends,
             "counts.ids": counts.ids,
             "counts.weights": counts.weights,
-            "chosen": self._chosen[: self.n_item].copy(),
             "histories.ends": history_ends,
             "histories.ids": history_ids,
+            "histories.times": history_times,
+            "streaks": self._streaks.used().copy(),
+            **self._items.state_dict(),
+            **self._habits.state_dict(),
         }
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
@@ -296,23 +364,26 @@ class ItemKNN(MinibatchModel):
         """
         ends, ids = arrays.rows("counts", n_item, n_item)
         weights = arrays.finite("counts.weights", (len(ids),), np.float32)
-        chosen = arrays.counts("chosen", (n_item,), np.float64)
         history_ends, history_ids = arrays.rows("histories", n_user, n_item)
+        times = arrays.finite("histories.times", (len(history_ids),), largest=np.inf)
         longest = self.config.history
         fits = np.diff(history_ends, prepend=0).max(initial=0) <= longest
         arrays.require(fits, "histories.ends", f"has a history of more than {longest} items")
         most = n_item if n_item <= self.config.neighbors else 2 * self.config.neighbors
         fits = np.diff(ends, prepend=0).max(initial=0) <= most
         arrays.require(fits, "counts.ends", f"has a row of more than {most} items")
-        self._histories.load(history_ends, history_ids)
+        streaks = arrays.numbers("streaks", np.int8, (n_user,))
+        fits = ((streaks >= 0) & (streaks < STREAKS)).all()
+        arrays.require(fits, "streaks", f"has a number that is not 0 to {STREAKS - 1}")
+        self._items.load_state_dict(arrays, n_item)
+        self._habits.load_state_dict(arrays)
+        self._histories.load(history_ends, history_ids, times)
+        self._streaks.load(streaks)
         self.n_user = n_user
-        self._load(chosen, Rows(ends, ids, weights))
+        self._load_counts(Rows(ends, ids, weights))
 
-    def _load(self, chosen: NDArray[np.float64], rows: Rows) -> None:
-        self._chosen = chosen
-        self.n_item = len(chosen)
-        self._norms = 1.0 / np.sqrt(chosen + self.config.shrinkage)
-        self._total = float(chosen.sum())
+    def _load_counts(self, rows: Rows) -> None:
+        self.n_item = len(rows.ends)
         neighbors = self.config.neighbors
         dense = self.n_item <= neighbors
         self._counts = DenseCounts(rows) if dense else SparseCounts(neighbors, rows)

@@ -29,9 +29,17 @@ _ITEMS: Final = 1
 _PREFILTERED: Final = 1 << 17
 """Scores in single precision that are computed together: as many as fit the processor's cache."""
 
+_LARGEST_TARGET: Final = 1.0
+"""Lists rank by how near 1 a product is, so a target beyond would count against its item."""
+
 _SMALLEST_BATCH: Final = 8
 _LARGEST_BATCH: Final = 64
 _UNLISTED_BATCH: Final = 1024
+
+
+def target(weight: float) -> float:
+    """Returns the target of a positive of some weight."""
+    return min(weight, _LARGEST_TARGET)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ class MF(MFRecommender, MinibatchModel):
         p_u <- p_u + 2 eta (e q_i - lambda p_u)
         q_i <- q_i + 2 eta (e p_u - lambda q_i)     with the p_u from before the step
 
-    Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
+    A positive of a weight below 1 has that as its target in the place of 1, and what the user does
+    not want has 0. Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
 
     FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
     here both are a `FactorMatrix`. The numbers are FluRS's own but for rounding, as inner products
@@ -105,8 +114,12 @@ class MF(MFRecommender, MinibatchModel):
         self.Q = self._q.rows
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
-        """Learns one positive."""
-        self.update_model(user, item, 1.0)
+        """Learns one positive, with its weight, up to 1, as the target."""
+        self.update_model(user, item, target(rating.weight))
+
+    def learn_negative(self, user: int, item: int) -> None:
+        """Does a step with the target 0."""
+        self.update_model(user, item, 0.0)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together."""
@@ -127,6 +140,7 @@ class MF(MFRecommender, MinibatchModel):
             self._prefilter.copy,
             batch.users,
             batch.items,
+            np.minimum(batch.weights, _LARGEST_TARGET),
             2.0 * self.learn_rate,
             self.l2_reg_u,
             trace.p_after,

@@ -14,7 +14,7 @@ from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.factor_trace import FactorTrace
 from transforms.recommenders.minibatch import Minibatch
-from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.models.mf import MF, MFConfig, target
 from transforms.recommenders.numerics.mf_steps import step_from_zeros
 from transforms.recommenders.validation import at_least, at_most, share, step_size
 
@@ -64,23 +64,27 @@ class RAISGD(MF):
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive, after zeros for items that were not chosen for long."""
-        self._learn(user, item, seen)
+        self._learn(user, item, seen, rating.weight)
 
-    def _learn(self, user: int, item: int, seen: NDArray[np.int32]) -> None:
+    def learn_negative(self, user: int, item: int) -> None:
+        """Takes the item as a zero for the user, like those at the queue's head."""
+        zero = np.array([item], dtype=np.int32)
+        self._step_from_zeros(user, zero, np.zeros(0, dtype=np.int32))
+
+    def _learn(self, user: int, item: int, seen: NDArray[np.int32], weight: float) -> None:
         self._queue[item] = None
         heads = [head for head in islice(self._queue, self._negatives + 1) if head != item]
         for head in (*heads[: self._negatives], item):
             self._queue.move_to_end(head)
         candidates = np.array(heads[: self._negatives], dtype=np.int32)
-        step_from_zeros(
-            self._p.rows[user],
-            self._q.rows,
-            candidates,
-            seen,
-            2.0 * self.learn_rate,
-            self.l2_reg_u,
-        )
-        self.update_model(user, item, 1.0)
+        self._step_from_zeros(user, candidates, seen)
+        self.update_model(user, item, target(weight))
+
+    def _step_from_zeros(
+        self, user: int, zeros: NDArray[np.int32], seen: NDArray[np.int32]
+    ) -> None:
+        p, rate = self._p.rows[user], 2.0 * self.learn_rate
+        step_from_zeros(p, self._q.rows, zeros, seen, rate, self.l2_reg_u)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together; without lists that saves nothing."""
@@ -88,11 +92,11 @@ class RAISGD(MF):
 
     def _learn_batch(self, batch: Minibatch, trace: FactorTrace) -> None:
         ends = batch.seen_ends.tolist()
-        pairs = zip(batch.users.tolist(), batch.items.tolist(), strict=True)
-        for number, (user, item) in enumerate(pairs):
+        columns = batch.users.tolist(), batch.items.tolist(), batch.weights.tolist()
+        for number, (user, item, weight) in enumerate(zip(*columns, strict=True)):
             if item >= 0:
                 trace.q_before[number] = self._q.rows[item]
-                self._learn(user, item, batch.seen[ends[number] : ends[number + 1]])
+                self._learn(user, item, batch.seen[ends[number] : ends[number + 1]], weight)
             trace.p_after[number] = self._p.rows[user]
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:

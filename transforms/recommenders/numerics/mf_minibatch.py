@@ -41,6 +41,7 @@ def learn_each(
     copy: NDArray[np.float32],
     users: NDArray[np.int32],
     items: NDArray[np.int32],
+    targets: NDArray[np.float64],
     rate: float,
     l2_reg: float,
     p_after: NDArray[np.float64],
@@ -54,6 +55,7 @@ def learn_each(
         copy: The first so many of them in single precision, changed likewise.
         users: Shape (m,).
         items: Shape (m,).
+        targets: Shape (m,).
         rate: Twice the step size.
         l2_reg: The regularization.
         p_after: Is filled with the user's factors after each step, shape (m, k).
@@ -70,7 +72,7 @@ def learn_each(
             q = item_rows[item]
             q_before[number] = q
             longest = _longer(longest, dot(q, q))
-            step(p, q, 1.0, rate, l2_reg)
+            step(p, q, targets[number], rate, l2_reg)
             if item < len(copy):
                 copy[item] = q
             longest = _longer(longest, dot(q, q))

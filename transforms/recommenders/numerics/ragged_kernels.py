@@ -58,6 +58,8 @@ def insert_sorted_each(
     first: int,
     after: NDArray[np.int32],
     ends: NDArray[np.int64],
+    before: NDArray[np.int32],
+    new: NDArray[np.bool],
 ) -> int:
     """Adds entries to ascending rows one after the other, and copies each row as it is then.
 
@@ -71,16 +73,20 @@ def insert_sorted_each(
         first: The first of the m to do.
         after: Is filled with the rows, end to end; empty if they are not asked for.
         ends: Is filled with where each begins and the last ends in `after`, shape (m + 1,).
+        before: Is filled with the size of each row before, shape (m,).
+        new: Is filled with whether the row did not have the entry, shape (m,).
 
     Returns:
         m, or the first whose row is full.
     """
     for number in range(first, len(rows)):
         row = rows[number]
+        before[number] = sizes[row]
         if entries[number] >= 0 and not insert_sorted(
             ids, starts, sizes, room, row, entries[number]
         ):
             return number
+        new[number] = sizes[row] > before[number]
         if not len(after):
             continue
         end = ends[number]
@@ -89,3 +95,20 @@ def insert_sorted_each(
             end += 1
         ends[number + 1] = end
     return len(rows)
+
+
+@compile_exact
+def remove_sorted(
+    ids: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    row: int,
+    entry: int,
+) -> None:
+    """Removes an entry from an ascending row, if the row has it."""
+    found = find(ids, starts[row], sizes[row], entry)
+    if found < 0:
+        return
+    for place in range(found, starts[row] + sizes[row] - 1):
+        ids[place] = ids[place + 1]
+    sizes[row] -= 1

@@ -17,8 +17,8 @@ from transforms.recommenders.registry import RecommenderSpec
 
 
 class TestBPRMF(RecommenderContract):
-    spec = RecommenderSpec("bprmf", {"k": 8}, seed=3)
-    other_spec = RecommenderSpec("bprmf", {"k": 9}, seed=3)
+    spec = RecommenderSpec("bprmf", {"k": 8}, seed=3, repeats="never")
+    other_spec = RecommenderSpec("bprmf", {"k": 9}, seed=3, repeats="never")
 
 
 class Announced:
@@ -49,7 +49,7 @@ def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(
     learn_rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = BPRMFConfig(learn_rate=learn_rate)
-    ours = RecommenderSpec("bprmf", {"learn_rate": learn_rate}, seed=11).build()
+    ours = RecommenderSpec("bprmf", {"learn_rate": learn_rate}, seed=11, repeats="never").build()
     theirs = Announced(config, 11)
     drawn: list[int] = []
 
@@ -114,7 +114,7 @@ def test_missing_numbers_are_found() -> None:
 
 
 def test_who_has_everything_teaches_nothing() -> None:
-    recommender = RecommenderSpec("bprmf", {"k": 3}).build()
+    recommender = RecommenderSpec("bprmf", {"k": 3}, repeats="never").build()
     recommender.update(Rating("u", "i", 5.0, 0.0))
     before = recommender.state_dict()["model.p"].copy()
     recommender.update(Rating("u", "i", 5.0, 0.0))
@@ -149,4 +149,4 @@ def test_no_score_is_too_far_for_the_sigmoid() -> None:
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        RecommenderSpec("bprmf", values)
+        RecommenderSpec("bprmf", values, repeats="never")

@@ -23,12 +23,12 @@ BOLD = {"learn_rate": 0.008, "l2_reg_V": 0.5, "l2_reg_w": 0.1, "l2_reg_w0": 0.1}
 
 
 class TestFM(RecommenderContract):
-    spec = RecommenderSpec("fm", {"k": 8}, seed=3)
-    other_spec = RecommenderSpec("fm", {"k": 9}, seed=3)
+    spec = RecommenderSpec("fm", {"k": 8}, seed=3, repeats="never")
+    other_spec = RecommenderSpec("fm", {"k": 9}, seed=3, repeats="never")
 
 
 class TestFMWithFeatures(TestFM):
-    spec = RecommenderSpec("fm", {"k": 8, **BOLD}, seed=3)
+    spec = RecommenderSpec("fm", {"k": 8, **BOLD}, seed=3, repeats="never")
 
     @pytest.fixture(autouse=True)
     def ratings_with_features(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def _same_lists(
 def test_lists_are_those_of_flurs_as_users_and_items_come(
     hyperparameters: dict[str, float], with_items: bool
 ) -> None:
-    ours = RecommenderSpec("fm", hyperparameters, seed=SEED).build()
+    ours = RecommenderSpec("fm", hyperparameters, seed=SEED, repeats="never").build()
     theirs = _Flurs(ITEM * with_items, hyperparameters)
     for full in featured(800, users=40, items=80):
         of_item = Features(item=features_of(full).item) if with_items else None
@@ -107,7 +107,7 @@ def test_lists_are_those_of_flurs_as_users_and_items_come(
 def test_with_all_features_lists_are_those_of_flurs_that_knows_everybody_beforehand(
     hyperparameters: dict[str, float],
 ) -> None:
-    ours = RecommenderSpec("fm", hyperparameters, seed=SEED).build()
+    ours = RecommenderSpec("fm", hyperparameters, seed=SEED, repeats="never").build()
     theirs = _Flurs(USER + ITEM + CONTEXT, hyperparameters)
     ratings = featured(800, users=40, items=80)
     users = {name: i for i, name in enumerate(dict.fromkeys(r.user for r in ratings))}
@@ -126,7 +126,7 @@ def test_with_all_features_lists_are_those_of_flurs_that_knows_everybody_beforeh
 
 
 def test_context_changes_the_list() -> None:
-    recommender = RecommenderSpec("fm", BOLD, seed=SEED).build()
+    recommender = RecommenderSpec("fm", BOLD, seed=SEED, repeats="never").build()
     for rating in featured(800):
         recommender.update(rating)
     lists = {tuple(recommender.recommend("1", 10, day)) for day in np.eye(CONTEXT).tolist()}
@@ -134,7 +134,9 @@ def test_context_changes_the_list() -> None:
 
 
 def test_what_a_rating_does_not_say_is_what_was_said_last() -> None:
-    whole, sparing = (RecommenderSpec("fm", BOLD, seed=SEED).build() for _ in range(2))
+    whole, sparing = (
+        RecommenderSpec("fm", BOLD, seed=SEED, repeats="never").build() for _ in range(2)
+    )
     said: set[str] = set()
     for rating in featured(500):
         user, item, context = features_of(rating)
@@ -147,7 +149,7 @@ def test_what_a_rating_does_not_say_is_what_was_said_last() -> None:
 
 
 def test_features_may_come_late_and_be_of_another_length() -> None:
-    recommender = RecommenderSpec("fm", BOLD, seed=SEED).build()
+    recommender = RecommenderSpec("fm", BOLD, seed=SEED, repeats="never").build()
     for rating in movielens_like(100):
         recommender.update(rating)
     for rating in featured(100, seed=2):
@@ -162,7 +164,9 @@ def test_features_may_come_late_and_be_of_another_length() -> None:
 
 def test_features_find_what_is_liked() -> None:
     # Users with the feature like items with theirs; of new items the right ones come first.
-    recommender = RecommenderSpec("fm", {**BOLD, "learn_rate": 0.05}, seed=SEED).build()
+    recommender = RecommenderSpec(
+        "fm", {**BOLD, "learn_rate": 0.05}, seed=SEED, repeats="never"
+    ).build()
     random = np.random.default_rng(5)
     for number in range(4000):
         side = int(random.integers(2))
@@ -188,7 +192,7 @@ def test_features_find_what_is_liked() -> None:
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        RecommenderSpec("fm", values)
+        RecommenderSpec("fm", values, repeats="never")
 
 
 def test_a_new_model_scores_nothing() -> None:

@@ -12,8 +12,8 @@ from transforms.recommenders.registry import RecommenderSpec
 
 
 class TestMF(RecommenderContract):
-    spec = RecommenderSpec("mf", {"k": 8}, seed=3)
-    other_spec = RecommenderSpec("mf", {"k": 9}, seed=3)
+    spec = RecommenderSpec("mf", {"k": 8}, seed=3, repeats="never")
+    other_spec = RecommenderSpec("mf", {"k": 9}, seed=3, repeats="never")
 
 
 class Announced:
@@ -59,7 +59,7 @@ class Announced:
 @pytest.mark.parametrize("learn_rate", [0.003, 0.05])
 def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(learn_rate: float) -> None:
     config = MFConfig(k=40, learn_rate=learn_rate)
-    ours = RecommenderSpec("mf", {"learn_rate": learn_rate}, seed=11).build()
+    ours = RecommenderSpec("mf", {"learn_rate": learn_rate}, seed=11, repeats="never").build()
     theirs = Announced(config, 11)
     for rating in movielens_like(6000, users=200, items=400):
         ours.update(rating)
@@ -111,4 +111,4 @@ def test_flurs_registration_has_to_be_in_order() -> None:
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        RecommenderSpec("mf", values)
+        RecommenderSpec("mf", values, repeats="never")

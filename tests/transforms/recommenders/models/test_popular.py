@@ -11,12 +11,12 @@ from transforms.recommenders.registry import RecommenderSpec
 
 
 class TestPopular(RecommenderContract):
-    spec = RecommenderSpec("popular")
-    other_spec = RecommenderSpec("mf", {"k": 9})
+    spec = RecommenderSpec("popular", repeats="never")
+    other_spec = RecommenderSpec("mf", {"k": 9}, repeats="never")
 
 
 def test_scores_are_those_of_flurs() -> None:
-    ours, theirs = RecommenderSpec("popular").build(), FlursPopular()
+    ours, theirs = RecommenderSpec("popular", repeats="never").build(), FlursPopular()
     theirs.initialize()
     for rating in movielens_like(500):
         ours.update(rating)
@@ -34,4 +34,4 @@ def test_scores_are_those_of_flurs() -> None:
 
 def test_there_is_nothing_to_set() -> None:
     with pytest.raises(ValueError, match=r"k is no hyperparameter of popular, expected none"):
-        RecommenderSpec("popular", {"k": 3})
+        RecommenderSpec("popular", {"k": 3}, repeats="never")

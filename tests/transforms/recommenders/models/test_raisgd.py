@@ -14,8 +14,8 @@ _RATING = Rating("", "", 5.0, 0.0)
 
 
 class TestRAISGD(RecommenderContract):
-    spec = RecommenderSpec("raisgd", {"k": 8}, seed=3)
-    other_spec = RecommenderSpec("raisgd", {"k": 9}, seed=3)
+    spec = RecommenderSpec("raisgd", {"k": 8}, seed=3, repeats="never")
+    other_spec = RecommenderSpec("raisgd", {"k": 9}, seed=3, repeats="never")
 
 
 def _seen(*items: int) -> NDArray[np.int32]:
@@ -32,8 +32,10 @@ def _model(users: int, items: int, negatives: int) -> RAISGD:
 
 
 def test_without_negatives_it_is_mf() -> None:
-    raisgd = RecommenderSpec("raisgd", {"negatives": 0, "learn_rate": 0.05}, seed=3).build()
-    mf = RecommenderSpec("mf", {}, seed=3).build()
+    raisgd = RecommenderSpec(
+        "raisgd", {"negatives": 0, "learn_rate": 0.05}, seed=3, repeats="never"
+    ).build()
+    mf = RecommenderSpec("mf", {}, seed=3, repeats="never").build()
     for rating in movielens_like(500):
         raisgd.update(rating)
         mf.update(rating)
@@ -84,4 +86,4 @@ def test_forgotten_items_leave_the_queue() -> None:
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        RecommenderSpec("raisgd", values)
+        RecommenderSpec("raisgd", values, repeats="never")

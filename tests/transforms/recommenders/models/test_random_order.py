@@ -12,12 +12,12 @@ from tests.transforms.recommenders.contract import RecommenderContract
 from transforms.formats.records import Rating
 from transforms.recommenders.registry import RecommenderSpec
 
-SPEC = RecommenderSpec("random", seed=3)
+SPEC = RecommenderSpec("random", seed=3, repeats="never")
 
 
 class TestRandomOrder(RecommenderContract):
     spec = SPEC
-    other_spec = RecommenderSpec("mf", {"k": 9})
+    other_spec = RecommenderSpec("mf", {"k": 9}, repeats="never")
 
 
 def test_a_list_is_another_after_each_positive_and_the_same_until_then() -> None:
@@ -34,7 +34,7 @@ def test_a_list_is_another_after_each_positive_and_the_same_until_then() -> None
 
 def test_users_and_seeds_have_lists_of_their_own() -> None:
     def lists(seed: int) -> list[list[str]]:
-        recommender = RecommenderSpec("random", seed=seed, allow_repeats=True).build()
+        recommender = RecommenderSpec("random", seed=seed, repeats="allow").build()
         for rating in movielens_like(500):
             recommender.update(rating)
         return [[item for item, _ in recommender.recommend(user, 10)] for user in ("1", "2")]
@@ -44,7 +44,7 @@ def test_users_and_seeds_have_lists_of_their_own() -> None:
 
 
 def test_every_item_is_first_equally_often() -> None:
-    recommender = RecommenderSpec("random", allow_repeats=True).build()
+    recommender = RecommenderSpec("random", repeats="allow").build()
     for number in range(10):
         recommender.update(Rating("u", str(number), 5.0, 0.0))
     first: Counter[str] = Counter()

@@ -19,8 +19,8 @@ from transforms.recommenders.registry import RecommenderSpec
 
 
 class TestSketchWithoutFeatures(RecommenderContract):
-    spec = RecommenderSpec("sketch", seed=3)
-    other_spec = RecommenderSpec("sketch", {"k": 9}, seed=3)
+    spec = RecommenderSpec("sketch", seed=3, repeats="never")
+    other_spec = RecommenderSpec("sketch", {"k": 9}, seed=3, repeats="never")
 
 
 class WithFeatures(RecommenderContract):
@@ -30,14 +30,16 @@ class WithFeatures(RecommenderContract):
 
 
 class TestSketch(WithFeatures):
-    spec = RecommenderSpec("sketch", seed=3)
-    other_spec = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=3)
+    spec = RecommenderSpec("sketch", seed=3, repeats="never")
+    other_spec = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=3, repeats="never")
 
 
 class TestSketchOfTensors(WithFeatures):
-    spec = RecommenderSpec("sketch", {"proj": "TensorSketchProjection", "k": 12}, seed=3)
+    spec = RecommenderSpec(
+        "sketch", {"proj": "TensorSketchProjection", "k": 12}, seed=3, repeats="never"
+    )
     other_spec = RecommenderSpec(
-        "sketch", {"proj": "TensorSketchProjection", "k": 12, "ell": 5}, seed=3
+        "sketch", {"proj": "TensorSketchProjection", "k": 12, "ell": 5}, seed=3, repeats="never"
     )
 
 
@@ -54,7 +56,9 @@ def _flurs(name: str, k: int, ell: int, seed: int) -> Any:
 @pytest.mark.parametrize("ell", [-1, 8])
 def test_scores_are_those_of_flurs(name: str, ell: int) -> None:
     k = 20
-    ours = RecommenderSpec("sketch", {"k": k, "ell": ell, "proj": name}, seed=11).build()
+    ours = RecommenderSpec(
+        "sketch", {"k": k, "ell": ell, "proj": name}, seed=11, repeats="never"
+    ).build()
     theirs = _flurs(name, k, ell, 11)
     for number, rating in enumerate(featured(250, users=40, items=80)):
         ours.update(rating)
@@ -74,7 +78,7 @@ def test_scores_are_those_of_flurs(name: str, ell: int) -> None:
 
 
 def test_what_is_like_what_was_seen_comes_first() -> None:
-    recommender = RecommenderSpec("sketch", {"ell": 2, "r": 1}).build()
+    recommender = RecommenderSpec("sketch", {"ell": 2, "r": 1}, repeats="never").build()
     often, seldom = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
     for number in range(60):
         of_item = seldom if number % 6 == 0 else often
@@ -84,7 +88,7 @@ def test_what_is_like_what_was_seen_comes_first() -> None:
 
 
 def test_kinds_of_features_may_come_late() -> None:
-    recommender = RecommenderSpec("sketch", {"ell": 4}).build()
+    recommender = RecommenderSpec("sketch", {"ell": 4}, repeats="never").build()
     for rating in movielens_like(50):
         recommender.update(rating)
     assert not recommender.model.item_scores(0).any()
@@ -101,7 +105,7 @@ def test_kinds_of_features_may_come_late() -> None:
 
 
 def test_a_late_kind_is_as_one_that_was_zero_so_far() -> None:
-    late, early = (RecommenderSpec("sketch", {"ell": 4}).build() for _ in range(2))
+    late, early = (RecommenderSpec("sketch", {"ell": 4}, repeats="never").build() for _ in range(2))
     for number, rating in enumerate(featured(300)):
         user, item, context = features_of(rating)
         known = number >= 100
@@ -113,19 +117,23 @@ def test_a_late_kind_is_as_one_that_was_zero_so_far() -> None:
 
 
 def test_the_projection_is_saved_with_the_model() -> None:
-    spec = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=1)
+    spec = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=1, repeats="never")
     recommender = spec.build()
     for rating in featured(100):
         recommender.update(rating)
-    other = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=2).build()
+    other = RecommenderSpec("sketch", {"proj": "RandomProjection"}, seed=2, repeats="never").build()
     other.load_state_dict(recommender.state_dict())
     assert other.recommend("1", 10) == recommender.recommend("1", 10)
 
 
 def test_another_projection_is_refused() -> None:
-    saved = RecommenderSpec("sketch", {"proj": PROJECTIONS[1]}).build().state_dict()
+    saved = (
+        RecommenderSpec("sketch", {"proj": PROJECTIONS[1]}, repeats="never").build().state_dict()
+    )
     with pytest.raises(IncompatibleModelError, match="k, ell, r and projection"):
-        RecommenderSpec("sketch", {"proj": PROJECTIONS[2]}).build().load_state_dict(saved)
+        RecommenderSpec(
+            "sketch", {"proj": PROJECTIONS[2]}, repeats="never"
+        ).build().load_state_dict(saved)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +149,4 @@ def test_another_projection_is_refused() -> None:
 )
 def test_hyperparameters_are_checked(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        RecommenderSpec("sketch", values)
+        RecommenderSpec("sketch", values, repeats="never")

@@ -17,8 +17,8 @@ from transforms.recommenders.registry import RecommenderSpec
 
 
 class TestUserKNN(RecommenderContract):
-    spec = RecommenderSpec("userknn")
-    other_spec = RecommenderSpec("mf", {"k": 9})
+    spec = RecommenderSpec("userknn", repeats="never")
+    other_spec = RecommenderSpec("mf", {"k": 9}, repeats="never")
 
 
 def _similarities(ours: Recommender) -> np.ndarray:
@@ -43,7 +43,10 @@ def _without_a_second_rating_of_an_only_item(ratings: list[Rating]) -> Iterator[
 
 @pytest.mark.parametrize("k", [1, 5, 40])
 def test_similarities_and_scores_are_those_of_flurs(k: int) -> None:
-    ours, theirs = RecommenderSpec("userknn", {"k": k}).build(), UserKNNRecommender(k)
+    ours, theirs = (
+        RecommenderSpec("userknn", {"k": k}, repeats="never").build(),
+        UserKNNRecommender(k),
+    )
     theirs.initialize()
     compared = repeated = 0
     ratings = movielens_like(700, users=25, items=40)
@@ -77,7 +80,7 @@ def test_similarities_and_scores_are_those_of_flurs(k: int) -> None:
 
 
 def test_nothing_is_unknown_but_what_flurs_can_not_say() -> None:
-    ours = RecommenderSpec("userknn").build()
+    ours = RecommenderSpec("userknn", repeats="never").build()
     for rating in movielens_like(700, users=25, items=40):
         ours.update(rating)
     assert np.count_nonzero(_similarities(ours)) > 200
@@ -94,7 +97,7 @@ def test_who_rates_their_only_item_anew_has_the_new_mean() -> None:
 
 
 def test_a_rating_of_zero_is_none() -> None:
-    rated, unrated = (RecommenderSpec("userknn").build() for _ in range(2))
+    rated, unrated = (RecommenderSpec("userknn", repeats="never").build() for _ in range(2))
     for rating in movielens_like(300):
         rated.update(rating)
         unrated.update(rating)
@@ -105,7 +108,7 @@ def test_a_rating_of_zero_is_none() -> None:
 
 
 def test_users_who_are_alike_get_what_the_others_liked() -> None:
-    recommender = RecommenderSpec("userknn", {"k": 3}).build()
+    recommender = RecommenderSpec("userknn", {"k": 3}, repeats="never").build()
     random = np.random.default_rng(2)
     for _ in range(3000):
         side, user, item = random.integers(2), random.integers(20), random.integers(40)
@@ -121,9 +124,9 @@ def test_users_who_are_alike_get_what_the_others_liked() -> None:
 
 
 def test_k_may_change_when_a_model_is_loaded() -> None:
-    few = RecommenderSpec("userknn", {"k": 2}).build()
-    many = RecommenderSpec("userknn", {"k": 9}).build()
-    loaded = RecommenderSpec("userknn", {"k": 9}).build()
+    few = RecommenderSpec("userknn", {"k": 2}, repeats="never").build()
+    many = RecommenderSpec("userknn", {"k": 9}, repeats="never").build()
+    loaded = RecommenderSpec("userknn", {"k": 9}, repeats="never").build()
     for rating in movielens_like(400):
         few.update(rating)
         many.update(rating)
@@ -133,4 +136,4 @@ def test_k_may_change_when_a_model_is_loaded() -> None:
 
 def test_hyperparameters_are_checked() -> None:
     with pytest.raises(ValueError, match="k is 0, expected at least 1"):
-        RecommenderSpec("userknn", {"k": 0})
+        RecommenderSpec("userknn", {"k": 0}, repeats="never")

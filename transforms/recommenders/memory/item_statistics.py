@@ -1,0 +1,163 @@
+"""What `ItemKNN` knows of each item by itself, and how people repeat."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.memory.cooccurrence import Rows
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    EPOCH,
+    EXPERTS,
+    LENGTHS,
+    POSITIVES,
+    RECENT_TOTAL,
+    STREAKS,
+    TOTAL,
+    HabitArrays,
+    ItemArrays,
+)
+from transforms.recommenders.numerics.repeat_habits import FIRST_CREDIT
+
+RECENT_HALF_LIFE: Final = 1000
+"""Half-life of recent popularity, in positives."""
+
+_MOST_HALF_LIVES: Final = 500
+_FORGOTTEN: Final = 1e-200
+_SAVED: Final = ("chosen", "recent", "degrees", "left", "same")
+
+
+class ItemStatistics:
+    """Numbers for each item, in arrays that double.
+
+    `recent` is in units that grow with time: a positive adds more the later it comes, and all is
+    scaled down after some hundreds of half-lives. Scales are powers of two, so digits do not
+    depend on when that is done.
+
+    Args:
+        shrinkage: See `ItemKNN`.
+
+    Attributes:
+        n: How many items there are.
+        arrays: For kernels.
+    """
+
+    n: int
+    arrays: ItemArrays
+
+    def __init__(self, shrinkage: float) -> None:
+        self._shrinkage = shrinkage
+        self._set({name: np.zeros(0) for name in _SAVED}, np.zeros(4))
+
+    def add_item(self) -> None:
+        """Adds an item that was never chosen."""
+        if self.n == len(self.arrays.chosen):
+            more = np.zeros(max(64, self.n))
+            columns = self.arrays._asdict()
+            totals = columns.pop("totals")
+            longer = {name: np.concatenate([one, more]) for name, one in columns.items()}
+            self.arrays = ItemArrays(**longer, totals=totals)
+        self.arrays.norms[self.n] = 1.0 / np.sqrt(self._shrinkage)
+        self.n += 1
+
+    def rescale(self) -> None:
+        """Changes the unit of `recent` before numbers become too large; call it often."""
+        if self._half_lives() > _MOST_HALF_LIVES:
+            self._load_recent(*self._recent())
+
+    def keep(self, kept: NDArray[np.intp], rows: Rows) -> None:
+        """Drops all items but these; `rows` are the counts that are left."""
+        columns = {name: getattr(self.arrays, name)[kept] for name in _SAVED}
+        sizes = np.diff(rows.ends, prepend=0)
+        row = np.repeat(np.arange(len(kept)), sizes)
+        columns["degrees"] = np.bincount(row, rows.weights, minlength=len(kept))
+        totals = self.arrays.totals
+        totals[TOTAL], totals[RECENT_TOTAL] = columns["chosen"].sum(), columns["recent"].sum()
+        self._set(columns, totals)
+
+    def state_dict(self) -> Arrays:
+        """Returns a number for each item by name, and `totals`, shape (3,)."""
+        totals = self.arrays.totals
+        saved = {name: getattr(self.arrays, name)[: self.n].copy() for name in _SAVED}
+        saved["recent"], recent_total = self._recent()
+        saved["totals"] = np.array([totals[TOTAL], recent_total, totals[POSITIVES]])
+        return saved
+
+    def load_state_dict(self, arrays: SavedArrays, n_item: int) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: An array is missing or damaged.
+        """
+        columns = {name: arrays.counts(name, (n_item,), np.float64) for name in _SAVED}
+        saved = arrays.counts("totals", (3,), np.float64)
+        sums = [columns["chosen"].sum(), columns["recent"].sum()]
+        fits = np.allclose(saved[:2], sums, rtol=1e-6, atol=0.0) and saved[2] == np.floor(saved[2])
+        arrays.require(fits, "totals", "does not fit the numbers of its items")
+        totals = np.array([saved[0], saved[1], saved[2], saved[2] // RECENT_HALF_LIFE])
+        self._set(columns, totals)
+
+    def _half_lives(self) -> int:
+        totals = self.arrays.totals
+        return int(totals[POSITIVES]) // RECENT_HALF_LIFE - int(totals[EPOCH])
+
+    def _recent(self) -> tuple[NDArray[np.float64], float]:
+        """Returns `recent` and its sum in the unit of now."""
+        half_lives = self._half_lives()
+        recent = np.ldexp(self.arrays.recent[: self.n], -half_lives)
+        recent[recent < _FORGOTTEN] = 0.0
+        return recent, float(np.ldexp(self.arrays.totals[RECENT_TOTAL], -half_lives))
+
+    def _load_recent(self, recent: NDArray[np.float64], total: float) -> None:
+        totals = self.arrays.totals
+        totals[EPOCH] += self._half_lives()
+        totals[RECENT_TOTAL] = total
+        self.arrays.recent[: self.n] = recent
+
+    def _set(self, columns: dict[str, NDArray[np.float64]], totals: NDArray[np.float64]) -> None:
+        norms = 1.0 / np.sqrt(columns["chosen"] + self._shrinkage)
+        self.n = len(norms)
+        self.arrays = ItemArrays(**columns, norms=norms, totals=totals)
+
+
+class Habits:
+    """How people repeat, as counts.
+
+    Args:
+        history: Greatest length of a history.
+
+    Attributes:
+        arrays: For kernels.
+    """
+
+    def __init__(self, history: int) -> None:
+        self.arrays = HabitArrays(
+            np.zeros((2, STREAKS, LENGTHS)),
+            np.zeros((2, history)),
+            np.zeros((LENGTHS + 1, EXPERTS)),
+        )
+        self.arrays.experts[LENGTHS] = FIRST_CREDIT
+
+    def state_dict(self) -> Arrays:
+        """Returns the arrays by name."""
+        return {name: array.copy() for name, array in self.arrays._asdict().items()}
+
+    def load_state_dict(self, arrays: SavedArrays) -> None:
+        """Takes over what `state_dict` returned.
+
+        Raises:
+            IncompatibleModelError: An array is missing or damaged.
+        """
+        loaded = {
+            name: arrays.counts(name, array.shape, np.float64)
+            for name, array in self.arrays._asdict().items()
+        }
+        for name in ("stays", "places"):
+            part_of = (loaded[name][1] <= loaded[name][0]).all()
+            arrays.require(part_of, name, "counts more of a part than of the whole")
+        some = loaded["experts"][LENGTHS].sum() > 0
+        arrays.require(some, "experts", "gives credit to none")
+        self.arrays = HabitArrays(**loaded)

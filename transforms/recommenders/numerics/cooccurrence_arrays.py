@@ -1,0 +1,186 @@
+"""The arrays that the kernels of `ItemKNN` read and write, in groups.
+
+Compiled code takes a NamedTuple as it takes its fields, so a kernel has one parameter for each
+group. Arrays are replaced when they grow, so groups are made anew for each call.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LENGTHS: Final = 4
+"""Histories of so many items or more count as equally long for how people repeat."""
+
+STREAKS: Final = 3
+"""So many choices of the same item in a row, less one, count as equally many."""
+
+EXPERTS: Final = 3
+"""Similar items, items of the history by place, and items that follow the newest one."""
+
+TOTAL, RECENT_TOTAL, POSITIVES, EPOCH = range(4)
+"""Places in `ItemArrays.totals`."""
+
+
+class Positives(NamedTuple):
+    """Positives in their order, shape (m,) each.
+
+    Attributes:
+        users: Who chose.
+        items: What; -1 for one that is learned elsewhere.
+        weights: Strengths.
+        times: In seconds.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    weights: NDArray[np.float64]
+    times: NDArray[np.float64]
+
+    def first(self, count: int) -> Positives:
+        """Returns the first so many."""
+        return Positives(
+            self.users[:count], self.items[:count], self.weights[:count], self.times[:count]
+        )
+
+
+class HistoryArrays(NamedTuple):
+    """Each user's last items, the newest last.
+
+    Attributes:
+        ids: The pool, as are the next three, see `RaggedRows`.
+        times: When each was chosen, in seconds.
+        starts: Where each user's begin.
+        sizes: How many each user has.
+        streaks: How often each user's newest item was chosen in a row, less one, shape (n_user
+            or more,), at most `STREAKS - 1`.
+    """
+
+    ids: NDArray[np.int32]
+    times: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    streaks: NDArray[np.int8]
+
+
+class ItemArrays(NamedTuple):
+    """What is known of each item by itself, shape (n_item or more,), and of all.
+
+    Attributes:
+        chosen: How often it was chosen, by weight.
+        norms: `1 / sqrt(chosen + shrinkage)`.
+        recent: The same as `chosen`, in units of `2 ** -EPOCH`, with a half-life.
+        degrees: Sum of its co-occurrence counts.
+        left: How often it was a user's newest item when they chose again.
+        same: How often that was the same item.
+        totals: Shape (4,): sums of `chosen` and `recent`, positives learned, half-lives before
+            the unit of `recent`.
+    """
+
+    chosen: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    recent: NDArray[np.float64]
+    degrees: NDArray[np.float64]
+    left: NDArray[np.float64]
+    same: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+
+class HabitArrays(NamedTuple):
+    """How people repeat, see `ItemKNN`.
+
+    Attributes:
+        stays: How often a user chose again, and of these the same item, by the streak before
+            and the length of the history, shape (2, STREAKS, LENGTHS).
+        places: How often each place of a history was there when another item than the newest
+            was chosen, and of these its item, shape (2, history).
+        experts: Credit of each expert, by the length of the history and in all, shape
+            (LENGTHS + 1, EXPERTS).
+    """
+
+    stays: NDArray[np.float64]
+    places: NDArray[np.float64]
+    experts: NDArray[np.float64]
+
+
+class Constants(NamedTuple):
+    """Hyperparameters and what follows from them.
+
+    Attributes:
+        longest: Greatest length of a history.
+        shrinkage: See `ItemKNN`.
+        session_gap: Pause in seconds that ends a history; 0 for none.
+        gap_weights: What to add to a count for each gap in a history, shape (longest,).
+        recency: Weight of each age in a history, shape (longest or fewer,).
+        growth: Weight of a positive in `recent` within a half-life, shape (half-life,).
+    """
+
+    longest: int
+    shrinkage: float
+    session_gap: float
+    gap_weights: NDArray[np.float64]
+    recency: NDArray[np.float64]
+    growth: NDArray[np.float64]
+
+
+class Mixture(NamedTuple):
+    """What a list is made from beside counts, for each of several lists.
+
+    Attributes:
+        recent: The newest items of the user's history, the newest first, shape (slots, longest).
+        counts: How many of a row of `recent` count, shape (slots,).
+        factors: Weight of the row of counts of each, shape (slots, len(recency)).
+        extras: What to add to the score of each; of the newest item its whole score. Shape
+            (slots, longest).
+        priors: Weight of an item's `chosen` and of its `recent`, shape (slots, 2).
+    """
+
+    recent: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    factors: NDArray[np.float64]
+    extras: NDArray[np.float64]
+    priors: NDArray[np.float64]
+
+
+class UpdateLog(NamedTuple):
+    """What updates changed, as it was before, so that it can be restored.
+
+    With fewer slots than positives the last one is used again, and nothing can be restored.
+
+    Attributes:
+        others: The items whose counts were added to, shape (slots, longest).
+        counts: How many of a row of `others` count, shape (slots,).
+        values: The counts before, in both directions, shape (slots, 2 * longest).
+        places: Where they are in sparse rows; `-1 - place` of one that is new. Same shape.
+        items: `chosen` and `recent` of the item before, shape (slots, 2).
+    """
+
+    others: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    values: NDArray[np.float32]
+    places: NDArray[np.int64]
+    items: NDArray[np.float64]
+
+
+def empty_mixture(slots: int, constants: Constants) -> Mixture:
+    """Returns a mixture to be filled."""
+    return Mixture(
+        np.empty((slots, constants.longest), dtype=np.int32),
+        np.zeros(slots, dtype=np.int32),
+        np.empty((slots, len(constants.recency))),
+        np.empty((slots, constants.longest)),
+        np.zeros((slots, 2)),
+    )
+
+
+def empty_log(slots: int, longest: int) -> UpdateLog:
+    """Returns a log to be filled."""
+    return UpdateLog(
+        np.empty((slots, longest), dtype=np.int32),
+        np.zeros(slots, dtype=np.int32),
+        np.empty((slots, 2 * longest), dtype=np.float32),
+        np.empty((slots, 2 * longest), dtype=np.int64),
+        np.empty((slots, 2)),
+    )
