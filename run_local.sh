@@ -24,7 +24,7 @@ provide() {
   apt_is_updated=yes
   # shellcheck disable=SC2086 # several packages
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    $packages >/dev/null || fail "apt-get can not install $packages"
+    $packages >/dev/null || fail "apt-get cannot install $packages"
   eval "$check" >/dev/null 2>&1 || fail "$what is still missing, although $packages is installed"
 }
 

@@ -87,7 +87,7 @@ def _run(settings: Settings, folder: Path) -> int:
     except EXPECTED:
         raise
     except ValueError as e:
-        # Beam's own for what its options can not mean, such as a runner that there is not.
+        # Beam's own for what its options cannot mean, such as a runner that there is not.
         raise UsageError(one_line(e)) from e
     start_outputs(settings, "json" if shown else output.output_format)
     start = time.monotonic()

@@ -111,7 +111,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as e:
-        msg = f"can not listen at {host}:{port}: {e}; pass another --port"
+        msg = f"cannot listen at {host}:{port}: {e}; pass another --port"
         raise OSError(msg) from e
 
 

@@ -1,7 +1,7 @@
 """Why a run failed, in one line, for everything that its user or its surroundings can cause.
 
 What is thrown in a DoFn arrives in several dresses. FnApiRunner throws it again with the step's
-name, as a RuntimeError where Beam can not build another of the same type; Prism and Flink throw a
+name, as a RuntimeError where Beam cannot build another of the same type; Prism and Flink throw a
 RuntimeError whose text is the worker's traceback.
 """
 

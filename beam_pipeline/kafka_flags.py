@@ -22,14 +22,14 @@ def kafka_settings(
         token_provider: What `--kafka_token_provider` says: `module:function`, or nothing.
 
     Raises:
-        UsageError: The file can not be read, a line of it is not `name=value`, names no setting
-            of the client, or a file that can not be used; or the token provider gives no token.
+        UsageError: The file cannot be read, a line of it is not `name=value`, names no setting
+            of the client, or a file that cannot be used; or the token provider gives no token.
     """
     if config:
         try:
             Path(config).read_bytes()
         except OSError as e:
-            msg = f"can not read --kafka_config: {e}"
+            msg = f"cannot read --kafka_config: {e}"
             raise UsageError(msg) from e
     try:
         settings = KafkaSettings(

@@ -6,7 +6,7 @@ It writes `u.data` and, for the report and the dashboard, `titles.csv`; with `--
 
 The data set is for research, may not be redistributed, and asks to be cited: F. M. Harper,
 J. A. Konstan. The MovieLens Datasets: History and Context. ACM TiiS 5 (4), 2015. It comes from
-GroupLens, or, where that can not be reached, out of the wheel of `recbole`, whose copy has the
+GroupLens, or, where that cannot be reached, out of the wheel of `recbole`, whose copy has the
 same rows. Either way the checksum of the result is verified.
 """
 
@@ -50,7 +50,7 @@ def fetch(folder: Path = DEFAULT_FOLDER) -> Path:
     """Returns the path of `u.data` in `folder`, downloaded with the titles if it is not there.
 
     Raises:
-        DownloadError: It can not be had, or is not what it should be.
+        DownloadError: It cannot be had, or is not what it should be.
     """
     path = folder / "u.data"
     if not (path.exists() and _is_it(path.read_bytes())):
@@ -99,7 +99,7 @@ def download(path: Path) -> MovieLens:
             if _is_it(data.ratings):
                 return data
             failures.append(f"{name}: the checksum differs")
-    msg = f"can not get MovieLens 100K ({'; '.join(failures)}); put its u.data at {path}"
+    msg = f"cannot get MovieLens 100K ({'; '.join(failures)}); put its u.data at {path}"
     raise DownloadError(msg)
 
 

@@ -1,4 +1,4 @@
-"""The files and folders that a run writes: refused before it starts if that can not be."""
+"""The files and folders that a run writes: refused before it starts if that cannot be."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start_outputs(settings: Settings, output_format: str) -> None:
 
     Raises:
         UsageError: A file is named twice, or is a file of the input.
-        OSError: A file or the folder for the model can not be written; the text names the flag.
+        OSError: A file or the folder for the model cannot be written; the text names the flag.
     """
     output = settings.beam.view_as(OutputOptions)
     named = {
@@ -78,5 +78,5 @@ def _naming(flag: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        msg = f"can not write --{flag} {path}: {e.strerror or e}"
+        msg = f"cannot write --{flag} {path}: {e.strerror or e}"
         raise OSError(msg) from e

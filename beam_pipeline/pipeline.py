@@ -44,8 +44,8 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     Raises:
         FileNotFoundError: The input does not exist.
         IncompatibleModelError: The model to import is missing, damaged, or of another shape.
-        KafkaSetupError: The broker can not be reached, or the input topic is missing.
-        SchemaRegistrySetupError: The registry can not be reached, or does not take a schema.
+        KafkaSetupError: The broker cannot be reached, or the input topic is missing.
+        SchemaRegistrySetupError: The registry cannot be reached, or does not take a schema.
         UnsupportedFormatError: The input is of no known format.
         ValueError: An option is out of range.
     """

@@ -18,7 +18,7 @@ def registry_settings(known: argparse.Namespace) -> SchemaRegistrySettings | Non
         known: All flags; None comes out if they name no registry.
 
     Raises:
-        UsageError: Flags do not fit together, the URL is none, or the file can not be used.
+        UsageError: Flags do not fit together, the URL is none, or the file cannot be used.
     """
     framed = known.output_format == CONFLUENT_AVRO
     if framed and (known.output or not (known.output_topic or known.evaluation_topic)):

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 class UsageError(ValueError):
-    """The command line asks for something that can not be; the text is one clear line."""
+    """The command line asks for something that cannot be; the text is one clear line."""
 
 
 class Parser(argparse.ArgumentParser):

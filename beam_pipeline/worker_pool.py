@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         server, port = serve(pool, given.host, given.port)
     except RuntimeError as e:
-        print(f"error: can not listen at {given.host}:{given.port}: {e}", file=sys.stderr)
+        print(f"error: cannot listen at {given.host}:{given.port}: {e}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _LOG.info("listening at %s:%d", given.host, port)

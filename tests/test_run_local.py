@@ -137,7 +137,7 @@ def test_a_package_that_can_not_be_installed_is_one_line(bare: Run, tmp_path: Pa
     executable(tmp_path / "bin" / "apt-get", '#!/bin/sh\n[ "$1" = update ]\n')
     done = bare("kafka")
     assert done.returncode == 1
-    assert "apt-get can not install default-jdk-headless" in done.stderr.splitlines()[-1]
+    assert "apt-get cannot install default-jdk-headless" in done.stderr.splitlines()[-1]
 
 
 def test_shellcheck_has_nothing_to_say() -> None:

@@ -2,7 +2,7 @@
 
 `read == positives + filtered + dead` holds at the end of every run. Positives are all events that
 go to the model, also those with a weight of 0 or less. A request that can be answered is counted
-apart, as `requests`; one that can not is read, and dead.
+apart, as `requests`; one that cannot is read, and dead.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class MalformedRecordError(ValueError):
-    """A record can not be read as a rating; the text is the dead letter's reason."""
+    """A record cannot be read as a rating; the text is the dead letter's reason."""
 
 
 class UnsupportedFormatError(ValueError):
@@ -26,11 +26,11 @@ class IncompatibleStateError(ValueError):
 
 
 class KafkaSetupError(RuntimeError):
-    """A broker, topic or Kafka setting can not be used; the text says what to do."""
+    """A broker, topic or Kafka setting cannot be used; the text says what to do."""
 
 
 class SchemaRegistrySetupError(RuntimeError):
-    """A schema registry, or a setting of it, can not be used; the text says what to do."""
+    """A schema registry, or a setting of it, cannot be used; the text says what to do."""
 
 
 class DeliveryError(RuntimeError):

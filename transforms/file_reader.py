@@ -199,7 +199,7 @@ def read_file(path: str, source: str, input_format: str) -> Iterator[RawBatch]:
 
     Raises:
         UnsupportedFormatError: The file is not of that format.
-        OSError: The file can not be opened.
+        OSError: The file cannot be opened.
     """
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as opened:
         yield from _batched(file_records(opened, path, input_format), source)
@@ -217,7 +217,7 @@ def _batched(records: Iterator[FileRecord], source: str) -> Iterator[RawBatch]:
             raise
         # Decompressors and fastavro let whatever a broken file provokes escape.
         except Exception as e:
-            failure = f"the rest of the file can not be read: {type(e).__name__}: {e}"
+            failure = f"the rest of the file cannot be read: {type(e).__name__}: {e}"
         if chunk:
             last = chunk[-1].position
             positions, values, formats = zip(*chunk, strict=True)

@@ -130,8 +130,8 @@ class ReadHistoryThenTopic(beam.PTransform):
         Raises:
             FileNotFoundError: Nothing matches the pattern.
             UnsupportedFormatError: The first file is not of the format, or of none.
-            OSError: The first file can not be opened.
-            KafkaSetupError: The broker can not be reached, or a topic is missing.
+            OSError: The first file cannot be opened.
+            KafkaSetupError: The broker cannot be reached, or a topic is missing.
         """
         partitions = self.topic.partitions()
         files = self.files.files()

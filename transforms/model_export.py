@@ -83,7 +83,7 @@ def save(
     """Writes a shard's model, and then removes the one before the last.
 
     Raises:
-        OSError: The folder can not be written.
+        OSError: The folder cannot be written.
     """
     before = _read_manifest(directory, shard)
     items = Block(shard[1], shards[1])

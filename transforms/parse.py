@@ -153,7 +153,7 @@ class ParseRatings(beam.PTransform):
     registry: SchemaRegistrySettings | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a limit below 1 or a header that can not be passed on."""
+        """Raises ValueError for a limit below 1 or a header that cannot be passed on."""
         super().__init__()
         self._header_names = names_of(self.pass_headers)
         if self.max_record_bytes < 1:

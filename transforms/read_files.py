@@ -54,7 +54,7 @@ class ReadRatingsFromFiles(beam.PTransform):
     mapping: RecordMapping = field(default_factory=RecordMapping)
 
     def __post_init__(self) -> None:
-        """Raises UnsupportedFormatError for a format that files can not have."""
+        """Raises UnsupportedFormatError for a format that files cannot have."""
         super().__init__()
         if self.input_format not in FILE_FORMATS:
             msg = f"{self.input_format!r} is not a format, expected {', '.join(FILE_FORMATS)}"
@@ -75,7 +75,7 @@ class ReadRatingsFromFiles(beam.PTransform):
             FileNotFoundError: Nothing matches the pattern.
             UnsupportedFormatError: The first file is not of the format, or of none, or its header
                 names no user or no item.
-            OSError: The first file can not be opened.
+            OSError: The first file cannot be opened.
         """
         paths, names = match_files(self.pattern)
         _require_fields(paths[0], self.input_format, self.mapping)

@@ -1,6 +1,6 @@
 """Recommendations, evaluations and dead letters to files, or to standard output.
 
-A local file grows. What other filesystems of Beam hold can not grow, so there each bundle writes a
+A local file grows. What other filesystems of Beam hold cannot grow, so there each bundle writes a
 file of its own.
 """
 
@@ -38,7 +38,7 @@ def start_file(path: str, output_format: str = "json", *, keep: bool = False) ->
     On another filesystem it only checks that there is one for the path.
 
     Raises:
-        OSError: The file can not be written.
+        OSError: The file cannot be written.
     """
     if is_remote(path):
         try:

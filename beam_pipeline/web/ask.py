@@ -46,7 +46,7 @@ class Asker:
         seconds: How long an answer may take.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or the topic is missing.
+        KafkaSetupError: The broker cannot be reached, or the topic is missing.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class Follower:
         window: Number of tests in the recall window.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or a topic is missing.
+        KafkaSetupError: The broker cannot be reached, or a topic is missing.
     """
 
     def __init__(

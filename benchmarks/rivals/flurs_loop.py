@@ -46,7 +46,7 @@ class FlursLoop:
     def handle(self, value: bytes, offset: int | None) -> tuple[bytes, bytes] | None:
         """Learns a rating; returns the key and value of the answer, if there is to be one.
 
-        That is the user's list, or the record itself if it can not be read.
+        That is the user's list, or the record itself if it cannot be read.
         """
         try:
             rating = orjson.loads(value)

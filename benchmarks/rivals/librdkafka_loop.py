@@ -14,7 +14,7 @@ from benchmarks.rivals.flurs_loop import FlursLoop
 
 
 def main(given: Arguments) -> None:
-    """Learns for ever."""
+    """Learns forever."""
     consumer = Consumer(
         {
             "bootstrap.servers": given.broker,

@@ -11,7 +11,7 @@ from benchmarks.rivals.flurs_loop import FlursLoop
 
 
 def main(given: Arguments) -> None:
-    """Learns for ever."""
+    """Learns forever."""
     consumer = KafkaConsumer(
         given.source, bootstrap_servers=given.broker, auto_offset_reset="earliest"
     )

@@ -19,7 +19,7 @@ class _ValueOfPair(Serializer):
 
 
 def main(given: Arguments) -> None:
-    """Learns for ever."""
+    """Learns forever."""
     app = Application(
         given.broker,
         consumer_group=f"quix-{given.target}",

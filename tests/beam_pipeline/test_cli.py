@@ -97,7 +97,7 @@ def fails_with(
         (["--direct_runner_bundle_repeat=1"], "--direct_runner_bundle_repeat=1"),
         (
             ["--input_topic=t", "--kafka_bootstrap_servers=h:1", "--kafka_config=/not/there"],
-            "can not read --kafka_config",
+            "cannot read --kafka_config",
         ),
     ],
 )
@@ -150,7 +150,7 @@ def test_each_file_that_can_not_be_written_is_told_before_the_run(
 ) -> None:
     rated = tmp_path / "u.data"
     rated.write_text(tab_lines(movielens_like(5)))
-    told = f"can not write --{flag} {path}: {reason}"
+    told = f"cannot write --{flag} {path}: {reason}"
     fails_with(capsys, 1, told, "--input", rated, f"--{flag}={path}")
 
 
@@ -160,7 +160,7 @@ def test_a_folder_that_can_not_take_the_model_is_told_before_the_run(
     path, output = tmp_path / "u.data", tmp_path / "lists"
     path.write_text(tab_lines(movielens_like(5)))
     for folder, reason in (("/proc/nope", "No such file"), (path, "File exists")):
-        told = f"can not write --export_model {folder}: {reason}"
+        told = f"cannot write --export_model {folder}: {reason}"
         arguments = ("--input", path, "--output", output, "--export_model", folder)
         fails_with(capsys, 1, told, *arguments)
     assert not output.exists()
@@ -218,7 +218,7 @@ def test_an_unreachable_broker(capsys: pytest.CaptureFixture[str]) -> None:
     fails_with(
         capsys,
         1,
-        f"can not reach Kafka at {address}",
+        f"cannot reach Kafka at {address}",
         *("--input_topic=t", "--kafka_bootstrap_servers", address),
     )
 
@@ -281,7 +281,7 @@ def test_a_run_of_many_bundles_ends_with_its_summary_and_one_export(
     monkeypatch.setattr(read_files, "Limits", lambda: Limits(records=1))
     monkeypatch.setattr(model_export, "save", lambda *args: exports.append(args))
     path = tmp_path / "u.data"
-    # Of a thousand bundles and more, Beam itself can not give the metrics.
+    # Of a thousand bundles and more, Beam itself cannot give the metrics.
     path.write_text(tab_lines(movielens_like(1200)))
     output = tmp_path / "lists.jsonl"
     code = cli.main(

@@ -32,7 +32,7 @@ def test_a_port_that_is_taken_is_said(topics: Topics, capsys: pytest.CaptureFixt
         port = listener.getsockname()[1]
         assert dashboard.main(arguments(topics, topics.create(), "--port", str(port))) == 1
     error = capsys.readouterr().err
-    assert f"can not listen at 127.0.0.1:{port}" in error
+    assert f"cannot listen at 127.0.0.1:{port}" in error
     assert len(error.splitlines()) == 1
 
 
@@ -48,10 +48,10 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (["--evaluation_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--dead_letter_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--request_topic", "not-there"], 1, "'not-there' does not exist"),
-        (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "can not reach Kafka"),
-        (["--kafka_config", "/not/there"], 2, "can not read --kafka_config: [Errno 2]"),
+        (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "cannot reach Kafka"),
+        (["--kafka_config", "/not/there"], 2, "cannot read --kafka_config: [Errno 2]"),
         (["--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
-        (["--port", "70000"], 1, "can not listen at 127.0.0.1:70000"),
+        (["--port", "70000"], 1, "cannot listen at 127.0.0.1:70000"),
         (["--window", "0"], 2, "must be 1 or more"),
         (["--port", "web"], 2, "--port: invalid int value"),
         (["--topic", "lists"], 2, "unrecognized arguments: --topic"),

@@ -21,7 +21,7 @@ Traceback (most recent call last):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (OSError("can not write"), "can not write"),
+        (OSError("cannot write"), "cannot write"),
         (FileNotFoundError(2, "No such file", "x"), "x: No such file"),
         (DeliveryError("not taken\\nat all [while running 'Send']"), "not taken\\nat all"),
         (RuntimeError("PermissionError: [Errno 13] no [while running 'Append']"), "[Errno 13] no"),

@@ -36,8 +36,8 @@ def test_of_a_file_only_its_path_is_kept(client: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, r"can not read --kafka_config: \[Errno 2\] No such file"),
-        (b"sasl.username=\xff", "can not read the Kafka settings: .* is not UTF-8"),
+        (None, r"cannot read --kafka_config: \[Errno 2\] No such file"),
+        (b"sasl.username=\xff", "cannot read the Kafka settings: .* is not UTF-8"),
         (b'{"sasl.username": "me"}', "line 1 of the Kafka settings is .*expected name=value"),
         (b"[]", "line 1 of the Kafka settings is .*expected name=value"),
         (b"\x00\x01\x02", "line 1 of the Kafka settings is .*expected name=value"),
@@ -56,7 +56,7 @@ def test_of_a_file_only_its_path_is_kept(client: str, tmp_path: Path) -> None:
         ),
         (f"client.id=1\n{PASSWORD}".encode(), "line 2 of the Kafka settings is no setting"),
         (f"no.such.setting:{PASSWORD}".encode(), "'no.such.setting' in the Kafka settings"),
-        (b"ssl.ca.location=/not/there", "can not read /not/there, the ssl.ca.location"),
+        (b"ssl.ca.location=/not/there", "cannot read /not/there, the ssl.ca.location"),
         (b"no.such.setting=1", "'no.such.setting' in the Kafka settings is no setting"),
         (b"acks=0", "'acks' in the Kafka settings has a flag of its own"),
     ],

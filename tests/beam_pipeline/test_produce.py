@@ -87,8 +87,8 @@ def test_what_is_no_rating_is_skipped_said_and_an_exit_code(
         (["--rate", "fast"], 2, "--rate: invalid float value"),
         (["--topic", "not-there"], 1, "does not exist"),
         (["--input", "/not/there"], 1, "no file matches"),
-        (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "can not reach Kafka"),
-        (["--kafka_config", "/not/there"], 2, "can not read --kafka_config: [Errno 2]"),
+        (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "cannot reach Kafka"),
+        (["--kafka_config", "/not/there"], 2, "cannot read --kafka_config: [Errno 2]"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -26,7 +26,7 @@ URL = "--schema_registry_url=http://127.0.0.1:9"
         ((*KAFKA, URL, "--output_format=confluent-avro"), "a file takes json or avro"),
         ((URL, "--input=x"), "--schema_registry_url goes with --input_topic"),
         ((URL, "--input=x", "--input_format=confluent"), "needs --input_topic"),
-        ((*KAFKA, URL, "--schema_registry_config=/nowhere"), "can not read /nowhere"),
+        ((*KAFKA, URL, "--schema_registry_config=/nowhere"), "cannot read /nowhere"),
         ((*KAFKA, URL, "--schema_registry_retry_seconds=-1"), "expected 0 or more"),
         ((*KAFKA, "--schema_registry_url=registry:8081"), "expected http://HOST:PORT"),
         ((*KAFKA, f"--schema_registry_url=http://a:{PASSWORD}@b"), "basic.auth.user.info"),

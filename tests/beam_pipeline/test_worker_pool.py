@@ -170,4 +170,4 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
         port = taken.getsockname()[1]
         assert worker_pool.main([f"--port={port}", "--host=127.0.0.1"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"error: can not listen at 127.0.0.1:{port}")
+    assert last.startswith(f"error: cannot listen at 127.0.0.1:{port}")

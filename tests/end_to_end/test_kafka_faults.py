@@ -112,7 +112,7 @@ def test_a_broker_that_is_down_when_the_job_starts_is_said_in_one_line(client: s
     done = run(*more)
     assert done.code == 1
     (line,) = done.err.splitlines()
-    assert line.startswith(f"error: can not reach Kafka at {topics.settings.bootstrap_servers}")
+    assert line.startswith(f"error: cannot reach Kafka at {topics.settings.bootstrap_servers}")
     assert time.monotonic() - start < 60
 
 

@@ -192,7 +192,7 @@ def test_a_subject_that_does_not_take_our_lists(
     assert done.code == 1
     (line,) = done.err.splitlines()
     assert line.startswith(
-        f"error: can not register the schema of Recommendation as {lists}-value: "
+        f"error: cannot register the schema of Recommendation as {lists}-value: "
     )
     assert topics.count(lists) == 0
 

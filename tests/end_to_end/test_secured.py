@@ -96,7 +96,7 @@ def test_a_wrong_password_is_one_line_of_each_program(
         failed = run(*arguments, module=module)
         assert (failed.code, failed.out) == (1, "")
         (line,) = failed.err.splitlines()
-        assert line.startswith("error: can not reach Kafka at ")
+        assert line.startswith("error: cannot reach Kafka at ")
         assert "the broker refuses the login by SCRAM-SHA-512" in line
         assert line.endswith("; check sasl.username and sasl.password")
 

@@ -302,7 +302,7 @@ def test_parquet_that_is_none_or_breaks_off(tmp_path: Path) -> None:
         _read(tmp_path, TABS, "parquet")
     ratings, (letter,) = _read(tmp_path, PARQUET[:-20])
     assert (ratings, letter.origin, letter.stage) == ([], "f:1", "read")
-    assert "the rest of the file can not be read" in letter.reason
+    assert "the rest of the file cannot be read" in letter.reason
 
 
 def test_parquet_goes_on_in_its_midst(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def _is_a_start_and_one_dead_letter(
     assert [(letter.origin, letter.stage, letter.value) for letter in dead] == [
         (f"f:{count + 1}", "read", b"")
     ]
-    assert "the rest of the file can not be read: " in dead[0].reason
+    assert "the rest of the file cannot be read: " in dead[0].reason
     return count
 
 
@@ -537,7 +537,7 @@ def test_a_container_of_something_else_is_dead_record_by_record(tmp_path: Path) 
     ]
 
 
-# What can not be read at all is told when the pipeline is built.
+# What cannot be read at all is told when the pipeline is built.
 
 
 @pytest.mark.parametrize(
@@ -763,11 +763,11 @@ def test_what_has_no_time_stays_behind_what_it_stood_behind(tmp_path: Path) -> N
         "f:4",
         "f:6",
         "f:7",
-        "f:8",  # the rest that can not be read
+        "f:8",  # the rest that cannot be read
     ]
     dead = _parsed(files)[1]
     assert [letter.stage for letter in dead] == ["parse"] * 4 + ["read"]
-    assert dead[-1].reason.startswith("the rest of the file can not be read: EOFError: ")
+    assert dead[-1].reason.startswith("the rest of the file cannot be read: EOFError: ")
 
 
 @settings(deadline=None, max_examples=100)

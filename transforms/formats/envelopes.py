@@ -56,7 +56,7 @@ def cloudevents(tree: Any, headers: Sequence[Header]) -> Unwrapped:
         try:
             payload = base64.b64decode(tree["data_base64"], validate=True).decode()
         except (binascii.Error, ValueError) as e:
-            msg = f"the CloudEvent's data_base64 can not be decoded: {e}"
+            msg = f"the CloudEvent's data_base64 cannot be decoded: {e}"
             raise MalformedRecordError(msg) from e
     if type(payload) is str:
         try:

@@ -39,7 +39,7 @@ class RecordMapping:
     event_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a field, path, envelope, unit or weight that can not be."""
+        """Raises ValueError for a field, path, envelope, unit or weight that cannot be."""
         for name, path in self.fields.items():
             if name not in FIELDS:
                 msg = f"{name!r} is not a field, expected one of {', '.join(FIELDS)}"

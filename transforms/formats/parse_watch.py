@@ -1,4 +1,4 @@
-"""Tells early that the input can not be used, and why."""
+"""Tells early that the input cannot be used, and why."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def names_of(further: Iterable[str]) -> frozenset[str]:
     names = frozenset(name.strip().lower() for name in further)
     for name in ("", RESERVED):
         if name in names:
-            msg = f"a header named {name!r} can not be passed on"
+            msg = f"a header named {name!r} cannot be passed on"
             raise ValueError(msg)
     return names | frozenset(DEFAULT_NAMES)
 

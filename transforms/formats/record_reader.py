@@ -76,7 +76,7 @@ class RecordReader:
 
     Args:
         mapping: Where the fields are.
-        max_record_bytes: A longer record can not be used.
+        max_record_bytes: A longer record cannot be used.
         header_names: Headers that come with the ratings, in lower case.
         decoder: Returns the decoder of a format.
     """

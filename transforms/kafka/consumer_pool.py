@@ -54,7 +54,7 @@ class ConsumerPool(ClientPool[SourceKey, PartitionConsumer]):
         """Returns the consumer of a source.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or refuses.
+            KafkaSetupError: The broker cannot be reached, or refuses.
         """
         return self._get(key, lambda: self._made(key))
 
@@ -72,7 +72,7 @@ class ConsumerPool(ClientPool[SourceKey, PartitionConsumer]):
         """Returns the right to read a partition; see `PartitionConsumer.lease`.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or refuses.
+            KafkaSetupError: The broker cannot be reached, or refuses.
         """
         return self.consumer(key).lease(partition, offset)
 

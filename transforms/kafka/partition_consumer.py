@@ -45,7 +45,7 @@ class PartitionConsumer:
         client: Used by nobody else.
         neighbors: Returns all consumers of this process, this one included: they share the bound
             on memory.
-        watch: Tells when reading can not go on; None if nobody does.
+        watch: Tells when reading cannot go on; None if nobody does.
         group: Whose offsets are committed; None for nobody's.
 
     Attributes:

@@ -35,7 +35,7 @@ class ProducerPool(ClientPool[KafkaSettings, Producer]):
         """Returns the producer of these brokers, until `give_back`.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or refuses.
+            KafkaSetupError: The broker cannot be reached, or refuses.
         """
         with self._lock:
             found = self._get(settings, lambda: self._connect(settings, _LINGER_MS))

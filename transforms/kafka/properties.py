@@ -35,7 +35,7 @@ _SYNONYMS: Final = {
 _JAAS: Final = "sasl.jaas.config"
 _JAAS_OPTION: Final = re.compile(r'\b(username|password)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))')
 _CHECK_NAMES: Final = "ssl.endpoint.identification.algorithm"
-# What can not be a name is never shown: it may be the rest of a secret that has two lines.
+# What cannot be a name is never shown: it may be the rest of a secret that has two lines.
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[._][a-z0-9._]+)|acks|debug|partitioner|retries")
 _SEPARATOR: Final = re.compile(r"(?<!\\)[=:\s]")
 _OURS: Final = {
@@ -72,7 +72,7 @@ def read_file(path: str) -> dict[str, str]:
     """Returns the settings of a file in Java's properties format; references stay as they are.
 
     Raises:
-        KafkaSetupError: The file can not be read, a line is not `name=value`, or sets what is
+        KafkaSetupError: The file cannot be read, a line is not `name=value`, or sets what is
             not the file's to set. The text has no value of the file.
     """
     try:
@@ -83,7 +83,7 @@ def read_file(path: str) -> dict[str, str]:
         reason = f"{path} is not UTF-8; write other characters as \\uXXXX"
     else:
         return canonical(_pairs(text))
-    msg = f"can not read the Kafka settings: {reason}; workers read the same path"
+    msg = f"cannot read the Kafka settings: {reason}; workers read the same path"
     raise KafkaSetupError(msg)
 
 
@@ -169,7 +169,7 @@ def resolved(properties: Mapping[str, str], *, has_tokens: bool = False) -> dict
         has_tokens: Whether a token provider logs in.
 
     Raises:
-        KafkaSetupError: A reference leads nowhere, or a value can not be; the text has no value.
+        KafkaSetupError: A reference leads nowhere, or a value cannot be; the text has no value.
     """
     found = dict(properties)
     jaas = found.pop(_JAAS, None)

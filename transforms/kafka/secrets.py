@@ -84,9 +84,7 @@ def _content(name: str, path: str) -> str:
         reason = e.strerror
     except UnicodeDecodeError:
         reason = "it is not UTF-8"
-    msg = (
-        f"{name} refers to {path}, which can not be read: {reason}; it must be there {_EVERYWHERE}"
-    )
+    msg = f"{name} refers to {path}, which cannot be read: {reason}; it must be there {_EVERYWHERE}"
     raise KafkaSetupError(msg)
 
 

@@ -86,7 +86,7 @@ class KafkaSettings:
         """Returns all settings under librdkafka's names, with secrets: not to be kept.
 
         Raises:
-            KafkaSetupError: The file can not be read, or a setting can not be.
+            KafkaSetupError: The file cannot be read, or a setting cannot be.
         """
         in_file = read_file(self.config_file) if self.config_file else {}
         return resolved({**in_file, **dict(self.properties)}, has_tokens=bool(self.token_provider))
@@ -104,7 +104,7 @@ _ADVICE: Final = "check --kafka_bootstrap_servers, --kafka_config and that the b
 def unreachable(settings: KafkaSettings, reason: object, advice: str = _ADVICE) -> KafkaSetupError:
     """Returns the error for brokers that do not answer, or refuse."""
     return KafkaSetupError(
-        f"can not reach Kafka at {settings.bootstrap_servers}: {reason}; {advice}"
+        f"cannot reach Kafka at {settings.bootstrap_servers}: {reason}; {advice}"
     )
 
 

@@ -97,11 +97,11 @@ class WriteDeadLettersToKafka(beam.PTransform):
     topic: str
 
     def __post_init__(self) -> None:
-        """Lets Beam name the transform."""
+        """Initializes the base class."""
         super().__init__()
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:
-        """Adds the sink."""
+        """Sends the dead letters."""
         return letters | "Send" >> beam.ParDo(
             _SendDeadLettersDoFn(self.settings, self.topic, dead_letter_messages)
         )
@@ -266,7 +266,7 @@ class _SendDoFn(beam.DoFn):
 
 
 class _SendDeadLettersDoFn(_SendDoFn):
-    """Cuts what its own topic refuses, as that can not become a dead letter again."""
+    """Cuts what its own topic refuses, as that cannot become a dead letter again."""
 
     def _flush(self, delivery: Delivery) -> list[Refused]:
         refused = delivery.flush()

@@ -92,7 +92,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     selection: TopicSelection = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for settings that can not work."""
+        """Raises ValueError for settings that cannot work."""
         super().__init__()
         self.record_format = format_of_messages(self.input_format)
         asks = (self.request_topic,) if self.request_topic else ()
@@ -127,7 +127,7 @@ class ReadRatingsFromKafka(beam.PTransform):
         the end.
 
         Raises:
-            KafkaSetupError: The broker can not be reached, or a topic is missing.
+            KafkaSetupError: The broker cannot be reached, or a topic is missing.
         """
         asking = admin(self.settings)
         try:

@@ -49,7 +49,7 @@ def load(name: str) -> Callable[[], Any]:
     """Returns the function that `module:function` names.
 
     Raises:
-        KafkaSetupError: The module can not be imported, or has no such function.
+        KafkaSetupError: The module cannot be imported, or has no such function.
     """
     require_name(name)
     module_name, _, function_name = name.partition(":")
@@ -57,7 +57,7 @@ def load(name: str) -> Callable[[], Any]:
         module = importlib.import_module(module_name)
     except Exception as e:
         msg = (
-            f"can not import the Kafka token provider {name!r}: {_said(e)}; install its module, or"
+            f"cannot import the Kafka token provider {name!r}: {_said(e)}; install its module, or"
             " put its folder on PYTHONPATH, on the machine that starts the pipeline and on every"
             " worker"
         )
@@ -77,7 +77,7 @@ def fetch(name: str) -> Token:
     epoch.
 
     Raises:
-        KafkaSetupError: It can not be imported, raises, or returns something else. The text
+        KafkaSetupError: It cannot be imported, raises, or returns something else. The text
             never has what it returned.
     """
     function = load(name)

@@ -89,7 +89,7 @@ class TopicWatch:
         return self._ids.get(topic, "")
 
     def raise_failure(self) -> None:
-        """Raises KafkaSetupError if a check found that reading can not go on."""
+        """Raises KafkaSetupError if a check found that reading cannot go on."""
         if self._failure:
             raise KafkaSetupError(self._failure)
 

@@ -72,7 +72,7 @@ class RegistryClient:
         settings: Of the registry.
 
     Raises:
-        SchemaRegistrySetupError: A setting can not be used.
+        SchemaRegistrySetupError: A setting cannot be used.
     """
 
     def __init__(self, settings: SchemaRegistrySettings) -> None:
@@ -85,12 +85,12 @@ class RegistryClient:
             )
         except ssl.SSLError as e:
             problem = e.reason or "it is no PEM"
-            reason = f"a certificate or key can not be used: {problem}"
+            reason = f"a certificate or key cannot be used: {problem}"
         except (OSError, TypeError, ValueError) as e:
             reason = self._redacted(str(e))
         else:
             return
-        msg = f"the schema registry's settings can not be used: {reason}"
+        msg = f"the schema registry's settings cannot be used: {reason}"
         raise SchemaRegistrySetupError(msg)
 
     def check(self) -> None:
@@ -110,7 +110,7 @@ class RegistryClient:
         """Returns the schema of an id, with all that it refers to.
 
         Raises:
-            RequestFailedError: It is not there, or can not be had.
+            RequestFailedError: It is not there, or cannot be had.
         """
         return self._ask(lambda: self._schema(schema_id))
 
@@ -184,7 +184,7 @@ class RegistryClient:
     def _answered(self, status: int, text: str) -> RequestFailedError:
         said = f"{self._redacted(text)} (HTTP {status})"
         if status in _BUSY:
-            return RegistryAwayError(f"the schema registry at {self._url} can not answer: {said}")
+            return RegistryAwayError(f"the schema registry at {self._url} cannot answer: {said}")
         if status in _DENIED:
             return DeniedError(f"the schema registry at {self._url} denies it: {said}")
         if status in _INCOMPATIBLE:

@@ -68,7 +68,7 @@ class RegistryDecoder:
         """Returns a record's tree.
 
         Raises:
-            MalformedRecordError: It is not framed, its schema can not be had, or it does not fit
+            MalformedRecordError: It is not framed, its schema cannot be had, or it does not fit
                 its schema.
         """
         frame = value[:FRAME_LENGTH]
@@ -100,7 +100,7 @@ class RegistryDecoder:
         """Asks for a schema, unless it has been refused lately.
 
         Raises:
-            MalformedRecordError: It can not be had.
+            MalformedRecordError: It cannot be had.
         """
         reason = self._refused.get(frame, "")
         if not reason and self._clock() < self._ask_at:

@@ -29,7 +29,7 @@ class RegistryPool:
         """Returns the decoder of a registry, which is asked for nothing yet.
 
         Raises:
-            SchemaRegistrySetupError: A setting can not be used, or the extra is not installed.
+            SchemaRegistrySetupError: A setting cannot be used, or the extra is not installed.
         """
         with self._lock:
             found = self._open.get(settings)
@@ -52,7 +52,7 @@ def check_registry(settings: SchemaRegistrySettings) -> None:
     """Checks that a registry answers.
 
     Raises:
-        SchemaRegistrySetupError: It does not, a setting can not be used, or the extra is not
+        SchemaRegistrySetupError: It does not, a setting cannot be used, or the extra is not
             installed.
     """
     _extra("registration").require_registry(settings)
@@ -62,8 +62,8 @@ def frame_for(settings: SchemaRegistrySettings, topic: str, schema: dict[str, An
     """Returns what records of an Avro schema start with in a topic; registers it if it is new.
 
     Raises:
-        SchemaRegistrySetupError: The registry can not be reached or does not take the schema, a
-            setting can not be used, or the extra is not installed.
+        SchemaRegistrySetupError: The registry cannot be reached or does not take the schema, a
+            setting cannot be used, or the extra is not installed.
     """
     frame: bytes = _extra("registration").registered_frame(settings, topic, schema)
     return frame

@@ -65,7 +65,7 @@ def decoder_of(
         references: Name and text of what it imports, what others of them import first.
 
     Raises:
-        ValueError: The schema can not be used; the text says why.
+        ValueError: The schema cannot be used; the text says why.
     """
     return _Messages(_file(text, references)).decode
 

@@ -43,7 +43,7 @@ def require_registry(settings: SchemaRegistrySettings) -> None:
     """Checks that a registry answers.
 
     Raises:
-        SchemaRegistrySetupError: It does not, or a setting can not be used.
+        SchemaRegistrySetupError: It does not, or a setting cannot be used.
     """
     with contextlib.closing(RegistryClient(settings)) as client:
         try:
@@ -72,7 +72,7 @@ def registered_frame(settings: SchemaRegistrySettings, topic: str, schema: dict[
     """Returns what records of an Avro schema start with in a topic; registers it if it is new.
 
     Raises:
-        SchemaRegistrySetupError: The registry can not be reached, or does not take the schema.
+        SchemaRegistrySetupError: The registry cannot be reached, or does not take the schema.
     """
     subject = subject_of(settings.strategy, topic, f"{schema['namespace']}.{schema['name']}")
     with contextlib.closing(RegistryClient(settings)) as client:
@@ -86,5 +86,5 @@ def registered_frame(settings: SchemaRegistrySettings, topic: str, schema: dict[
             reason = str(e)
         else:
             return CONFLUENT_MAGIC + schema_id.to_bytes(4, "big")
-    msg = f"can not register the schema of {schema['name']} as {subject}: {reason}"
+    msg = f"cannot register the schema of {schema['name']} as {subject}: {reason}"
     raise SchemaRegistrySetupError(msg)

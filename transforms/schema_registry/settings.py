@@ -94,7 +94,7 @@ class SchemaRegistrySettings:
         """Returns the client's settings, with secrets: not to be kept.
 
         Raises:
-            SchemaRegistrySetupError: The file can not be read, or a setting can not be; the text
+            SchemaRegistrySetupError: The file cannot be read, or a setting cannot be; the text
                 has no value of a setting.
         """
         try:
@@ -139,12 +139,12 @@ def _read(path: str) -> dict[str, str]:
     try:
         lines: dict[str, str] = javaproperties.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as e:
-        reason = e.strerror or "it can not be opened"
+        reason = e.strerror or "it cannot be opened"
     except ValueError:
         reason = "it is no properties file in UTF-8"
     else:
         return {name.removeprefix(_PREFIX): value for name, value in lines.items()}
-    msg = f"can not read {path}, {_THE_SETTINGS}: {reason}; workers read the same path"
+    msg = f"cannot read {path}, {_THE_SETTINGS}: {reason}; workers read the same path"
     raise SchemaRegistrySetupError(msg)
 
 
@@ -182,7 +182,7 @@ def _require_readable(name: str, path: str) -> None:
             return
     except OSError as e:
         reason = e.strerror
-    msg = f"can not read {path}, the {name} of {_THE_SETTINGS}: {reason}"
+    msg = f"cannot read {path}, the {name} of {_THE_SETTINGS}: {reason}"
     raise SchemaRegistrySetupError(msg)
 
 

@@ -31,7 +31,7 @@ def tree_decoders(
         settings: Of the registry; None if there is none.
 
     Raises:
-        SchemaRegistrySetupError: A setting can not be used here, or the extra is not installed.
+        SchemaRegistrySetupError: A setting cannot be used here, or the extra is not installed.
     """
     if settings is None:
         return tree_decoder

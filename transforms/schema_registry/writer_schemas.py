@@ -28,7 +28,7 @@ def decoder_of(schema: WriterSchema) -> Decode:
     as with any other record.
 
     Raises:
-        ValueError: The schema can not be used; the text says why.
+        ValueError: The schema cannot be used; the text says why.
     """
     if schema.kind == AVRO:
         return _avro_decoder(schema)

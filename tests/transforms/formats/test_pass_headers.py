@@ -30,5 +30,5 @@ def test_what_is_beyond_the_limit_is_dropped() -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "origin", "Origin"])
 def test_a_name_that_can_not_be_passed_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="can not be passed on"):
+    with pytest.raises(ValueError, match="cannot be passed on"):
         names_of([name])

@@ -325,7 +325,7 @@ def test_cloud_events_in_a_batch() -> None:
         (7, "no CloudEvent: specversion is missing"),
         ({**CLOUD_EVENT, "data": None}, "the CloudEvent has no data"),
         ({**CLOUD_EVENT, "data": "<x/>"}, "the CloudEvent's data are no JSON"),
-        ({"specversion": "1.0", "data_base64": "?"}, "the CloudEvent's data_base64 can not"),
+        ({"specversion": "1.0", "data_base64": "?"}, "the CloudEvent's data_base64 cannot"),
         ({**CLOUD_EVENT, "data": [1]}, "of type list, expected an object with fields"),
     ],
 )

@@ -31,10 +31,10 @@ def test_what_a_reference_gives_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatc
     ("value", "reason"),
     [
         ("${env:NOT_SET_ANYWHERE}", "sasl.password refers to the environment variable NOT_SET"),
-        ("${file:/not/there}", "/not/there, which can not be read: No such file.*every worker"),
-        ("${directory:/not:there}", "/not/there, which can not be read"),
+        ("${file:/not/there}", "/not/there, which cannot be read: No such file.*every worker"),
+        ("${directory:/not:there}", "/not/there, which cannot be read"),
         ("${file:{here}:nope}", "refers to the setting nope of .* does not have it"),
-        ("${file:{here}/binary}", "binary, which can not be read: it is not UTF-8"),
+        ("${file:{here}/binary}", "binary, which cannot be read: it is not UTF-8"),
         ("${vault:x}", r"unknown form; expected \$\{env:NAME\}"),
         ("${directory:/not}", "unknown form"),
     ],

@@ -170,7 +170,7 @@ def test_a_real_topic_has_another_id_when_it_is_created_anew(topics: Topics) -> 
 
 
 def test_brokers_that_are_down_are_an_error(client: str) -> None:
-    with pytest.raises(KafkaSetupError, match="can not reach Kafka"):
+    with pytest.raises(KafkaSetupError, match="cannot reach Kafka"):
         admin(KafkaSettings(f"127.0.0.1:{free_port()}", client=client))
 
 

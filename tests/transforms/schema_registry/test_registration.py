@@ -93,12 +93,12 @@ def test_certificates(secured: Front, authority: Authority, tmp_path: Path) -> N
     assert "certificate verify failed" in problem(unknown)
     no_pem = tmp_path / "no.pem"
     no_pem.write_text("certificate")
-    assert "a certificate or key can not be used" in problem(
+    assert "a certificate or key cannot be used" in problem(
         settings_of(secured, tmp_path, ssl_ca_location=no_pem)
     )
     encrypted = authority.issue("client", password=PASSWORD)
     # It would be asked for at the terminal.
-    assert "a certificate or key can not be used" in problem(
+    assert "a certificate or key cannot be used" in problem(
         settings_of(secured, tmp_path, ssl_certificate_location=encrypted)
     )
 
@@ -151,7 +151,7 @@ def test_a_schema_that_its_subject_does_not_take(schema_registry: SchemaRegistry
     with pytest.raises(SchemaRegistrySetupError) as caught:
         frame_for(SchemaRegistrySettings(schema_registry.url), "taken", SCHEMA)
     text = str(caught.value)
-    assert "can not register the schema of Made as taken-value" in text
+    assert "cannot register the schema of Made as taken-value" in text
     assert "(HTTP 409)" in text
     assert "\n" not in text
 

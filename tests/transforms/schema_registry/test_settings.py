@@ -56,7 +56,7 @@ def test_what_is_taken_out_of_errors(write: Write) -> None:
         ("basic.auth.user.info=alice", "must be USER:PASSWORD"),
         ("basic.auth.credentials.source=SASL_INHERIT", "can only be USER_INFO"),
         ("ssl.truststore.location=/x.jks", "keytool"),
-        ("ssl.ca.location=/nowhere/ca.pem", "can not read /nowhere/ca.pem, the ssl.ca.location"),
+        ("ssl.ca.location=/nowhere/ca.pem", "cannot read /nowhere/ca.pem, the ssl.ca.location"),
         ("timeout=soon", "no number of seconds"),
         ("timeout=0", "no number of seconds"),
         (f"{MARK}=1", "a name that is none of"),
@@ -72,7 +72,7 @@ def test_settings_that_can_not_be_used(line: str, expected: str, write: Write) -
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(SchemaRegistrySetupError, match=r"can not read /nowhere, .*: No such file"):
+    with pytest.raises(SchemaRegistrySetupError, match=r"cannot read /nowhere, .*: No such file"):
         SchemaRegistrySettings("http://registry", "/nowhere").resolve()
 
 

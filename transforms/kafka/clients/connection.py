@@ -19,7 +19,7 @@ def prepared(settings: KafkaSettings) -> dict[str, str]:
     """Returns all settings with secrets, under librdkafka's names, when a broker takes them.
 
     Raises:
-        KafkaSetupError: The settings, a file that they name or the brokers can not be used; the
+        KafkaSetupError: The settings, a file that they name or the brokers cannot be used; the
             text says which, within five seconds.
     """
     _keep_secrets_out_of_logs()
@@ -35,7 +35,7 @@ def checked(settings: KafkaSettings) -> dict[str, str]:
     """Returns the same without asking the brokers.
 
     Raises:
-        KafkaSetupError: The settings, a file that they name or the token provider can not be
+        KafkaSetupError: The settings, a file that they name or the token provider cannot be
             used.
     """
     properties = settings.resolve()

@@ -54,7 +54,7 @@ def check_settings(settings: KafkaSettings) -> None:
     """Checks all that can be checked without the brokers: the file, its lines, files it names.
 
     Raises:
-        KafkaSetupError: Something can not be used; the text has no value of a setting.
+        KafkaSetupError: Something cannot be used; the text has no value of a setting.
     """
     _implementation(settings.client).accepted(checked(settings))
 
@@ -63,7 +63,7 @@ def consumer(settings: KafkaSettings, group: str | None) -> Consumer:
     """Returns a consumer that reads committed records, and commits only when told.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     made: Consumer = _implementation(settings.client).consumer(settings, group)
     return made
@@ -77,7 +77,7 @@ def producer(settings: KafkaSettings, linger_ms: int = LINGER_MS) -> Producer:
         linger_ms: How long a message that nobody flushes waits for company.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     made: Producer = _implementation(settings.client).producer(settings, linger_ms)
     return made
@@ -87,7 +87,7 @@ def admin(settings: KafkaSettings) -> Admin:
     """Returns a client that asks about topics.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     made: Admin = _implementation(settings.client).admin(settings)
     return made
@@ -120,7 +120,7 @@ def require_topics(
         create: Whether to create what is missing, with the brokers' default replication.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, a topic is missing, or creation fails.
+        KafkaSetupError: The broker cannot be reached, a topic is missing, or creation fails.
     """
     client = consumer(settings, None)
     try:

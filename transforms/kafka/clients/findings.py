@@ -14,7 +14,7 @@ _CLIENT_CERTIFICATE_ALERTS: Final = ("CERTIFICATE", "UNKNOWN_CA")
 
 
 class Finding(NamedTuple):
-    """Why a server can not be used.
+    """Why a server cannot be used.
 
     Attributes:
         reason: What is wrong.

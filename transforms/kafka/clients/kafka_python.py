@@ -183,7 +183,7 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     """Creates topics with so many partitions; one that has come up meanwhile is no error.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     client = connected(KafkaAdminClient, settings)
     try:
@@ -194,7 +194,7 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     except TopicAlreadyExistsError:
         pass
     except KafkaError as e:
-        msg = f"can not create the topic(s) {', '.join(topics)}: {e}"
+        msg = f"cannot create the topic(s) {', '.join(topics)}: {e}"
         raise KafkaSetupError(msg) from e
     finally:
         client.close()

@@ -26,7 +26,7 @@ from transforms.kafka.settings import (
 from transforms.kafka.token_provider import fetch
 
 _CLIENTS: Final = (KafkaConsumer, KafkaProducer, KafkaAdminClient)
-# Settings whose values are objects, which text can not name.
+# Settings whose values are objects, which text cannot name.
 _OBJECTS: Final = {
     "default_offset_commit_callback",
     "kafka_client",
@@ -97,7 +97,7 @@ def connected(
         **fixed: What they may not.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     properties = prepared(settings)
     arguments = {
@@ -113,7 +113,7 @@ def connected(
         arguments["sasl_oauth_token_provider"] = Tokens(lambda: fetch(provider).value)
     try:
         return client(**arguments)
-    # kafka-python raises ValueError, AssertionError and OSError for settings that can not work.
+    # kafka-python raises ValueError, AssertionError and OSError for settings that cannot work.
     except (KafkaError, ValueError, AssertionError, OSError) as e:
         reason = redacted(str(e), properties)
     # Raised here, so that the error has no context: that one's text may show a value.

@@ -105,7 +105,7 @@ class KafkaPythonConsumer:
         try:
             self._client.commit({partition: OffsetAndMetadata(offset, "", -1)}, 10_000)
         except KafkaError as e:
-            _LOGGER.warning("Can not commit offset %d of %s: %s", offset, partition, e)
+            _LOGGER.warning("Cannot commit offset %d of %s: %s", offset, partition, e)
             return False
         return True
 

@@ -203,7 +203,7 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
     """Creates topics with so many partitions; one that has come up meanwhile is no error.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     client = connected(AdminClient, settings, {}, {})
     try:
@@ -212,7 +212,7 @@ def create_topics(settings: KafkaSettings, topics: Mapping[str, int]) -> None:
             _created(made)
         _wait_for(client, topics)
     except rd.KafkaException as e:
-        msg = f"can not create the topic(s) {', '.join(topics)}: {text_of(e)}"
+        msg = f"cannot create the topic(s) {', '.join(topics)}: {text_of(e)}"
         raise KafkaSetupError(msg) from e
 
 

@@ -109,7 +109,7 @@ def connected(
         fixed: What they may not.
 
     Raises:
-        KafkaSetupError: The broker can not be reached, or refuses.
+        KafkaSetupError: The broker cannot be reached, or refuses.
     """
     troubles = _Troubles()
     properties = prepared(settings)

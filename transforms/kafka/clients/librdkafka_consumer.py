@@ -218,4 +218,4 @@ class LibrdkafkaConsumer:
 
 def _log_commit(error: rd.KafkaError | None, offsets: list[Any]) -> None:
     if error:
-        LOGGER.warning("Can not commit %s: %s", offsets, error.str())
+        LOGGER.warning("Cannot commit %s: %s", offsets, error.str())

@@ -1,4 +1,4 @@
-"""Finds out why brokers can not be used, with a connection of its own.
+"""Finds out why brokers cannot be used, with a connection of its own.
 
 The clients keep trying, for good reasons, and then say only that it did not work. Here each step
 is made once, and the first one that fails has a name. No password goes where no TLS is although
@@ -46,7 +46,7 @@ class _FoundError(Exception):
 def find_problem(
     servers: str, properties: Mapping[str, str], token_provider: str = ""
 ) -> Finding | None:
-    """Returns why none of the servers can be used; None if one can, or if that can not be told.
+    """Returns why none of the servers can be used; None if one can, or if that cannot be told.
 
     Args:
         servers: `host:port`, several with commas between.
@@ -54,7 +54,7 @@ def find_problem(
         token_provider: `module:function` that gives tokens for OAUTHBEARER; empty for none.
 
     Raises:
-        KafkaSetupError: A file that they name, or the token provider, can not be used.
+        KafkaSetupError: A file that they name, or the token provider, cannot be used.
     """
     context = client_context(properties)
     if "proxy.url" in properties or "socks5.proxy" in properties:
@@ -115,7 +115,7 @@ class _Probe:
         """Returns if the server can be used as far as is known.
 
         Raises:
-            _FoundError: It can not be used.
+            _FoundError: It cannot be used.
         """
         # One that is slow tells nothing: the client has more time.
         with (

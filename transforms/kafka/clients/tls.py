@@ -24,7 +24,7 @@ def client_context(properties: Mapping[str, str]) -> ssl.SSLContext:
     """Returns the context of a client with these settings, from files that have been tried.
 
     Raises:
-        KafkaSetupError: A file is missing, can not be read, or is of another kind or key.
+        KafkaSetupError: A file is missing, cannot be read, or is of another kind or key.
     """
     if properties.get(_CA) == _LIBRDKAFKAS_DEFAULT:
         properties = {name: value for name, value in properties.items() if name != _CA}
@@ -64,7 +64,7 @@ def _require_readable(name: str, path: str) -> None:
             msg = f"{path}, the {name} of the Kafka settings, is a Java key store. {hint}"
             raise KafkaSetupError(msg)
         return
-    msg = f"can not read {path}, the {name} of the Kafka settings: {reason}"
+    msg = f"cannot read {path}, the {name} of the Kafka settings: {reason}"
     raise KafkaSetupError(msg)
 
 

@@ -76,7 +76,7 @@ class Expiry:
     within 1.1 times that, and the cost is spread.
 
     Args:
-        time_to_live: In seconds; 0 to keep users for ever.
+        time_to_live: In seconds; 0 to keep users forever.
     """
 
     def __init__(self, time_to_live: float) -> None:

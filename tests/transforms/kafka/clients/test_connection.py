@@ -287,7 +287,7 @@ def test_each_mistake_has_a_message_of_its_own(
         listener, client, **{name: str(value).format(**names) for name, value in given.items()}
     )
     reason = message.format(**names)
-    fails_with(settings, f"can not reach Kafka at {secured.address(listener)}: {reason}")
+    fails_with(settings, f"cannot reach Kafka at {secured.address(listener)}: {reason}")
 
 
 def test_no_two_mistakes_have_one_message() -> None:
@@ -303,7 +303,7 @@ def test_a_host_name_that_is_not_in_the_certificate(client: str, secured: Secure
     elsewhere = dataclasses.replace(settings, bootstrap_servers=f"localhost:{port}")
     fails_with(
         elsewhere,
-        f"can not reach Kafka at localhost:{port}: the broker's certificate is not for the name"
+        f"cannot reach Kafka at localhost:{port}: the broker's certificate is not for the name"
         " localhost; connect by a name that is in its certificate, or set"
         " ssl.endpoint.identification.algorithm=none to accept any name",
     )
@@ -314,7 +314,7 @@ def test_a_host_name_that_is_not_in_the_certificate(client: str, secured: Secure
 def test_a_host_that_is_unknown(client: str) -> None:
     fails_with(
         KafkaSettings("no-such-host.invalid:9092", client=client),
-        "can not reach Kafka at no-such-host.invalid:9092: the name 'no-such-host.invalid' is"
+        "cannot reach Kafka at no-such-host.invalid:9092: the name 'no-such-host.invalid' is"
         " unknown here; check --kafka_bootstrap_servers and this machine's name service",
     )
 
@@ -323,7 +323,7 @@ def test_a_port_that_is_closed(client: str) -> None:
     address = f"127.0.0.1:{free_port()}"
     fails_with(
         KafkaSettings(address, client=client),
-        f"can not reach Kafka at {address}: nothing listens at {address} (Connection refused);"
+        f"cannot reach Kafka at {address}: nothing listens at {address} (Connection refused);"
         " check --kafka_bootstrap_servers and that the broker runs",
     )
 
@@ -333,7 +333,7 @@ def test_a_port_of_something_else(client: str) -> None:
         address = f"127.0.0.1:{port}"
         fails_with(
             KafkaSettings(address, client=client),
-            f"can not reach Kafka at {address}: what answers at this port does not speak Kafka's"
+            f"cannot reach Kafka at {address}: what answers at this port does not speak Kafka's"
             " protocol; check the port in --kafka_bootstrap_servers",
         )
 
@@ -375,7 +375,7 @@ def test_a_broker_that_sends_its_clients_elsewhere(client: str, tmp_path: Path) 
     try:
         fails_with(
             KafkaSettings(broker.address, client=client),
-            f"can not reach Kafka at {broker.address}: the broker sends its clients to another"
+            f"cannot reach Kafka at {broker.address}: the broker sends its clients to another"
             f" address, and nothing listens at {elsewhere} (Connection refused); set the broker's"
             " advertised.listeners to what this machine can reach",
         )

@@ -31,7 +31,7 @@ from transforms.kafka.clients.protocols import Message
         (f"key.serializer={PASSWORD}", "'key.serializer' in the Kafka settings is no setting of "),
         ("ssl.check.hostname=maybe", "is neither https nor none, true nor false"),
         ("acks=0", "may not be changed"),
-        ("ssl.ca.location=/not/there", "can not read /not/there, the ssl.ca.location of"),
+        ("ssl.ca.location=/not/there", "cannot read /not/there, the ssl.ca.location of"),
     ],
 )
 def test_a_file_that_can_not_work_is_refused(

@@ -23,7 +23,7 @@ import org.joda.time.Instant;
 /**
  * Stands in for Beam's class of this name, whose bug apache/beam#27648 was not mended before 2.76:
  * it keeps what a splittable DoFn deferred in a state of a new name each time, so checkpoints grow
- * for ever. Here the names repeat. State is kept for each element, and a read of an element
+ * forever. Here the names repeat. State is kept for each element, and a read of an element
  * defers one rest, so no name is in use when its turn comes again.
  *
  * <p>Beam's class also makes a drain endless where a source is: Flink has its operators finish
@@ -113,7 +113,7 @@ public class BundleCheckpointHandlers {
         byte[] encoded = rest.getApplication().getElement().toByteArray();
         value = CoderUtils.decodeFromByteArray(restCoder, encoded);
       } catch (CoderException e) {
-        throw new IllegalStateException("can not decode what was deferred", e);
+        throw new IllegalStateException("cannot decode what was deferred", e);
       }
       var delay = rest.getRequestedTimeDelay();
       Instant due = Instant.now().plus(delay.getSeconds() * 1000 + delay.getNanos() / 1_000_000);

@@ -21,7 +21,7 @@ import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ConnectivityState;
 import org.apache.beam.vendor.grpc.v1p60p1.io.grpc.ManagedChannel;
 
 /**
- * Stands in for Beam's class of this name, which waits for ever for a worker whose pool has died
+ * Stands in for Beam's class of this name, which waits forever for a worker whose pool has died
  * before the worker connected: the job hangs, and no timeout of Flink's ends that. Here it fails,
  * so Flink restarts the job and asks the next pool. A worker that dies while its pool lives is the
  * pool's to start again (flurs-beam-worker-pool does).
