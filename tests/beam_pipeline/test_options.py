@@ -24,7 +24,10 @@ def test_models_that_share_a_flag_agree_on_what_it_takes() -> None:
     flags = {flag.name: flag for flag in hyperparameter_flags()}
     for model in MODEL_NAMES:
         for one in dataclasses.fields(config_class(model)):
-            assert flags[one.name].type is type(one.default)
+            if "parse" in one.metadata:
+                assert flags[one.name].type("30m") == one.metadata["parse"]("30m")
+            else:
+                assert flags[one.name].type is type(one.default)
             assert flags[one.name].choices == one.metadata.get("choices")
 
 
