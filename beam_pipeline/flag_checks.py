@@ -10,6 +10,7 @@ from beam_pipeline.usage import UsageError
 from transforms.formats.detection import CONFLUENT, MESSAGE_FORMATS
 from transforms.kafka.start_offset import start_seconds
 from transforms.kafka.topics import TopicSelection
+from transforms.recommenders.registry import UNSHARDED
 from transforms.write_files import STDOUT
 
 
@@ -135,4 +136,10 @@ def _check_output(known: argparse.Namespace) -> None:
         raise UsageError(msg)
     if known.top_n < 0 or known.user_blocks < 1 or known.item_blocks < 1:
         msg = "--top_n must be 0 or more, --user_blocks and --item_blocks 1 or more"
+        raise UsageError(msg)
+    if known.item_blocks > 1 and known.model in UNSHARDED:
+        msg = (
+            f"--model {known.model} compares whole sessions, so its items cannot be split:"
+            " leave --item_blocks at 1, or use --user_blocks"
+        )
         raise UsageError(msg)

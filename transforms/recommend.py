@@ -16,7 +16,7 @@ from transforms.learn_and_recommend import (
     LearnRecommendAndExportDoFn,
 )
 from transforms.model_export import ModelExport
-from transforms.recommenders.registry import RecommenderSpec
+from transforms.recommenders.registry import UNSHARDED, RecommenderSpec
 from transforms.sharding.config import Sharding
 from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShardBatch
@@ -52,10 +52,13 @@ class Recommend(beam.PTransform):
     import_from: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a `top_n` below 0."""
+        """Raises ValueError for a `top_n` below 0, or item shards of a model that has none."""
         super().__init__()
         if self.top_n < 0:
             msg = f"top_n is {self.top_n}, expected 0 or more"
+            raise ValueError(msg)
+        if self.spec.model in UNSHARDED and self.sharding.item_shards > 1:
+            msg = f"item_shards is {self.sharding.item_shards}, expected 1 with {self.spec.model}"
             raise ValueError(msg)
 
     def expand(

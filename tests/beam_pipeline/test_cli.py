@@ -76,6 +76,10 @@ def fails_with(
         (["--input_topic", "b", "--order_by_time"], "--order_by_time needs --input"),
         (["--input_topic", "b", "--input_format", "csv"], "a topic takes auto, json, avro"),
         (["--item_blocks", "0"], "--item_blocks"),
+        (
+            ["--model=vmisknn", "--item_blocks=2"],
+            "--model vmisknn compares whole sessions, so its items cannot be split",
+        ),
         (["--max_users", "-1"], "--max_users is -1"),
         (["--kafka_client", "java"], "--kafka_client: invalid choice"),
         (["--requests", "a", "--input_topic", "b"], "use --request_topic"),

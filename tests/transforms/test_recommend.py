@@ -240,6 +240,11 @@ def test_a_negative_length_is_refused() -> None:
         Recommend(SPEC, top_n=-1)
 
 
+def test_item_shards_of_a_model_that_has_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="item_shards is 2, expected 1 with vmisknn"):
+        Recommend(RecommenderSpec("vmisknn"), Sharding(item_shards=2))
+
+
 def _labels(part: beam.pipeline.AppliedPTransform) -> list[str]:
     if not part.parts:
         return [part.full_label]

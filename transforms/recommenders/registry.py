@@ -32,10 +32,14 @@ _MODELS: Final[dict[str, _Entry]] = {
     "sketch": _Entry("sketch", "Sketch"),
     "itemknn": _Entry("itemknn", "ItemKNN"),
     "raisgd": _Entry("raisgd", "RAISGD"),
+    "vmisknn": _Entry("vmisknn", "VMISKNN"),
     "popular": _Entry("popular", "Popular"),
     "random": _Entry("random_order", "RandomOrder"),
 }
 MODEL_NAMES: Final = tuple(_MODELS)
+UNSHARDED: Final = frozenset({"vmisknn"})
+"""Models that item shards would make another model."""
+
 DEFAULT_MODEL: Final = "itemknn"
 """The best of them on what was measured, see docs/models.md."""
 
