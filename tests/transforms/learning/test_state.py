@@ -263,6 +263,6 @@ def test_a_damaged_log_is_refused(damaged: bytes) -> None:
 def test_the_bytes_of_meta_never_change() -> None:
     encoded = Meta(bytes(range(16)), 1, 2, 3, b"{}").encode()
     assert encoded.hex() == (
-        "02000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000000000000037b7d"
+        "03000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000000000000037b7d"
     )
     assert Meta.decode(encoded) == Meta(bytes(range(16)), 1, 2, 3, b"{}")
