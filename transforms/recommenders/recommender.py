@@ -21,9 +21,10 @@ from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.user_items import UserItems
 from transforms.recommenders.memory.vocabulary import Vocabulary
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
-from transforms.recommenders.model import MinibatchModel, Model, strength
+from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model
+from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.numerics.top_n import top_n
-from transforms.recommenders.repeats import AGAIN, FIRST, NEVER, OTHER, RepeatPolicy
+from transforms.recommenders.repeats import NEVER, RepeatPolicy
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items because its user is unknown."""
@@ -140,7 +141,7 @@ class Recommender:
         items = self._user_items
         if rating.weight > 0:
             kind = AGAIN if items.has(user, item) else OTHER if len(items.seen(user)) else FIRST
-            self._allow(self._repeats.see_one(kind))
+            self._allow(self._repeats.see(np.array([kind]))[0])
             self._popularity.rows[item] += 1
             items.accept(user, item)
         elif rating.weight < 0:
@@ -178,6 +179,9 @@ class Recommender:
         Yields:
             Parts that follow each other, each before the next is learned.
         """
+        if not self._user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
+            yield from self._learn_positives(ratings, n)
+            return
         start = 0
         for number, rating in enumerate(ratings):
             if rating.weight > 0 and not self._is_rejected(rating):
@@ -189,8 +193,6 @@ class Recommender:
         yield from self._learn_positives(ratings[start:], n)
 
     def _is_rejected(self, rating: Rating) -> bool:
-        if not self._user_items.any_rejected:
-            return False
         user, item = self.users.get(rating.user), self.items.get(rating.item)
         known = user is not None and item is not None
         return known and self._user_items.has_rejected(cast("int", user), cast("int", item))
@@ -290,7 +292,7 @@ class Recommender:
             user_column,
             item_column,
             np.array(item_counts, dtype=np.int32),
-            np.array([strength(rating.weight) for rating in ratings]),
+            np.minimum([rating.weight for rating in ratings], LARGEST_STRENGTH),
             np.array([rating.timestamp for rating in ratings]),
             seen.ids,
             seen.ends,
@@ -302,7 +304,7 @@ class Recommender:
         self._users_last_seen.see(user_column[changed_here], numbers[changed_here])
         self._items_last_seen.see(item_column[here], numbers[here])
         np.add.at(self._popularity.rows, item_column[here], 1)
-        return batch, changes, self._repeats.see(kinds.tolist())
+        return batch, changes, self._repeats.see(kinds)
 
     def _evict(self) -> None:
         for bound in (self._users_last_seen, self._expiry):

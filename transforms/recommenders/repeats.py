@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.numerics.repeat_share import MOST, follow_share
 
 AUTO, NEVER, ALLOW = "auto", "never", "allow"
 REPEATS: Final = (AUTO, NEVER, ALLOW)
 """What `RecommenderSpec.repeats` may be."""
 
-FIRST, OTHER, AGAIN = range(3)
-"""A user's first item; an item that the user does not have; one that the user has."""
-
 _LOG: Final = logging.getLogger(__name__)
 
-_ALLOW_FROM: Final = 0.1
-_STOP_BELOW: Final = 0.05
-_PRIOR_AGAIN: Final = 1
-_PRIOR: Final = 40
-_MOST: Final = 10_000
 _TOLD_AFTER: Final = 1000
 
 
@@ -35,61 +27,56 @@ class RepeatPolicy:
     each user's first; beyond 10,000 choices all counts are halved, so that a stream may change.
     Repeats are allowed when the share reaches 10 %, and no longer when it falls below 5 %. So
     they are never allowed where nothing repeats, and after some ten clicks of a shop's sessions.
-    It depends on the choices alone, in their order.
+    It depends on the choices alone, in their order. Says once what it took, and when it changes.
 
     Args:
         repeats: One of `REPEATS`.
-
-    Attributes:
-        allowed: Whether lists may name items that their user has.
     """
 
     def __init__(self, repeats: str) -> None:
         self._auto = repeats == AUTO
-        self.allowed = repeats == ALLOW
-        self._choices = self._again = 0
+        # Choices, those that repeat, and whether repeats are allowed.
+        self._counts = np.array([0, 0, repeats == ALLOW], dtype=np.int64)
         self._told = False
 
-    def see(self, kinds: Iterable[int]) -> NDArray[np.bool]:
+    @property
+    def allowed(self) -> bool:
+        """Whether lists may name items that their user has."""
+        return bool(self._counts[2])
+
+    def see(self, kinds: NDArray[np.int64]) -> NDArray[np.bool]:
         """Counts choices, in order.
 
         Args:
-            kinds: `FIRST`, `OTHER` or `AGAIN` for each.
+            kinds: As in `follow_share`, shape (m,).
 
         Returns:
-            Whether repeats are allowed just after each.
+            Whether repeats are allowed just after each, shape (m,).
         """
-        return np.array([self.see_one(kind) for kind in kinds], dtype=np.bool)
-
-    def see_one(self, kind: int) -> bool:
-        """Counts a choice; returns whether repeats are allowed from now on."""
-        if not self._auto or kind == FIRST:
-            return self.allowed
-        self._choices += 1
-        self._again += kind == AGAIN
-        share = (self._again + _PRIOR_AGAIN) / (self._choices + _PRIOR)
-        before, self.allowed = self.allowed, share >= (_STOP_BELOW if self.allowed else _ALLOW_FROM)
-        if self.allowed != before or (self._choices >= _TOLD_AFTER and not self._told):
+        allowed = np.full(len(kinds), self.allowed)
+        if not self._auto:
+            return allowed
+        before = self.allowed
+        follow_share(kinds, self._counts, allowed)
+        told_enough = self._told or self._counts[0] < _TOLD_AFTER
+        if (allowed != before).any() or not told_enough:
             self._tell()
-        if self._choices >= _MOST:
-            self._choices //= 2
-            self._again //= 2
-        return self.allowed
+        return allowed
 
     def _tell(self) -> None:
         self._told = True
+        choices, again, allowed = self._counts.tolist()
         _LOG.warning(
             "%d of the last %d choices repeat an earlier one of their user: lists %s items that"
             " their user has; --repeats never or allow settles it",
-            self._again,
-            self._choices,
-            "may name" if self.allowed else "do not name",
+            again,
+            choices,
+            "may name" if allowed else "do not name",
         )
 
     def state_dict(self) -> Arrays:
         """Returns `counts`: choices, repeats, and whether they are allowed, shape (3,)."""
-        counts = (self._choices, self._again, self.allowed) if self._auto else (0, 0, 0)
-        return {"counts": np.array(counts, dtype=np.int64)}
+        return {"counts": self._counts * self._auto}
 
     def load_state_dict(self, arrays: SavedArrays) -> None:
         """Takes over what `state_dict` returned; what was said counts more.
@@ -97,8 +84,8 @@ class RepeatPolicy:
         Raises:
             IncompatibleModelError: It is damaged.
         """
-        choices, again, allowed = arrays.counts("counts", (3,)).tolist()
-        fits = again <= choices < _MOST and allowed <= 1
+        counts = arrays.counts("counts", (3,))
+        fits = counts[1] <= counts[0] < MOST and counts[2] <= 1
         arrays.require(fits, "counts", "is not that of repeats among choices")
         if self._auto:
-            self._choices, self._again, self.allowed = choices, again, bool(allowed)
+            self._counts = counts

@@ -25,7 +25,6 @@ from transforms.recommenders.numerics.repeat_habits import FIRST_CREDIT
 RECENT_HALF_LIFE: Final = 1000
 """Half-life of recent popularity, in positives."""
 
-_MOST_HALF_LIVES: Final = 500
 _FORGOTTEN: Final = 1e-200
 _SAVED: Final = ("chosen", "recent", "degrees", "left", "same")
 
@@ -34,7 +33,7 @@ class ItemStatistics:
     """Numbers for each item, in arrays that double.
 
     `recent` is in units that grow with time: a positive adds more the later it comes, and all is
-    scaled down after some hundreds of half-lives. Scales are powers of two, so digits do not
+    scaled down now and then. Scales are powers of two, so digits do not
     depend on when that is done.
 
     Args:
@@ -64,8 +63,8 @@ class ItemStatistics:
         self.n += 1
 
     def rescale(self) -> None:
-        """Changes the unit of `recent` before numbers become too large; call it often."""
-        if self._half_lives() > _MOST_HALF_LIVES:
+        """Changes the unit of `recent` if a half-life has passed; call it every 1,000 positives."""
+        if self._half_lives():
             self._load_recent(*self._recent())
 
     def keep(self, kept: NDArray[np.intp], rows: Rows) -> None:

@@ -167,6 +167,9 @@ class ItemKNN(MinibatchModel):
         self._one_log = empty_log(1, config.history)
         self._one = empty_mixture(1, self._constants)
         self._unlisted = empty_mixture(0, self._constants)
+        # What `learn_batch` fills until it is called again, once it is asked for lists.
+        self._listed_log = empty_log(0, config.history)
+        self._listed = self._unlisted
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
@@ -203,8 +206,12 @@ class ItemKNN(MinibatchModel):
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
         m = len(batch.users)
-        log = empty_log(m if n else 1, self.config.history)
-        mixture = empty_mixture(m, self._constants) if n else self._unlisted
+        log, mixture = self._one_log, self._unlisted
+        if n:
+            if len(self._listed_log.counts) < m:
+                self._listed_log = empty_log(m, self.config.history)
+                self._listed = empty_mixture(m, self._constants)
+            log, mixture = self._listed_log, self._listed
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
             self._reserve(user, count)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))

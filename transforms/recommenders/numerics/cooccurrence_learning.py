@@ -81,8 +81,10 @@ def _choose(
     before[0], before[1] = items.chosen[item], items.recent[item]
     positives = int(totals[POSITIVES])
     half_lives = float(positives // half_life) - totals[EPOCH]
-    # A power of two, so that another unit gives the same digits.
-    recent = weight * constants.growth[positives % half_life] * 2.0**half_lives
+    recent = weight * constants.growth[positives % half_life]
+    if half_lives:
+        # A power of two, so that another unit gives the same digits.
+        recent *= 2.0**half_lives
     items.chosen[item] += weight
     items.norms[item] = 1.0 / np.sqrt(items.chosen[item] + constants.shrinkage)
     items.recent[item] += recent
@@ -109,10 +111,12 @@ def _finish(
     """Does all of an update but adding to counts, which the log has as they were before."""
     if with_repeats and histories.sizes[user]:
         learn_habits(histories, items, habits, constants, user, item, log.values[slot], scratch)
+    sum_of_changes = 0.0
     for gap in range(log.counts[slot]):
         change = np.float32(weight * constants.gap_weights[gap])
         items.degrees[log.others[slot, gap]] += change
-        items.degrees[item] += change
+        sum_of_changes += float(change)
+    items.degrees[item] += sum_of_changes
     _remember(histories, user, item, time, constants.longest)
     _choose(items, constants, item, weight, log.items[slot])
 

@@ -235,9 +235,10 @@ def mix(
             mixture.priors[slot] /= PRIOR + RECENT_PRIOR
         return
     last = histories.starts[user] + size - 1
-    for age in range(size):
-        mixture.recent[slot, age] = histories.ids[last - age]
     count = _recency_of_ages(histories, constants, user, factors)
+    mixture.counts[slot] = size if with_repeats else count
+    for age in range(mixture.counts[slot]):
+        mixture.recent[slot, age] = histories.ids[last - age]
     if not with_repeats:
         for age in range(count):
             factors[age] *= items.norms[histories.ids[last - age]]
@@ -256,6 +257,10 @@ def mix(
     extras = mixture.extras[slot]
     extras[0] = stay
     if size > 1:
-        scale = (1.0 - stay) * places / _places_total(habits, size)
+        total_weight = 0.0
         for place in range(1, size):
-            extras[place] = scale * _place_weight(habits, place)
+            extras[place] = _place_weight(habits, place)
+            total_weight += extras[place]
+        scale = (1.0 - stay) * places / total_weight
+        for place in range(1, size):
+            extras[place] *= scale
