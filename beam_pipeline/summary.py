@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from transforms import counters
+from transforms.evaluation.prequential import verdict
 from transforms.formats.json_lines import decode_recommendation
 from transforms.formats.records import Recommendation
 
@@ -105,8 +106,7 @@ def notes(metrics: Any) -> list[str]:
     if counts[counters.UNWRITTEN]:
         lines.append(f"{counts[counters.UNWRITTEN]} records too large for their topic, not written")
     if tested:
-        recall, popular = (counts[name] / tested for name in (counters.HITS, counters.POPULAR_HITS))
-        lines.append(f"recall {recall:.4f} in {tested} tests, most popular {popular:.4f}")
+        lines += _test_notes(tested, counts[counters.HITS], counts[counters.POPULAR_HITS])
     for found in metrics.query()["distributions"]:
         name = found.key.metric
         values = found.committed or found.attempted
@@ -115,6 +115,23 @@ def notes(metrics: Any) -> list[str]:
             low, mean, high = values.min, values.mean, values.max
             lines.append(f"{what}: mean {mean:.1f} {unit}, from {low} to {high}")
     return sorted(lines)
+
+
+def _test_notes(tested: int, hits: int, popular: int) -> list[str]:
+    """Returns a line with recall, and one more if the model is worse than most popular.
+
+    Which tests both hit is not counted. The tests that only one of them hit are `hits` + `popular`
+    at most, so this chi-square is at most McNemar's, and what it calls worse is worse.
+    """
+    lines = [
+        f"recall {hits / tested:.4f} in {tested} tests, most popular {popular / tested:.4f}",
+    ]
+    if hits < popular and verdict(-((hits - popular) ** 2) / (hits + popular)) < 0:
+        lines.append(
+            f"recall is below most popular after {tested} tests (McNemar, 99 %):"
+            " this model is not worth its cost on this stream, see docs/models.md"
+        )
+    return lines
 
 
 def event_type_notes(metrics: Any) -> list[str]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from rich.console import Console
 
-from beam_pipeline.summary import Summary, last_lists, print_lists
-from transforms import Recommendation, ScoredItem
+from beam_pipeline.summary import Summary, last_lists, notes, print_lists
+from transforms import Recommendation, ScoredItem, counters
 from transforms.formats.json_lines import encode_recommendation
 
 SUMMARY = Summary(read=100000, positives=82520, filtered=17480, dead=0, users=943, items=1574)
@@ -60,3 +63,38 @@ def test_an_item_that_looks_like_markup_is_shown_as_it_is() -> None:
     text = console.export_text()
     assert "[bold]" in text
     assert "[/x]" in text
+
+
+class Metrics:
+    """What a run's `result.metrics()` returns for these counters."""
+
+    def __init__(self, **counts: int) -> None:
+        self._counts = counts
+
+    def query(self) -> dict[str, list[Any]]:
+        names = [SimpleNamespace(namespace=counters.NAMESPACE, name=name) for name in self._counts]
+        found = [
+            SimpleNamespace(key=SimpleNamespace(metric=name), committed=count, attempted=count)
+            for name, count in zip(names, self._counts.values(), strict=True)
+        ]
+        return {"counters": found, "distributions": []}
+
+
+@pytest.mark.parametrize(
+    ("hits", "popular", "below"),
+    [
+        (50, 78, False),
+        (500, 780, True),
+        (0, 6, False),
+        (0, 7, True),
+        (780, 500, False),
+        (0, 0, False),
+    ],
+)
+def test_a_model_that_is_surely_below_most_popular_is_called_so(
+    hits: int, popular: int, below: bool
+) -> None:
+    lines = notes(Metrics(tested=10_000, hits=hits, popular_hits=popular))
+    verdicts = [line for line in lines if line.startswith("recall is below most popular after")]
+    assert bool(verdicts) == below
+    assert any(line.startswith("recall 0.") for line in lines)

@@ -28,8 +28,8 @@ class BPRMFConfig:
     """Hyperparameters of `BPRMF`, under FluRS's names; what each is stands in its metadata."""
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.003, metadata={"help": "step size, eta"})
+    l2_reg: float = field(default=0.0, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.3, metadata={"help": "step size, eta"})
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
@@ -55,8 +55,10 @@ class BPRMF(Model):
     and nothing is learned.
 
     The signs of lambda are FluRS's: it adds the regularization where Rendle's paper subtracts
-    it, so factors grow by 1 + eta lambda a step rather than shrink. With the defaults that is a
-    factor of e in 33,000 positives of one item: on a stream without end use `l2_reg` 0.
+    it, so factors grow by 1 + eta lambda a step rather than shrink. On a stream without end that
+    has no bound, so lambda is 0 by default. FluRS's own defaults, eta 0.003 and lambda 0.01, are
+    made for many passes: with one, the factors stay near where they were drawn, and so the lists
+    stay at chance.
 
     FluRS copies the whole item matrix for each new item, builds the list of all the user's
     missing items for each positive, and draws from a global generator; here rows double, the

@@ -44,7 +44,7 @@ class Announced:
         return Item(index)
 
 
-@pytest.mark.parametrize("learn_rate", [0.003, 0.1])
+@pytest.mark.parametrize("learn_rate", [0.003, 0.1, 0.3])
 def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(
     learn_rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +123,7 @@ def test_who_has_everything_teaches_nothing() -> None:
 
 
 def test_no_score_is_too_far_for_the_sigmoid() -> None:
-    model = BPRMF(BPRMFConfig(k=2, l2_reg=0.0), seed=0)
+    model = BPRMF(BPRMFConfig(k=2, l2_reg=0.0, learn_rate=0.003), seed=0)
     model.add_user()
     for _ in range(2):
         model.add_item()
