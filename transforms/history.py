@@ -98,6 +98,16 @@ class HistoryCoder(Coder):
 registry.register_coder(History, HistoryCoder)
 
 
+class HistoryRestrictionProvider(KafkaRestrictionProvider):
+    """Restrictions of files and of partitions, where all are elements of one source."""
+
+    def restriction_size(self, element: Any, restriction: Any) -> int:
+        """Returns how many records are left; an unknown number of a file's counts as 1."""
+        if element.files is None:
+            return super().restriction_size(element.partitions[0], restriction)
+        return int(PositionRangeProvider().restriction_size(element, restriction))
+
+
 @dataclass
 class ReadHistoryThenTopic(beam.PTransform):
     """Undecoded ratings of files, and when those have been learned, of a topic, as `RawBatch`.
@@ -234,7 +244,7 @@ class _ReadInProcessDoFn(ReadDoFn):
         self,
         element: History,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(KafkaRestrictionProvider()),
+        tracker: Any = beam.DoFn.RestrictionParam(HistoryRestrictionProvider()),
         watermark: Any = beam.DoFn.WatermarkEstimatorParam(
             ManualWatermarkEstimator.default_provider()
         ),
