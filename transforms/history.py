@@ -23,6 +23,7 @@ from apache_beam.utils.timestamp import Duration
 
 from transforms.batches import RawBatch
 from transforms.file_reader import Files, FilesCoder, OpenReaders
+from transforms.formats.mapping import RecordMapping
 from transforms.handoff import Handoffs, HistoryReader
 from transforms.kafka.added_partitions import KafkaRestrictionProvider
 from transforms.kafka.partitions import KafkaPartition, KafkaPartitionCoder
@@ -131,7 +132,7 @@ class ReadHistoryThenTopic(beam.PTransform):
     in_process: bool = False
 
     def __post_init__(self) -> None:
-        """Lets Beam set the transform up."""
+        """Initializes the base class."""
         super().__init__()
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
@@ -147,11 +148,12 @@ class ReadHistoryThenTopic(beam.PTransform):
         files = self.files.files()
         if self.in_process:
             elements = [History(files), *(History(None, (one,)) for one in partitions)]
-            read = beam.ParDo(_ReadInProcessDoFn(self.topic)).with_output_types(RawBatch)
-            return root | "History" >> beam.Create(elements) | "Read" >> read
+            read = beam.ParDo(_ReadInProcessDoFn(self.topic, self.files.mapping))
+            typed_read = read.with_output_types(RawBatch)
+            return root | "History" >> beam.Create(elements) | "Read" >> typed_read
         requests = [one for one in partitions if one.topic == self.topic.request_topic]
         ratings = tuple(one for one in partitions if one.topic != self.topic.request_topic)
-        do_fn = _ReadHistoryDoFn(finalize_each=self.topic.finalize_each)
+        do_fn = _ReadHistoryDoFn(self.files.mapping, finalize_each=self.topic.finalize_each)
         past = (
             root
             | "History" >> beam.Create([History(files, ratings)])
@@ -175,20 +177,20 @@ def _same(element: Any) -> Any:
 
 def _read_files(
     files: Files,
+    mapping: RecordMapping,
     scope: str,
     finalizer: Any,
     tracker: Any,
     watermark: Any,
-    budget: ReadBudget,
     *,
     finalize_each: bool,
 ) -> Generator[Any, None, bool]:
     """Yields the next batches; returns whether the files were handed over."""
     open_readers = WORKER.get(OpenReaders)
-    inner = open_readers.pop(files, tracker.current_restriction().start)
+    inner = open_readers.pop(files, tracker.current_restriction().start, mapping)
     # Runners that finalize each bundle do so between two calls, never within one.
     reader = HistoryReader(inner, scope, files, patient=not finalize_each)
-    for batch, timestamp in read_in_bounds(reader, tracker, watermark, budget):
+    for batch, timestamp in read_in_bounds(reader, tracker, watermark, ReadBudget(Limits())):
         yield beam.window.TimestampedValue(batch, timestamp)
     if not (reader.handed_over or is_stopping()):
         open_readers.put(files, inner.position, inner)
@@ -200,7 +202,8 @@ def _read_files(
 class _ReadHistoryDoFn(beam.DoFn):
     """Reads the files, and then emits the partitions."""
 
-    def __init__(self, *, finalize_each: bool) -> None:
+    def __init__(self, mapping: RecordMapping, *, finalize_each: bool) -> None:
+        self._mapping = mapping
         self._finalize_each = finalize_each
         self._scope = uuid.uuid4().hex
 
@@ -215,14 +218,13 @@ class _ReadHistoryDoFn(beam.DoFn):
             ManualWatermarkEstimator.default_provider()
         ),
     ) -> Iterator[Any]:
-        files = cast("Files", element.files)
         handed_over = yield from _read_files(
-            files,
+            cast("Files", element.files),
+            self._mapping,
             self._scope,
             finalizer,
             tracker,
             watermark,
-            ReadBudget(Limits()),
             finalize_each=self._finalize_each,
         )
         for partition in element.partitions if handed_over else ():
@@ -231,6 +233,10 @@ class _ReadHistoryDoFn(beam.DoFn):
 
 class _ReadInProcessDoFn(ReadDoFn):
     """Reads files and partitions; those of ratings only when the files have been handed over."""
+
+    def __init__(self, topic: ReadRatingsFromKafka, mapping: RecordMapping) -> None:
+        super().__init__(topic)
+        self._mapping = mapping
 
     def start_bundle(self) -> None:
         super().start_bundle()
@@ -251,8 +257,7 @@ class _ReadInProcessDoFn(ReadDoFn):
     ) -> Iterator[Any]:
         scope = self._plan.key.source
         if element.files:
-            budget = ReadBudget(Limits())
-            arguments = (element.files, scope, finalizer, tracker, watermark, budget)
+            arguments = (element.files, self._mapping, scope, finalizer, tracker, watermark)
             yield from _read_files(*arguments, finalize_each=True)
             return
         (partition,) = element.partitions

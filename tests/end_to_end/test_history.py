@@ -92,3 +92,20 @@ def test_it_can_be_stopped_in_the_midst_of_the_files(topics: Topics, tmp_path: P
     assert reconciles(summary)
     assert 1000 < summary["read"] < 400_000
     assert {one["origin"].split(":")[0] for one in topics.read_json(lists)} == {"u.data"}
+
+
+def test_files_are_sorted_by_the_time_that_the_mapping_names(
+    topics: Topics, tmp_path: Path
+) -> None:
+    path = tmp_path / "past.jsonl"
+    path.write_text('{"who": "u", "what": "a", "at": 2}\n{"who": "u", "what": "b", "at": 1}\n')
+    rated, lists = topics.create(), topics.create()
+    done = run(
+        "--runner=FnApiRunner",
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers, "--stop_at_end"),
+        *("--input", path, "--order_by_time", "--fields=user=who,item=what,timestamp=at"),
+        *("--input_topic", rated, "--output_topic", lists),
+    )
+    assert done.code == 0, done.err
+    origins = [one["origin"] for one in topics.read_json(lists)]
+    assert origins == ["past.jsonl:2", "past.jsonl:1"]
