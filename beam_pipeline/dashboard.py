@@ -15,7 +15,7 @@ from typing import Final
 
 import uvicorn
 
-from beam_pipeline.kafka_flags import kafka_settings
+from beam_pipeline.kafka_flags import add_kafka_flags, kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.app import application
 from beam_pipeline.web.ask import Asker
@@ -29,11 +29,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m beam_pipeline.dashboard", description=__doc__.split("\n")[0])
-    parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
-    parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
-    parser.add_argument(
-        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
-    )
+    add_kafka_flags(parser)
     parser.add_argument("--output_topic", required=True, metavar="TOPIC", help="lists")
     parser.add_argument(
         "--evaluation_topic", default="", metavar="TOPIC", help="what --evaluate writes"

@@ -1,13 +1,33 @@
-"""What a command line says of the brokers, for every program here that reaches them."""
+"""Flags of the brokers, for every program here that connects to Kafka."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.factory import KafkaSettings, check_settings
-from transforms.kafka.settings import AUTO
+from transforms.kafka.settings import AUTO, CLIENT_CHOICES
+
+
+def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the brokers to the parser of a program that always needs them."""
+    parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
+    parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
+    parser.add_argument(
+        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
+    )
+
+
+def add_client_flag(parser: argparse._ActionsContainer) -> None:
+    """Adds the flag of the client library."""
+    parser.add_argument(
+        "--kafka_client",
+        choices=CLIENT_CHOICES,
+        default=AUTO,
+        help="Kafka client library (default: auto, librdkafka where it is installed)",
+    )
 
 
 def kafka_settings(

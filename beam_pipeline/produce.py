@@ -15,7 +15,7 @@ from typing import Final
 
 from tqdm import tqdm
 
-from beam_pipeline.kafka_flags import kafka_settings
+from beam_pipeline.kafka_flags import add_client_flag, add_kafka_flags, kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, UnsupportedFormatError
 from transforms.file_reader import Files, match_files, read_batches
@@ -24,7 +24,6 @@ from transforms.formats.detection import FILE_FORMATS
 from transforms.formats.records import DeadLetter, Rating
 from transforms.kafka.clients.factory import producer, require_topics
 from transforms.kafka.clients.protocols import Message
-from transforms.kafka.settings import AUTO, CLIENT_CHOICES
 from transforms.parse import parse
 
 _IN_FLIGHT: Final = 20_000
@@ -45,17 +44,8 @@ def _parser() -> Parser:
         "--order_by_time", action="store_true", help="send in the order of the timestamps"
     )
     parser.add_argument("--topic", required=True, help="where to send them")
-    parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
-    parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
-    parser.add_argument(
-        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
-    )
-    parser.add_argument(
-        "--kafka_client",
-        choices=CLIENT_CHOICES,
-        default=AUTO,
-        help="Kafka client library (default: auto, librdkafka where it is installed)",
-    )
+    add_kafka_flags(parser)
+    add_client_flag(parser)
     parser.add_argument(
         "--format", choices=tuple(_ENCODERS), default="json", help="of the messages"
     )

@@ -17,7 +17,7 @@ from typing import Final
 from apache_beam.io.filesystems import FileSystems
 from kafka.errors import KafkaError
 
-from beam_pipeline.kafka_flags import kafka_settings
+from beam_pipeline.kafka_flags import add_client_flag, add_kafka_flags, kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, MalformedRecordError
 from transforms.file_reader import match_files
@@ -26,7 +26,7 @@ from transforms.kafka.clients.factory import consumer, partitions_of, require_to
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery
 from transforms.kafka.producer_pool import ProducerPool
-from transforms.kafka.settings import AUTO, CLIENT_CHOICES, KafkaSettings
+from transforms.kafka.settings import KafkaSettings
 
 _CHUNK: Final = 10_000
 _POLL_SECONDS: Final = 0.2
@@ -52,17 +52,8 @@ def _parser() -> Parser:
         "--reason", default="", metavar="REGEX", help="only letters whose reason contains this"
     )
     parser.add_argument("--dry_run", action="store_true", help="count, but send nothing")
-    parser.add_argument("--kafka_bootstrap_servers", required=True, metavar="HOST:PORT")
-    parser.add_argument("--kafka_config", metavar="FILE", help="name=value lines: SASL, TLS, ...")
-    parser.add_argument(
-        "--kafka_token_provider", metavar="MODULE:FUNCTION", help="gives tokens for OAUTHBEARER"
-    )
-    parser.add_argument(
-        "--kafka_client",
-        choices=CLIENT_CHOICES,
-        default=AUTO,
-        help="Kafka client library (default: auto, librdkafka where it is installed)",
-    )
+    add_kafka_flags(parser)
+    add_client_flag(parser)
     return parser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -85,12 +85,18 @@ def nothing_usable(metrics: Any) -> bool:
 
 def _counts(metrics: Any) -> dict[str, int]:
     counts = dict.fromkeys(counters.COUNTERS, 0)
-    for found in metrics.query()["counters"]:
-        name = found.key.metric
-        if name.namespace == counters.NAMESPACE and name.name in counts:
-            committed = found.committed
-            counts[name.name] += found.attempted if committed is None else committed
+    for name, value in _counters(metrics):
+        if name in counts:
+            counts[name] += value
     return counts
+
+
+def _counters(metrics: Any) -> Iterator[tuple[str, int]]:
+    """Yields name and value of each of our counters; a name may come several times."""
+    for found in metrics.query()["counters"]:
+        if found.key.metric.namespace == counters.NAMESPACE:
+            committed = found.committed
+            yield found.key.metric.name, found.attempted if committed is None else committed
 
 
 def notes(metrics: Any) -> list[str]:
@@ -137,11 +143,9 @@ def _test_notes(tested: int, hits: int, popular: int) -> list[str]:
 def event_type_notes(metrics: Any) -> list[str]:
     """Returns a line with the event types that were filtered, the most frequent first."""
     types: dict[str, int] = {}
-    for found in metrics.query()["counters"]:
-        name = found.key.metric
-        if name.namespace == counters.NAMESPACE and name.name.startswith(counters.EVENT_TYPE):
-            times = found.attempted if found.committed is None else found.committed
-            event_type = name.name.removeprefix(counters.EVENT_TYPE)
+    for name, times in _counters(metrics):
+        if name.startswith(counters.EVENT_TYPE):
+            event_type = name.removeprefix(counters.EVENT_TYPE)
             types[event_type] = types.get(event_type, 0) + times
     each = [f"{name} {times}" for name, times in sorted(types.items(), key=lambda one: -one[1])]
     return [f"filtered, not among --event_weights: {', '.join(each)}"] if each else []

@@ -132,7 +132,7 @@ class WriteEvaluations(beam.PTransform):
     path: str
 
     def __post_init__(self) -> None:
-        """Sets Beam's part of the transform up."""
+        """Initializes the base class."""
         super().__init__()
 
     def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[None]:
@@ -153,7 +153,7 @@ class WriteDeadLetters(beam.PTransform):
     path: str
 
     def __post_init__(self) -> None:
-        """Sets Beam's part of the transform up."""
+        """Initializes the base class."""
         super().__init__()
 
     def expand(self, letters: beam.PCollection[DeadLetter]) -> beam.PCollection[None]:

@@ -6,7 +6,7 @@ import argparse
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from transforms.kafka.settings import AUTO, CLIENT_CHOICES
+from beam_pipeline.kafka_flags import add_client_flag
 
 
 class KafkaOptions(PipelineOptions):
@@ -36,12 +36,7 @@ class KafkaOptions(PipelineOptions):
             default="flurs-beam",
             help="consumer group whose offsets are committed (default: flurs-beam)",
         )
-        group.add_argument(
-            "--kafka_client",
-            choices=CLIENT_CHOICES,
-            default=AUTO,
-            help="Kafka client library (default: auto, librdkafka where it is installed)",
-        )
+        add_client_flag(group)
         group.add_argument(
             "--create_topics",
             action="store_true",

@@ -125,7 +125,7 @@ def decode_datum(value: bytes, schema_json: str) -> Any:
     Raises:
         MalformedRecordError: The bytes do not fit the schema.
     """
-    return _datum(value, _parsed(schema_json))
+    return read_datum(value, _parsed(schema_json))
 
 
 def decode(value: bytes) -> Any:
@@ -234,11 +234,22 @@ def _single_object(value: bytes, schemas: Mapping[bytes, Any]) -> Any:
                 f" expected {' or '.join(known[2:].hex() for known in schemas)}"
             )
         raise MalformedRecordError(msg)
-    return _datum(value[_HEADER_LENGTH:], schema)
+    return read_datum(value, schema, _HEADER_LENGTH)
 
 
-def _datum(value: bytes, schema: Any) -> Any:
+def read_datum(value: bytes, schema: Any, start: int = 0) -> Any:
+    """Reads the binary datum that takes up the rest of `value`.
+
+    Args:
+        value: The bytes.
+        schema: What wrote it, parsed by fastavro.
+        start: Where the datum starts.
+
+    Raises:
+        MalformedRecordError: The bytes do not fit the schema.
+    """
     buffer = io.BytesIO(value)
+    buffer.seek(start)
     try:
         record = fastavro.schemaless_reader(buffer, schema, None)
     # fastavro lets whatever the bytes provoke escape: EOFError, IndexError, MemoryError, ...

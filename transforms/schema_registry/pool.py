@@ -6,10 +6,10 @@ It may be imported without the extra `schema-registry`, which what it does needs
 from __future__ import annotations
 
 import importlib
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from transforms.errors import SchemaRegistrySetupError
+from transforms.kafka.client_pool import ClientPool
 from transforms.schema_registry.settings import SchemaRegistrySettings
 
 if TYPE_CHECKING:
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 _OURS: Final = "transforms"
 
 
-class RegistryPool:
+class RegistryPool(ClientPool[SchemaRegistrySettings, "RegistryDecoder"]):
     """One decoder for each registry. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[SchemaRegistrySettings, RegistryDecoder] = {}
 
     def decoder(self, settings: SchemaRegistrySettings) -> RegistryDecoder:
         """Returns the decoder of a registry, which is asked for nothing yet.
@@ -31,21 +27,13 @@ class RegistryPool:
         Raises:
             SchemaRegistrySetupError: A setting cannot be used, or the extra is not installed.
         """
-        with self._lock:
-            found = self._open.get(settings)
-            if found is None:
-                client = _extra("client").RegistryClient(settings)
-                found = _extra("decoding").RegistryDecoder(settings, client)
-                self._open[settings] = found
-            return found
+        return self._get(settings, lambda: _decoder(settings))
 
-    def close(self) -> None:
-        """Closes all of them."""
-        with self._lock:
-            closing = list(self._open.values())
-            self._open.clear()
-        for one in closing:
-            one.close()
+
+def _decoder(settings: SchemaRegistrySettings) -> RegistryDecoder:
+    client = _extra("client").RegistryClient(settings)
+    decoder: RegistryDecoder = _extra("decoding").RegistryDecoder(settings, client)
+    return decoder
 
 
 def check_registry(settings: SchemaRegistrySettings) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import fastavro
 import orjson
 
 from transforms.errors import MalformedRecordError
+from transforms.formats.avro import read_datum
 from transforms.schema_registry import protobuf
 from transforms.schema_registry.client import AVRO, JSON, PROTOBUF, WriterSchema
 
@@ -50,23 +51,7 @@ def _avro_decoder(schema: WriterSchema) -> Decode:
     except Exception as e:
         msg = f"no Avro schema: {type(e).__name__}: {e}"
         raise ValueError(msg) from e
-    read = fastavro.schemaless_reader
-
-    def decode(value: bytes) -> Any:
-        buffer = io.BytesIO(value)
-        buffer.seek(FRAME_LENGTH)
-        try:
-            tree = read(buffer, parsed, None)
-        # fastavro lets whatever the bytes provoke escape: EOFError, IndexError, MemoryError, ...
-        except Exception as e:
-            msg = f"not a datum of its Avro schema: {type(e).__name__}: {e}"
-            raise MalformedRecordError(msg) from e
-        if buffer.tell() != len(value):
-            msg = f"{len(value) - buffer.tell()} byte(s) left over after the Avro datum"
-            raise MalformedRecordError(msg)
-        return tree
-
-    return decode
+    return partial(read_datum, schema=parsed, start=FRAME_LENGTH)
 
 
 def _decode_json(value: bytes) -> Any:

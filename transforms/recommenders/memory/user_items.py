@@ -13,7 +13,7 @@ from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.numerics.ragged_kernels import (
     insert_sorted,
     insert_sorted_each,
-    remove_sorted,
+    remove,
 )
 
 _NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
@@ -107,7 +107,7 @@ class UserItems:
     def accept(self, user: int, item: int) -> None:
         """Takes back what `reject` did."""
         rows = self._rejected
-        remove_sorted(rows.ids, rows.starts, rows.sizes, user, item)
+        remove(rows.ids, rows.starts, rows.sizes, user, item)
 
     def has_rejected(self, user: int, item: int) -> bool:
         """Whether a user rejected an item."""

@@ -302,36 +302,35 @@ class ItemKNN(MinibatchModel):
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
+        return self._scores(user, with_repeats=self._with_repeats)
+
+    def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
         scores = np.empty(self.n_item)
         arrays, one = self._items.arrays, self._one
-        repeats = self._with_repeats
         mix(
             self._history_arrays(),
             arrays,
             self._habits.arrays,
             self._constants,
             user,
-            repeats,
+            with_repeats,
             one,
             0,
         )
         if isinstance(self._counts, DenseCounts):
             matrix = self._counts.matrix
-            cooccurrence_lists.score_dense(matrix, arrays, one, 0, repeats, scores)
+            cooccurrence_lists.score_dense(matrix, arrays, one, 0, with_repeats, scores)
         else:
             rows = self._counts.entries
             cooccurrence_lists.score_sparse(
-                rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, repeats, scores
+                rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, with_repeats, scores
             )
         return scores
 
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
         total = float(self._items.arrays.totals[TOTAL])
-        with_repeats, self._with_repeats = self._with_repeats, False
-        scores = self.item_scores(_NOBODY)
-        self._with_repeats = with_repeats
-        return scores * (total / PRIOR)
+        return self._scores(_NOBODY, with_repeats=False) * (total / PRIOR)
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""

@@ -16,6 +16,7 @@ from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.model import Model
 from transforms.recommenders.numerics import session_kernels as kernels
+from transforms.recommenders.numerics.ragged_kernels import remove
 from transforms.recommenders.validation import at_least, at_most
 
 _PRIOR: Final = 1e-9
@@ -117,7 +118,7 @@ class VMISKNN(Model):
             self._count(item, 1)
         if dropped >= 0:
             self._count(dropped, -1)
-            kernels.leave(index.ids, index.starts, index.sizes, dropped, user)
+            remove(index.ids, index.starts, index.sizes, dropped, user)
         self._latest.rows[user] = self._clicks
         self._clicks += 1
         self._touch(user)

@@ -98,17 +98,28 @@ def insert_sorted_each(
 
 
 @compile_exact
-def remove_sorted(
+def remove_at(
+    ids: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    row: int,
+    place: int,
+) -> None:
+    """Removes the entry at a place of the pool from its row; the entries behind it move up."""
+    for one in range(place, starts[row] + sizes[row] - 1):
+        ids[one] = ids[one + 1]
+    sizes[row] -= 1
+
+
+@compile_exact
+def remove(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],
     sizes: NDArray[np.int32],
     row: int,
     entry: int,
 ) -> None:
-    """Removes an entry from an ascending row, if the row has it."""
-    found = find(ids, starts[row], sizes[row], entry)
-    if found < 0:
-        return
-    for place in range(found, starts[row] + sizes[row] - 1):
-        ids[place] = ids[place + 1]
-    sizes[row] -= 1
+    """Removes an entry from a row, if the row has it."""
+    place = find(ids, starts[row], sizes[row], entry)
+    if place >= 0:
+        remove_at(ids, starts, sizes, row, place)

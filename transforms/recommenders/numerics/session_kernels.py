@@ -6,19 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.jit import compile_exact
-from transforms.recommenders.numerics.ragged_kernels import find
+from transforms.recommenders.numerics.ragged_kernels import find, remove_at
 from transforms.recommenders.numerics.top_n import keep_best
-
-
-@compile_exact
-def _remove(
-    ids: NDArray[np.int32], start: int, sizes: NDArray[np.int32], row: int, at: int
-) -> None:
-    """Takes the entry at place `at` of the pool out of a row; those behind it move up."""
-    end = start + sizes[row]
-    for place in range(at, end - 1):
-        ids[place] = ids[place + 1]
-    sizes[row] -= 1
 
 
 @compile_exact
@@ -47,27 +36,13 @@ def click(
     at = find(ids, start, sizes[session], item)
     dropped = -1
     if at >= 0:
-        _remove(ids, start, sizes, session, at)
+        remove_at(ids, starts, sizes, session, at)
     elif sizes[session] == longest:
         dropped = ids[start]
-        _remove(ids, start, sizes, session, start)
+        remove_at(ids, starts, sizes, session, start)
     ids[start + sizes[session]] = item
     sizes[session] += 1
     return at < 0, dropped
-
-
-@compile_exact
-def leave(
-    ids: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    item: int,
-    session: int,
-) -> None:
-    """Takes a session out of an item's row of the index, if it is there."""
-    at = find(ids, starts[item], sizes[item], session)
-    if at >= 0:
-        _remove(ids, starts[item], sizes, item, at)
 
 
 @compile_exact
