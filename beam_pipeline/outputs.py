@@ -24,7 +24,7 @@ def start_outputs(settings: Settings, output_format: str) -> None:
 
     Args:
         settings: Of the run.
-        output_format: Of the lists.
+        output_format: Of the recommendations.
 
     Raises:
         UsageError: A file is named twice, or is a file of the input.

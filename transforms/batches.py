@@ -66,7 +66,7 @@ class RawBatch:
 
 @dataclass(frozen=True)
 class RatingBatch:
-    """Ratings in the order in which they were read, and then requests for lists.
+    """Ratings in the order in which they were read, and then requests.
 
     Attributes:
         ratings: To be learned, each followed by its user's list.

@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 
 class EvaluationOptions(PipelineOptions):
-    """Whether and where to say how good the lists are."""
+    """Whether and where to evaluate recommendations."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from transforms.write_files import OUTPUT_FORMATS
 
 
 class OutputOptions(PipelineOptions):
-    """Where lists, dead letters and the summary go."""
+    """Where recommendations, dead letters and the summary go."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:

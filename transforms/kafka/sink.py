@@ -1,4 +1,4 @@
-"""Lists, dead letters and ratings to topics."""
+"""Writes recommendations, evaluations and dead letters to topics."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 @dataclass
 class WriteRecommendationsToKafka(beam.PTransform):
-    """Lists to a topic; the key is the user, so a compacted topic holds each one's latest.
+    """Writes recommendations to a topic, keyed by user: a compacted topic holds each user's latest.
 
     Parallelism: any; one producer for each process.
     Delivery: at least once, all of them acknowledged before the bundle ends; the header
         `origin` tells repeats, and headers that came with the rating or request stand beside it. In
         order for each user.
-    On failure: the bundle is repeated, and so are lists that it had sent. A list that is too
-        large for the topic is a dead letter of the output, and the job goes on.
+    On failure: the bundle is repeated, with what it had sent. A recommendation that is too large
+        for the topic is a dead letter of stage `write`, and the job goes on.
 
     Attributes:
         settings: Of the brokers.
@@ -67,18 +67,20 @@ class WriteRecommendationsToKafka(beam.PTransform):
         super().__init__()
         _require_format(self.output_format, (*OUTPUT_FORMATS, CONFLUENT_AVRO), self.registry)
 
-    def expand(self, lists: beam.PCollection[RecommendationBatch]) -> beam.PCollection[DeadLetter]:
-        """Adds the sink; returns a dead letter of stage `write` for each list that is too large."""
+    def expand(
+        self, recommendations: beam.PCollection[RecommendationBatch]
+    ) -> beam.PCollection[DeadLetter]:
+        """Returns a dead letter of stage `write` for each recommendation that is too large."""
         encode: _Encode = json_messages if self.output_format == "json" else _avro_messages
         if self.registry and self.output_format == CONFLUENT_AVRO:
             frame = frame_for(self.registry, self.topic, avro.RECOMMENDATION_SCHEMA)
             encode = partial(_avro_messages, header=frame)
-        return _send(lists, _SendDoFn(self.settings, self.topic, encode))
+        return _send(recommendations, _SendDoFn(self.settings, self.topic, encode))
 
 
 @dataclass
 class WriteDeadLettersToKafka(beam.PTransform):
-    """Dead letters to a topic: each record as it came, with headers that say why it is there.
+    """Writes dead letters to a topic: each record as it came, with headers that say why.
 
     Key, value, headers and time are the record's own; `formats.dead_letters` names the headers that
     are added. A value that the topic does not take is cut, and a header tells its size.
@@ -109,7 +111,7 @@ class WriteDeadLettersToKafka(beam.PTransform):
 
 @dataclass
 class WriteEvaluationsToKafka(beam.PTransform):
-    """What was tested to a topic; the key is the user.
+    """Writes evaluations to a topic, keyed by user.
 
     Parallelism, delivery and on failure: as `WriteRecommendationsToKafka`.
 
@@ -130,13 +132,15 @@ class WriteEvaluationsToKafka(beam.PTransform):
         super().__init__()
         _require_format(self.output_format, ("json", CONFLUENT_AVRO), self.registry)
 
-    def expand(self, lists: beam.PCollection[EvaluationBatch]) -> beam.PCollection[DeadLetter]:
-        """Adds the sink; returns a dead letter of stage `write` for each that is too large."""
+    def expand(
+        self, evaluations: beam.PCollection[EvaluationBatch]
+    ) -> beam.PCollection[DeadLetter]:
+        """Returns a dead letter of stage `write` for each evaluation that is too large."""
         encode: _Encode = _evaluation_messages
         if self.registry and self.output_format == CONFLUENT_AVRO:
             frame = frame_for(self.registry, self.topic, avro.EVALUATION_SCHEMA)
             encode = partial(_framed_evaluations, frame=frame)
-        return _send(lists, _SendDoFn(self.settings, self.topic, encode))
+        return _send(evaluations, _SendDoFn(self.settings, self.topic, encode))
 
 
 _Encode = Callable[[Any], Iterator[Message]]
@@ -168,17 +172,17 @@ def _evaluation_messages(batch: EvaluationBatch) -> Iterator[Message]:
 
 
 def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
-    """Yields a message for each list."""
-    return _list_messages(batch, json_lines.encode_recommendation)
+    """Yields a message for each recommendation."""
+    return _recommendation_messages(batch, json_lines.encode_recommendation)
 
 
 def _avro_messages(
     batch: RecommendationBatch, header: bytes = avro.RECOMMENDATION_HEADER
 ) -> Iterator[Message]:
-    return _list_messages(batch, partial(avro.encode_recommendation, header=header))
+    return _recommendation_messages(batch, partial(avro.encode_recommendation, header=header))
 
 
-def _list_messages(
+def _recommendation_messages(
     batch: RecommendationBatch, encode: Callable[[Recommendation], bytes]
 ) -> Iterator[Message]:
     return (
