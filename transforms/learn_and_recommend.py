@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -175,11 +175,11 @@ class _Learner:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.recommendations:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
-            scores = observer.scores if observer else []
+            ratings, scores = (observer.ratings, observer.scores) if observer else ([], [])
             if whole:
-                yield from self._whole(minibatch, done, scores)
+                yield from self._whole(done, ratings, scores)
             else:
-                yield self._part(key, minibatch, done, scores)
+                yield self._part(key, minibatch.number, done, ratings, scores)
         if changed:
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
         _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
@@ -188,15 +188,19 @@ class _Learner:
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
 
     def _part(
-        self, key: ModelShard, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+        self,
+        key: ModelShard,
+        number: int,
+        done: Learned,
+        tested: list[Rating],
+        scores: list[PreUpdateScores],
     ) -> KeyedPart:
-        tested = _tested(batch.ratings) if scores else []
         times = (done.update_us, done.top_n_us)
-        part = Part(batch.number, key[1], done.recommendations, tested, scores, times)
+        part = Part(number, key[1], done.recommendations, tested, scores, times)
         return user_shard_key(key[0], self._settings.sharding), part
 
     def _whole(
-        self, batch: RatingBatch, done: Learned, scores: list[PreUpdateScores]
+        self, done: Learned, tested: list[Rating], scores: list[PreUpdateScores]
     ) -> Iterator[RecommendationBatch | beam.pvalue.TaggedOutput]:
         if done.recommendations:
             counters.counter(counters.LISTS).inc(len(done.recommendations))
@@ -205,15 +209,10 @@ class _Learner:
             model, top_n = self._settings.spec.model, self._settings.top_n
             evaluations = [
                 evaluate(rating, [one], model, top_n, done.update_us, done.top_n_us)
-                for rating, one in zip(_tested(batch.ratings), scores, strict=True)
+                for rating, one in zip(tested, scores, strict=True)
             ]
             beam_metrics.count(self._scope, evaluations, top_n or 10)
             yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
-
-
-def _tested(ratings: Sequence[Rating]) -> list[Rating]:
-    """Returns the ratings that an observer sees."""
-    return [rating for rating in ratings if rating.weight > 0]
 
 
 def _count_known(key: ModelShard, users: int, items: int) -> None:

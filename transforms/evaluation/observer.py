@@ -32,17 +32,20 @@ class PreUpdateObserver:
         top_n: Length of the lists.
 
     Attributes:
-        scores: One for each rating that was learned.
+        ratings: The tested ratings, in order.
+        scores: The scores before each of `ratings`.
     """
 
     def __init__(self, top_n: int) -> None:
         self._top_n = top_n
+        self.ratings: list[Rating] = []
         self.scores: list[PreUpdateScores] = []
 
     def before_update(self, recommender: Recommender, rating: Rating) -> None:
         """Notes the scores of all candidates for a rating that is about to be learned."""
         context = rating.features.context if rating.features else ()
         candidates = recommender.candidates(rating.user, rating.item, context)
+        self.ratings.append(rating)
         self.scores.append(
             PreUpdateScores(
                 candidates,
