@@ -128,3 +128,8 @@ class SavedArrays:
         if not condition:
             msg = f"the saved model's array {self._prefix}{name} {problem}"
             raise IncompatibleModelError(msg)
+
+
+def prefixed(prefix: str, arrays: Arrays) -> Arrays:
+    """Returns the arrays under names that `SavedArrays.part` finds by the prefix."""
+    return {f"{prefix}{name}": value for name, value in arrays.items()}

@@ -14,17 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.formats.records import Rating, ScoredItems
-from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
-from transforms.recommenders.memory.eviction import Expiry, LastSeen
-from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.memory.user_items import UserItems
 from transforms.recommenders.memory.vocabulary import Vocabulary
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model
 from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.numerics.top_n import top_n
 from transforms.recommenders.repeats import NEVER, RepeatPolicy
+from transforms.recommenders.users_and_items import UsersAndItems
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items because its user is unknown."""
@@ -32,7 +30,6 @@ POPULAR: Final = "popular"
 _NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
 _NO_ENDS: Final = np.zeros(1, dtype=np.int64)
 _MODEL: Final = "model."
-_EXPIRY: Final = "expiry."
 _REPEATS: Final = "repeats."
 
 
@@ -96,15 +93,10 @@ class Recommender:
     ) -> None:
         self.model = model
         self.block = items
-        self.users = Vocabulary()
-        self.items = Vocabulary()
         self._repeats = RepeatPolicy(repeats)
-        self._user_items = UserItems()
-        self._popularity = GrowableRows(dtype=np.int64)
-        self._users_last_seen = LastSeen(max_users)
-        self._items_last_seen = LastSeen(max_items)
-        self._expiry = Expiry(user_ttl)
-        self._number = 0
+        self._known = UsersAndItems(
+            model, items, max_users=max_users, max_items=max_items, user_ttl=user_ttl
+        )
         self.model.allow_repeats(self._repeats.allowed)
 
     @property
@@ -113,8 +105,14 @@ class Recommender:
         return self._repeats.allowed
 
     @property
-    def _evicts_users(self) -> bool:
-        return self._users_last_seen.maximum > 0 or self._expiry.time_to_live > 0
+    def users(self) -> Vocabulary:
+        """Ids of the users, by index."""
+        return self._known.users
+
+    @property
+    def items(self) -> Vocabulary:
+        """Ids of the items, by index."""
+        return self._known.items
 
     def update(self, rating: Rating) -> bool:
         """Learns one rating; a new user or item is registered first.
@@ -123,26 +121,21 @@ class Recommender:
         the user's lists until a positive, and is learned as the model can.
 
         Returns:
-            Whether anything changed: not if the item is learned elsewhere and the user is known,
-            unless users are evicted, which depends on when each was seen.
+            Whether anything changed, see `UsersAndItems.register`.
         """
-        user, item, changed = self._register(rating)
+        user, item, changed = self._known.register(rating)
         if item >= 0:
-            self._items_last_seen.see(item, self._number)
             self._update(user, item, rating)
-        if changed:
-            self._users_last_seen.see(user, self._number)
-            self._expiry.see(user, rating.timestamp)
-            self._number += 1
-            self._evict()
+        self._known.see(user, item, rating.timestamp, changed=changed)
+        self._known.evict()
         return changed
 
     def _update(self, user: int, item: int, rating: Rating) -> None:
-        items = self._user_items
+        items = self._known.user_items
         if rating.weight > 0:
             kind = AGAIN if items.has(user, item) else OTHER if len(items.seen(user)) else FIRST
             self._allow(self._repeats.see(np.array([kind]))[0])
-            self._popularity.rows[item] += 1
+            self._known.popularity.rows[item] += 1
             items.accept(user, item)
         elif rating.weight < 0:
             items.reject(user, item)
@@ -164,8 +157,7 @@ class Recommender:
         Returns:
             0 if ratings have to be learned and listed one by one.
         """
-        bounded = self._evicts_users or self._items_last_seen.maximum
-        if bounded or n > LONGEST_LIST or not isinstance(self.model, MinibatchModel):
+        if self._known.evicts or n > LONGEST_LIST or not isinstance(self.model, MinibatchModel):
             return 0
         return self.model.minibatch_size(n)
 
@@ -179,7 +171,7 @@ class Recommender:
         Yields:
             Parts that follow each other, each before the next is learned.
         """
-        if not self._user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
+        if not self._known.user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
             yield from self._learn_positives(ratings, n)
             return
         start = 0
@@ -195,7 +187,7 @@ class Recommender:
     def _is_rejected(self, rating: Rating) -> bool:
         user, item = self.users.get(rating.user), self.items.get(rating.item)
         known = user is not None and item is not None
-        return known and self._user_items.has_rejected(cast("int", user), cast("int", item))
+        return known and self._known.user_items.has_rejected(cast("int", user), cast("int", item))
 
     def _learn_positives(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
         """Does the same with positives, none of which takes a rejection back."""
@@ -215,7 +207,7 @@ class Recommender:
                 users = [rating.user for rating in ratings[part]]
                 excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
                 if allowed[end - 1]:
-                    excluded, ends_of = self._user_items.rejected_by(batch.users[part])
+                    excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
                 yield LearnedBatch(count, changed, users, trace, excluded, ends_of)
                 start += count
 
@@ -243,29 +235,6 @@ class Recommender:
         rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
         return [self._named(best[:count], of[:count]) for best, of, count in rows]
 
-    def _register(self, rating: Rating) -> tuple[int, int, bool]:
-        """Adds a rating's user and item; returns both indices, an item of -1 if it is elsewhere.
-
-        The third that it returns is whether anything changes by the rating, see `update`.
-        """
-        user = self.users.get(rating.user)
-        changed = user is None or self._evicts_users
-        if user is None:
-            user = self.users.add(rating.user)
-            self._user_items.add_user()
-            self._users_last_seen.add()
-            self._expiry.add()
-            self.model.add_user()
-        if not self.block.has(rating.item):
-            return user, -1, changed
-        item = self.items.get(rating.item)
-        if item is None:
-            item = self.items.add(rating.item)
-            self._popularity.add()
-            self._items_last_seen.add()
-            self.model.add_item()
-        return user, item, True
-
     def _register_all(
         self, ratings: Sequence[Rating], *, with_seen: bool
     ) -> tuple[Minibatch, list[bool], NDArray[np.bool]]:
@@ -275,57 +244,23 @@ class Recommender:
             Them as a minibatch, whether each changes anything, and whether repeats are allowed
             just after each.
         """
-        m = len(ratings)
-        users, items, item_counts, changes = [], [], [], []
-        numbers = np.empty(m, dtype=np.int64)
-        for at, rating in enumerate(ratings):
-            user, item, changed = self._register(rating)
-            users.append(user)
-            items.append(item)
-            item_counts.append(len(self.items))
-            changes.append(changed)
-            numbers[at] = self._number
-            self._number += changed
-        user_column, item_column = np.array(users, dtype=np.int32), np.array(items, dtype=np.int32)
-        seen = self._user_items.see_all(user_column, item_column, with_seen=with_seen)
+        known = self._known
+        users, items, item_counts, changes = known.register_all(ratings)
+        seen = known.user_items.see_all(users, items, with_seen=with_seen)
         batch = Minibatch(
-            user_column,
-            item_column,
-            np.array(item_counts, dtype=np.int32),
+            users,
+            items,
+            item_counts,
             np.minimum([rating.weight for rating in ratings], LARGEST_STRENGTH),
             np.array([rating.timestamp for rating in ratings]),
             seen.ids,
             seen.ends,
         )
-        here = item_column >= 0
+        here = items >= 0
+        np.add.at(known.popularity.rows, items[here], 1)
         kinds = np.where(seen.new, np.where(seen.sizes > 0, OTHER, FIRST), AGAIN)
         kinds[~here] = FIRST
-        changed_here = np.array(changes)
-        self._users_last_seen.see(user_column[changed_here], numbers[changed_here])
-        self._items_last_seen.see(item_column[here], numbers[here])
-        np.add.at(self._popularity.rows, item_column[here], 1)
         return batch, changes, self._repeats.see(kinds)
-
-    def _evict(self) -> None:
-        for bound in (self._users_last_seen, self._expiry):
-            kept = bound.kept()
-            if kept is not None:
-                self._keep_users(kept)
-        kept = self._items_last_seen.kept()
-        if kept is not None:
-            n = len(self.items)
-            self._items_last_seen.keep(kept)
-            self.items.keep(kept)
-            self._popularity.keep(kept)
-            self._user_items.keep_items(kept, n)
-            self.model.keep_items(kept)
-
-    def _keep_users(self, kept: NDArray[np.intp]) -> None:
-        self._users_last_seen.keep(kept)
-        self._expiry.keep(kept)
-        self.users.keep(kept)
-        self._user_items.keep_users(kept)
-        self.model.keep_users(kept)
 
     def knows(self, user: str) -> bool:
         """Whether the user was ever seen."""
@@ -340,26 +275,26 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return self.best(self._newcomer_scores(), n)
-        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
+        excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
         best, scores = self.model.best_items(index, excluded, n, context)
         return self._named(best.tolist(), scores.tolist())
 
     def candidates(self, user: str, item: str, context: Sequence[float] = ()) -> Candidates:
         """Returns the scores of all items for a user, and which of them is `item`."""
-        popularity = self._popularity.used().astype(np.float64)
+        popularity = self._known.popularity.used().astype(np.float64)
         place = self.items.get(item)
         index = self.users.get(user)
         if index is None:
             scores = self._newcomer_scores()
             return Candidates(scores, popularity, -1 if place is None else place)
         scores = self.model.item_scores(index, context)
-        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
+        excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
         scores[excluded] = popularity[excluded] = -np.inf
         return Candidates(scores, popularity, -1 if place is None else place)
 
     def _newcomer_scores(self) -> NDArray[np.floating]:
         scores = self.model.newcomer_scores()
-        return self._popularity.used().astype(np.float64) if scores is None else scores
+        return self._known.popularity.used().astype(np.float64) if scores is None else scores
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
@@ -374,20 +309,14 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return set()
-        return {self.items.ids[item] for item in self._user_items.seen(index).tolist()}
+        return {self.items.ids[item] for item in self._known.user_items.seen(index).tolist()}
 
     def state_dict(self) -> Arrays:
         """Returns ids, seen items and the model's own arrays."""
         return {
-            **self.users.to_arrays("users"),
-            **self.items.to_arrays("items"),
-            **self._user_items.state_dict(),
-            "popularity": self._popularity.used().copy(),
-            "users.last_seen": self._users_last_seen.to_array(),
-            "items.last_seen": self._items_last_seen.to_array(),
-            **_named(_EXPIRY, self._expiry.state_dict()),
-            **_named(_REPEATS, self._repeats.state_dict()),
-            **_named(_MODEL, self.model.state_dict()),
+            **self._known.state_dict(),
+            **prefixed(_REPEATS, self._repeats.state_dict()),
+            **prefixed(_MODEL, self.model.state_dict()),
         }
 
     def load_state_dict(self, arrays: Arrays) -> None:
@@ -400,19 +329,7 @@ class Recommender:
                 hyperparameters.
         """
         saved = SavedArrays(arrays)
-        self.users.load("users", saved)
-        self.items.load("items", saved)
-        n_user, n_item = len(self.users), len(self.items)
-        self._user_items.load(saved, n_user, n_item)
-        self._popularity.load(saved.counts("popularity", (n_item,)))
-        self._users_last_seen.load(saved.counts("users.last_seen", (n_user,)))
-        self._items_last_seen.load(saved.counts("items.last_seen", (n_item,)))
-        self._expiry.load_state_dict(saved.part(_EXPIRY), n_user)
+        self._known.load_state_dict(saved)
         self._repeats.load_state_dict(saved.part(_REPEATS))
         self._allow(self.allow_repeats)
-        self._number = self._users_last_seen.latest() + 1
-        self.model.load_state_dict(saved.part(_MODEL), n_user, n_item)
-
-
-def _named(prefix: str, arrays: Arrays) -> Arrays:
-    return {f"{prefix}{name}": value for name, value in arrays.items()}
+        self.model.load_state_dict(saved.part(_MODEL), len(self.users), len(self.items))
