@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
+from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
 from transforms.recommenders.numerics import cooccurrence_lists as kernels
 from transforms.recommenders.numerics.cooccurrence_arrays import (
@@ -27,6 +28,7 @@ class CooccurrenceTrace:
         with_repeats: Whether lists have items that a user chose before.
         log: Of the updates.
         mixture: Of the lists.
+        popular: The most popular items after it.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class CooccurrenceTrace:
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
+        popular: PopularItems,
         *,
         with_repeats: bool,
     ) -> None:
@@ -46,6 +49,7 @@ class CooccurrenceTrace:
         self._constants = constants
         self._log = log
         self._mixture = mixture
+        self._popular = popular
         self._with_repeats = with_repeats
 
     def top_n_after_each(
@@ -53,7 +57,7 @@ class CooccurrenceTrace:
     ) -> TopNLists:
         """Returns what `ItemKNN.best_items` would have returned after each update."""
         found = empty_lists(len(self._batch.users), n)
-        shared = (
+        state = (
             self._items,
             self._constants,
             self._batch.items,
@@ -61,13 +65,23 @@ class CooccurrenceTrace:
             self._with_repeats,
             self._log,
             self._mixture,
-            excluded,
-            ends,
-            *found,
         )
         if isinstance(self._counts, DenseCounts):
-            kernels.top_n_after_each_dense(self._counts.matrix, *shared)
+            matrix = self._counts.matrix
+            kernels.top_n_after_each_dense(matrix, *state, excluded, ends, *found)
         else:
             rows = self._counts.entries
-            kernels.top_n_after_each_sparse(rows.ids, rows.values, rows.starts, rows.sizes, *shared)
+            popular = self._popular.arrays(self._items, self._counts.entries.n)
+            kernels.top_n_after_each_sparse(
+                rows.ids,
+                rows.values,
+                rows.starts,
+                rows.sizes,
+                *state,
+                popular,
+                self._popular.scratch(self._items),
+                excluded,
+                ends,
+                *found,
+            )
         return found

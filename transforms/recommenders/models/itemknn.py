@@ -19,8 +19,14 @@ from transforms.recommenders.memory.item_statistics import (
     Habits,
     ItemStatistics,
 )
+from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
-from transforms.recommenders.minibatch import Minibatch, UpdateTrace
+from transforms.recommenders.minibatch import (
+    LONGEST_LIST,
+    Minibatch,
+    UpdateTrace,
+    empty_lists,
+)
 from transforms.recommenders.model import MinibatchModel, strength
 from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
 from transforms.recommenders.numerics.cooccurrence_arrays import (
@@ -162,6 +168,7 @@ class ItemKNN(MinibatchModel):
         self._streaks = GrowableRows(dtype=np.int8)
         self._items = ItemStatistics(config.shrinkage)
         self._habits = Habits(config.history)
+        self._popular = PopularItems()
         self._with_repeats = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
@@ -224,6 +231,7 @@ class ItemKNN(MinibatchModel):
             self._constants,
             log,
             mixture,
+            self._popular,
             with_repeats=self._with_repeats,
         )
 
@@ -286,6 +294,7 @@ class ItemKNN(MinibatchModel):
                 step,
             )
             if learned:
+                self._popular.follow(self._items.arrays, batch.items[:learned])
                 return learned
             counts.make_room(full)
 
@@ -307,16 +316,7 @@ class ItemKNN(MinibatchModel):
     def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
         scores = np.empty(self.n_item)
         arrays, one = self._items.arrays, self._one
-        mix(
-            self._history_arrays(),
-            arrays,
-            self._habits.arrays,
-            self._constants,
-            user,
-            with_repeats,
-            one,
-            0,
-        )
+        self._mix(user, with_repeats=with_repeats)
         if isinstance(self._counts, DenseCounts):
             matrix = self._counts.matrix
             cooccurrence_lists.score_dense(matrix, arrays, one, 0, with_repeats, scores)
@@ -326,6 +326,46 @@ class ItemKNN(MinibatchModel):
                 rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, with_repeats, scores
             )
         return scores
+
+    def _mix(self, user: int, *, with_repeats: bool) -> None:
+        """Fills `_one` with what the user's list is made from."""
+        mix(
+            self._history_arrays(),
+            self._items.arrays,
+            self._habits.arrays,
+            self._constants,
+            user,
+            with_repeats,
+            self._one,
+            0,
+        )
+
+    def best_items(
+        self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
+    ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """Returns the `n` best items and their scores; see `listing_by_need` for how."""
+        if isinstance(self._counts, DenseCounts) or not 0 < n <= LONGEST_LIST:
+            return super().best_items(user, excluded, n, context)
+        arrays, rows = self._items.arrays, self._counts.entries
+        self._mix(user, with_repeats=self._with_repeats)
+        found = empty_lists(1, n)
+        count = cooccurrence_lists.top_n_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            arrays,
+            self._one,
+            0,
+            self._with_repeats,
+            self._popular.arrays(arrays, self.n_item),
+            self._popular.scratch(arrays),
+            np.empty(self.n_item),
+            excluded,
+            found.items[0],
+            found.scores[0],
+        )
+        return found.items[0, :count], found.scores[0, :count]
 
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
@@ -393,3 +433,4 @@ class ItemKNN(MinibatchModel):
         neighbors = self.config.neighbors
         dense = self.n_item <= neighbors
         self._counts = DenseCounts(rows) if dense else SparseCounts(neighbors, rows)
+        self._popular.forget()

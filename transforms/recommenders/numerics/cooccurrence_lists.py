@@ -17,6 +17,12 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 )
 from transforms.recommenders.numerics.cooccurrence_learning import swap_sparse
 from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.listing_by_need import (
+    INCOMPLETE,
+    PopularArrays,
+    Scratch,
+    list_by_need,
+)
 from transforms.recommenders.numerics.top_n import keep_best
 
 
@@ -223,6 +229,63 @@ def top_n_after_each_dense(
 
 
 @compile_exact
+def top_n_sparse(
+    ids: NDArray[np.int32],
+    row_counts: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    items: ItemArrays,
+    mixture: Mixture,
+    slot: int,
+    with_repeats: bool,
+    popular: PopularArrays,
+    scratch: Scratch,
+    scores: NDArray[np.float64],
+    excluded: NDArray[np.int32],
+    best: NDArray[np.int32],
+    best_scores: NDArray[np.float64],
+) -> int:
+    """Fills a list from sparse rows; returns its length.
+
+    Args:
+        ids: The pool of all rows, as are the next three, see `RaggedRows`.
+        row_counts: The counts.
+        starts: Where each row starts.
+        sizes: How many entries each row has.
+        items: Of all items.
+        mixture: What `mix` filled.
+        slot: The row of it.
+        with_repeats: As in `mix`.
+        popular: The most popular items.
+        scratch: Is used.
+        scores: Room for the score of each item that there is, shape (n_item,).
+        excluded: Items that are not listed.
+        best: Is filled with the list, shape (n,).
+        best_scores: Is filled with its scores, shape (n,).
+    """
+    count = list_by_need(
+        ids,
+        row_counts,
+        starts,
+        sizes,
+        items,
+        mixture,
+        slot,
+        with_repeats,
+        len(scores),
+        popular,
+        excluded,
+        scratch,
+        best,
+        best_scores,
+    )
+    if count != INCOMPLETE:
+        return count
+    score_sparse(ids, row_counts, starts, sizes, items, mixture, slot, with_repeats, scores)
+    return _best(scores, excluded, best, best_scores)
+
+
+@compile_exact
 def top_n_after_each_sparse(
     ids: NDArray[np.int32],
     row_counts: NDArray[np.float32],
@@ -235,19 +298,39 @@ def top_n_after_each_sparse(
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
+    popular: PopularArrays,
+    scratch: Scratch,
     excluded: NDArray[np.int32],
     excluded_ends: NDArray[np.int64],
     best: NDArray[np.int32],
     best_scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Does what `top_n_after_each_dense` does with what `learn_sparse` left."""
+    """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
+
+    Args beside those:
+        popular: The most popular items after all positives.
+        scratch: Is used.
+    """
     buffer = np.empty(len(items.norms))
     for number in range(len(batch_items) - 1, -1, -1):
-        scores = buffer[: item_counts[number]]
-        score_sparse(ids, row_counts, starts, sizes, items, mixture, number, with_repeats, scores)
         hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-        counts[number] = _best(scores, hidden, best[number], best_scores[number])
+        counts[number] = top_n_sparse(
+            ids,
+            row_counts,
+            starts,
+            sizes,
+            items,
+            mixture,
+            number,
+            with_repeats,
+            popular,
+            scratch,
+            buffer[: item_counts[number]],
+            hidden,
+            best[number],
+            best_scores[number],
+        )
         if number > 0 and batch_items[number] >= 0:
             _swap(row_counts, sizes, items, constants, batch_items[number], log, number, False)
     for number in range(1, len(batch_items)):
