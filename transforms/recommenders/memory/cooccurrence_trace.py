@@ -51,13 +51,14 @@ class CooccurrenceTrace:
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `ItemKNN.best_items` would have returned after each update."""
-        found = empty_lists(len(self._batch.users), n)
+        """Returns what `ItemKNN.best_items` would have returned after each listed update."""
+        found = empty_lists(self._batch.listed, n)
         shared = (
             self._items,
             self._constants,
             self._batch.items,
             self._batch.item_counts,
+            self._batch.listed,
             self._with_repeats,
             self._log,
             self._mixture,
