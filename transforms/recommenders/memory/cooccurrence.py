@@ -127,13 +127,14 @@ class DenseCounts:
         *,
         with_repeats: bool,
     ) -> None:
-        """Fills the lists as of each positive that was just learned, see the kernel."""
+        """Fills the lists as of each listed positive that was just learned, see the kernel."""
         cooccurrence_lists.top_n_after_each_dense(
             self.matrix,
             items,
             constants,
             batch.items,
             batch.item_counts,
+            batch.listed,
             with_repeats,
             log,
             mixture,
@@ -266,6 +267,7 @@ class SparseCounts:
             constants,
             batch.items,
             batch.item_counts,
+            batch.listed,
             with_repeats,
             log,
             mixture,
