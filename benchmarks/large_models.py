@@ -157,9 +157,7 @@ def _cost_among(items: int) -> tuple[float, float]:
     random = np.random.default_rng(0)
     recommender = RecommenderSpec("itemknn").build()
     # Others have chosen the rest, each some that are near each other.
-    others = [
-        Rating(f"o{item // _OF_ONE}", f"i{item}", 5.0, 0.0) for item in range(_FEW, items)
-    ]
+    others = [Rating(f"o{item // _OF_ONE}", f"i{item}", 5.0, 0.0) for item in range(_FEW, items)]
     recommender.learn_all(others)
     popular = (random.pareto(1.0, 400_000) * 100).astype(np.int64) % _FEW
     users = random.integers(20_000, size=len(popular))
@@ -204,7 +202,9 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-_QUESTIONS: Final = {one.__name__: one for one in (top_n, register, events, memory, catalog, factors)}
+_QUESTIONS: Final = {
+    one.__name__: one for one in (top_n, register, events, memory, catalog, factors)
+}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
+from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
+from transforms.recommenders.minibatch import Minibatch, TopNLists
+from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    Constants,
+    HabitArrays,
+    HistoryArrays,
+    ItemArrays,
+    Mixture,
+    Positives,
+    UpdateLog,
+)
 
 
 class Rows(NamedTuple):
@@ -69,9 +81,72 @@ class DenseCounts:
         ends = np.cumsum(np.bincount(row, minlength=self.n))
         return Rows(ends, column.astype(np.int32), counts[row, column])
 
+    def learn(
+        self,
+        batch: Positives,
+        histories: HistoryArrays,
+        items: ItemArrays,
+        habits: HabitArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        *,
+        with_repeats: bool,
+    ) -> int:
+        """Learns positives in order, and all else that a positive changes, see `learn_dense`.
+
+        Returns:
+            How many were learned, at least one.
+        """
+        cooccurrence_learning.learn_dense(
+            self.matrix, histories, items, habits, constants, batch, with_repeats, log, mixture
+        )
+        return len(batch.users)
+
+    def score(
+        self,
+        items: ItemArrays,
+        mixture: Mixture,
+        slot: int,
+        scores: NDArray[np.float64],
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the score of each item, see `score_dense`."""
+        cooccurrence_lists.score_dense(self.matrix, items, mixture, slot, with_repeats, scores)
+
+    def top_n_after_each(
+        self,
+        batch: Minibatch,
+        items: ItemArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+        lists: TopNLists,
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the lists as of each listed positive that was just learned, see the kernel."""
+        cooccurrence_lists.top_n_after_each_dense(
+            self.matrix,
+            items,
+            constants,
+            batch.items,
+            batch.item_counts,
+            batch.listed,
+            with_repeats,
+            log,
+            mixture,
+            excluded,
+            ends,
+            *lists,
+        )
+
 
 class SparseCounts:
-    """Rows of at most `2 * neighbors` entries.
+    """Rows of at most `2 * neighbors` entries, and the most popular items.
 
     A row that is full is cut back to its `neighbors` heaviest entries, of equal ones those
     that came first; so a newcomer has as many additions' time to prove itself, and a cut is
@@ -85,6 +160,7 @@ class SparseCounts:
         self._neighbors = neighbors
         self.entries = RaggedRows(np.float32)
         self.entries.load(*rows)
+        self._popular = PopularItems()
 
     def add_item(self) -> None:
         """Adds an item that occurs with no other yet."""
@@ -106,3 +182,132 @@ class SparseCounts:
         ids[: self._neighbors] = ids[heaviest]
         weights[: self._neighbors] = weights[heaviest]
         entries.sizes[row] = self._neighbors
+
+    def learn(
+        self,
+        batch: Positives,
+        histories: HistoryArrays,
+        items: ItemArrays,
+        habits: HabitArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        *,
+        with_repeats: bool,
+    ) -> int:
+        """Learns positives in order, up to the first that needs room, see `learn_sparse`.
+
+        Returns:
+            How many were learned, at least one.
+        """
+        rows, step = self.entries, 0
+        while True:
+            learned, full, step = cooccurrence_learning.learn_sparse(
+                rows.ids,
+                rows.values,
+                rows.starts,
+                rows.sizes,
+                rows.room,
+                histories,
+                items,
+                habits,
+                constants,
+                batch,
+                with_repeats,
+                log,
+                mixture,
+                step,
+            )
+            if learned:
+                self._popular.follow(items, batch.items[:learned])
+                return learned
+            self.make_room(full)
+
+    def score(
+        self,
+        items: ItemArrays,
+        mixture: Mixture,
+        slot: int,
+        scores: NDArray[np.float64],
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the score of each item, see `score_sparse`."""
+        rows = self.entries
+        cooccurrence_lists.score_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            items,
+            mixture,
+            slot,
+            with_repeats,
+            scores,
+        )
+
+    def top_n_after_each(
+        self,
+        batch: Minibatch,
+        items: ItemArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+        lists: TopNLists,
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Does what `DenseCounts.top_n_after_each` does."""
+        rows = self.entries
+        cooccurrence_lists.top_n_after_each_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            items,
+            constants,
+            batch.items,
+            batch.item_counts,
+            batch.listed,
+            with_repeats,
+            log,
+            mixture,
+            self._popular.arrays(items, rows.n),
+            self._popular.scratch(items),
+            excluded,
+            ends,
+            *lists,
+        )
+
+    def best_items(
+        self,
+        items: ItemArrays,
+        mixture: Mixture,
+        slot: int,
+        excluded: NDArray[np.int32],
+        n: int,
+        *,
+        with_repeats: bool,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
+        rows = self.entries
+        best, scores = np.empty(n, dtype=np.int32), np.empty(n)
+        count = cooccurrence_lists.top_n_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            items,
+            mixture,
+            slot,
+            with_repeats,
+            self._popular.arrays(items, rows.n),
+            self._popular.scratch(items),
+            np.empty(rows.n),
+            excluded,
+            best,
+            scores,
+        )
+        return best[:count], scores[:count]

@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
-from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics import cooccurrence_lists as kernels
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     Constants,
     ItemArrays,
@@ -28,7 +26,6 @@ class CooccurrenceTrace:
         with_repeats: Whether lists have items that a user chose before.
         log: Of the updates.
         mixture: Of the lists.
-        popular: The most popular items after it.
     """
 
     def __init__(
@@ -39,7 +36,6 @@ class CooccurrenceTrace:
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
-        popular: PopularItems,
         *,
         with_repeats: bool,
     ) -> None:
@@ -49,39 +45,22 @@ class CooccurrenceTrace:
         self._constants = constants
         self._log = log
         self._mixture = mixture
-        self._popular = popular
         self._with_repeats = with_repeats
 
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `ItemKNN.best_items` would have returned after each update."""
-        found = empty_lists(len(self._batch.users), n)
-        state = (
+        """Returns what `ItemKNN.best_items` would have returned after each listed update."""
+        found = empty_lists(self._batch.listed, n)
+        self._counts.top_n_after_each(
+            self._batch,
             self._items,
             self._constants,
-            self._batch.items,
-            self._batch.item_counts,
-            self._with_repeats,
             self._log,
             self._mixture,
+            excluded,
+            ends,
+            found,
+            with_repeats=self._with_repeats,
         )
-        if isinstance(self._counts, DenseCounts):
-            matrix = self._counts.matrix
-            kernels.top_n_after_each_dense(matrix, *state, excluded, ends, *found)
-        else:
-            rows = self._counts.entries
-            popular = self._popular.arrays(self._items, self._counts.entries.n)
-            kernels.top_n_after_each_sparse(
-                rows.ids,
-                rows.values,
-                rows.starts,
-                rows.sizes,
-                *state,
-                popular,
-                self._popular.scratch(self._items),
-                excluded,
-                ends,
-                *found,
-            )
         return found
