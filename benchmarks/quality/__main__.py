@@ -125,7 +125,7 @@ def main(argv: Sequence[str]) -> int:
     except (UsageError, ValueError) as e:
         _say(f"error: {e}")
         return 2
-    except (DownloadError, PeerError, subprocess.CalledProcessError, *EXPECTED) as e:
+    except (DownloadError, subprocess.CalledProcessError, *EXPECTED) as e:
         _say(f"error: {reason_of(e) or e}")
         return 1
     return 0
@@ -165,11 +165,16 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     commands = {name: PEERS[name].command(arguments.retrain) for name in arguments.peers}
     outcomes = [_said(measure, model, stream, top_n) for model in models]
     repeats = outcomes[0].repeats.tolist()
+    left_out = []
     for name, command in commands.items():
-        outcomes.append(_said(measure_peer, PEERS[name], command, stream, top_n, repeats))
+        try:
+            outcomes.append(_said(measure_peer, PEERS[name], command, stream, top_n, repeats))
+        except PeerError as e:
+            left_out.append(f"Left out: {e}.")
+            _say(left_out[-1])
     print(f"{len(stream.ratings)} positives, {stream.tests} tests", end="; ")
     print(f"{sum(repeats)} of the lists could name items that the user had.\n")
-    print(whole(outcomes, history(stream)))
+    print("\n".join([whole(outcomes, history(stream)), *left_out]))
 
 
 def _said(

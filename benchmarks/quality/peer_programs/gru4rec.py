@@ -11,23 +11,66 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence, Set
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import Any, Final, NamedTuple
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.quality.peer_programs.wire import serve
 
-_UNITS: Final = 100
-_LENGTH: Final = 20
+_UNITS: Final = 64
+_LENGTH: Final = 15
 _FIRST_PASSES: Final = 10
 _LATER_PASSES: Final = 1
-_BATCH: Final = 64
+_ROWS: Final = 128
+_TARGETS: Final = 512
 _DROPOUT: Final = 0.25
 _LEARN_RATE: Final = 2e-3
+
+
+class Batch(NamedTuple):
+    """Some windows of histories, in shapes that are compiled once.
+
+    Attributes:
+        items: Shape (_ROWS, _LENGTH); 0 where there is nothing.
+        places: Where in the flattened `items` an item is followed by another, shape (_TARGETS,).
+        targets: The items that follow, shape (_TARGETS,); 0 where there is nothing.
+    """
+
+    items: NDArray[np.int32]
+    places: NDArray[np.int32]
+    targets: NDArray[np.int32]
+
+
+def batches(histories: Iterable[Sequence[int]], draws: np.random.Generator) -> Iterator[Batch]:
+    """Cuts histories into windows, and yields all of them in a random order."""
+    windows = [
+        history[start : start + _LENGTH + 1]
+        for history in histories
+        for start in range(0, len(history) - 1, _LENGTH)
+    ]
+    batch, row, filled = _empty(), 0, 0
+    for number in draws.permutation(len(windows)).tolist():
+        window = windows[number]
+        count = len(window) - 1
+        if row == _ROWS or filled + count > _TARGETS:
+            yield batch
+            batch, row, filled = _empty(), 0, 0
+        batch.items[row, :count] = window[:-1]
+        batch.places[filled : filled + count] = np.arange(count) + row * _LENGTH
+        batch.targets[filled : filled + count] = window[1:]
+        row, filled = row + 1, filled + count
+    if row:
+        yield batch
+
+
+def _empty() -> Batch:
+    items = np.zeros((_ROWS, _LENGTH), dtype=np.int32)
+    return Batch(items, *np.zeros((2, _TARGETS), dtype=np.int32))
 
 
 class GRU4Rec:
@@ -39,6 +82,8 @@ class GRU4Rec:
         # Number 0 is the padding's.
         self._ids = [""]
         self._histories: dict[str, list[int]] = {}
+        self._draws = np.random.default_rng(0)
+        self._learner: Any = None
         self._model: Any = None
         self._outputs = 0
         self._trained = 1
@@ -56,26 +101,12 @@ class GRU4Rec:
         if len(self._ids) > self._outputs:
             # Room for a quarter more, as each new size is compiled anew.
             self._outputs = len(self._ids) * 5 // 4
-            self._model = _network(self._outputs)
+            self._learner, self._model = _networks(self._outputs)
             passes = _FIRST_PASSES
-        inputs, targets = self._windows()
-        self._model.fit(inputs, targets, batch_size=_BATCH, epochs=passes, verbose=0)
+        for _ in range(passes):
+            for items, places, targets in batches(self._histories.values(), self._draws):
+                self._learner.train_on_batch([items, places], targets)
         self._trained = len(self._ids)
-
-    def _windows(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Returns inputs and targets, shape (n, _LENGTH); 0 where there is nothing."""
-        pairs = [
-            (history[start : start + _LENGTH], history[start + 1 : start + 1 + _LENGTH])
-            for history in self._histories.values()
-            for start in range(0, len(history) - 1, _LENGTH)
-        ]
-        # Whole batches, as a smaller one would be compiled anew.
-        rows = -(-len(pairs) // _BATCH) * _BATCH
-        inputs, targets = np.zeros((2, rows, _LENGTH), dtype=np.int32)
-        for row, (items, following) in enumerate(pairs):
-            inputs[row, : len(following)] = items[: len(following)]
-            targets[row, : len(following)] = following
-        return inputs, targets
 
     def best(self, user: str, n: int, excluded: Set[str]) -> Sequence[str] | None:
         """Returns the items that the network expects next."""
@@ -93,15 +124,23 @@ class GRU4Rec:
         return [self._ids[item] for item in best.tolist() if scores[item] > -np.inf]
 
 
-def _network(outputs: int) -> Any:
+def _networks(outputs: int) -> tuple[Any, Any]:
+    """Returns two networks of the same layers.
+
+    The first learns, and scores what follows at some places; the second scores what follows at
+    each place.
+    """
+    layers = keras.layers
     items = keras.Input((_LENGTH,), dtype="int32")
-    vectors = keras.layers.Embedding(outputs, _UNITS)(items)
-    vectors = keras.layers.Dropout(_DROPOUT)(vectors)
-    states = keras.layers.GRU(_UNITS, return_sequences=True)(vectors)
-    model = keras.Model(items, keras.layers.Dense(outputs)(states))
+    places = keras.Input(batch_shape=(_TARGETS,), dtype="int32")
+    vectors = layers.Dropout(_DROPOUT)(layers.Embedding(outputs, _UNITS)(items))
+    states = layers.GRU(_UNITS, return_sequences=True)(vectors)
+    score = layers.Dense(outputs)
+    followed = keras.ops.take(keras.ops.reshape(states, (-1, _UNITS)), places, axis=0)
+    learner = keras.Model([items, places], score(followed))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
-    model.compile(keras.optimizers.Adam(_LEARN_RATE), loss)
-    return model
+    learner.compile(keras.optimizers.Adam(_LEARN_RATE), loss)
+    return learner, keras.Model(items, score(states))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ class RiverMF:
         """Returns the items with the highest predictions."""
         if user not in self._of_user:
             return None
-        return list(self._model.rank(user, self._known - excluded))[:n]
+        # In one order, so that of equal predictions it is always the same one that is listed.
+        candidates = [item for item in self._items if item not in excluded]
+        return list(self._model.rank(user, candidates))[:n]
 
 
 if __name__ == "__main__":
