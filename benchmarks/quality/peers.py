@@ -149,8 +149,9 @@ def _running(name: str, command: Sequence[str]) -> Iterator[_Line]:
     ):
         try:
             yield _Line(name, process, errors)
-        finally:
+        except BaseException:
             process.kill()
+            raise
 
 
 def measure_peer(
@@ -169,7 +170,7 @@ def measure_peer(
         PeerError: The program ended, or answered with something else than such a list.
     """
     every = max(1, -(-stream.tests // peer.at_most))
-    name = f"{peer.name}, every {every}th test" if every > 1 else peer.name
+    name = f"{peer.name}, one test in {every}" if every > 1 else peer.name
     figures = Figures(top_n)
     tests: list[int] = []
     ranks: list[int] = []

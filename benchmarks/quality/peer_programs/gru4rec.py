@@ -11,66 +11,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence, Set
+from typing import Any, Final
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.quality.peer_programs.windows import LENGTH, TARGETS, batches
 from benchmarks.quality.peer_programs.wire import serve
 
 _UNITS: Final = 64
-_LENGTH: Final = 15
 _FIRST_PASSES: Final = 10
 _LATER_PASSES: Final = 1
-_ROWS: Final = 128
-_TARGETS: Final = 512
 _DROPOUT: Final = 0.25
 _LEARN_RATE: Final = 2e-3
-
-
-class Batch(NamedTuple):
-    """Some windows of histories, in shapes that are compiled once.
-
-    Attributes:
-        items: Shape (_ROWS, _LENGTH); 0 where there is nothing.
-        places: Where in the flattened `items` an item is followed by another, shape (_TARGETS,).
-        targets: The items that follow, shape (_TARGETS,); 0 where there is nothing.
-    """
-
-    items: NDArray[np.int32]
-    places: NDArray[np.int32]
-    targets: NDArray[np.int32]
-
-
-def batches(histories: Iterable[Sequence[int]], draws: np.random.Generator) -> Iterator[Batch]:
-    """Cuts histories into windows, and yields all of them in a random order."""
-    windows = [
-        history[start : start + _LENGTH + 1]
-        for history in histories
-        for start in range(0, len(history) - 1, _LENGTH)
-    ]
-    batch, row, filled = _empty(), 0, 0
-    for number in draws.permutation(len(windows)).tolist():
-        window = windows[number]
-        count = len(window) - 1
-        if row == _ROWS or filled + count > _TARGETS:
-            yield batch
-            batch, row, filled = _empty(), 0, 0
-        batch.items[row, :count] = window[:-1]
-        batch.places[filled : filled + count] = np.arange(count) + row * _LENGTH
-        batch.targets[filled : filled + count] = window[1:]
-        row, filled = row + 1, filled + count
-    if row:
-        yield batch
-
-
-def _empty() -> Batch:
-    items = np.zeros((_ROWS, _LENGTH), dtype=np.int32)
-    return Batch(items, *np.zeros((2, _TARGETS), dtype=np.int32))
 
 
 class GRU4Rec:
@@ -113,8 +69,8 @@ class GRU4Rec:
         history = [one for one in self._histories.get(user, ()) if one < self._trained]
         if not history:
             return None
-        last = history[-_LENGTH:]
-        inputs = np.zeros((1, _LENGTH), dtype=np.int32)
+        last = history[-LENGTH:]
+        inputs = np.zeros((1, LENGTH), dtype=np.int32)
         inputs[0, : len(last)] = last
         scores = np.array(self._model.predict_on_batch(inputs)[0, len(last) - 1])
         scores[0] = -np.inf
@@ -131,8 +87,8 @@ def _networks(outputs: int) -> tuple[Any, Any]:
     each place.
     """
     layers = keras.layers
-    items = keras.Input((_LENGTH,), dtype="int32")
-    places = keras.Input(batch_shape=(_TARGETS,), dtype="int32")
+    items = keras.Input((LENGTH,), dtype="int32")
+    places = keras.Input(batch_shape=(TARGETS,), dtype="int32")
     vectors = layers.Dropout(_DROPOUT)(layers.Embedding(outputs, _UNITS)(items))
     states = layers.GRU(_UNITS, return_sequences=True)(vectors)
     score = layers.Dense(outputs)
