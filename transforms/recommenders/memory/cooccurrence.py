@@ -138,13 +138,14 @@ class DenseCounts:
         *,
         with_repeats: bool,
     ) -> None:
-        """Fills the lists as of each positive that was just learned, see the kernel."""
+        """Fills the lists as of each listed positive that was just learned, see the kernel."""
         cooccurrence_lists.top_n_after_each_dense(
             self.matrix,
             columns,
             constants,
             batch.items,
             self._columns.among_first(batch.item_counts),
+            batch.listed,
             with_repeats,
             log,
             mixture,

@@ -166,6 +166,7 @@ class SparseCounts:
             constants,
             batch.items,
             self._columns.among_first(batch.item_counts),
+            batch.listed,
             with_repeats,
             log,
             mixture,

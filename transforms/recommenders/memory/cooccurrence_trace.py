@@ -51,8 +51,8 @@ class CooccurrenceTrace:
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `ItemKNN.best_items` would have returned after each update."""
-        found = empty_lists(len(self._batch.users), n)
+        """Returns what `ItemKNN.best_items` would have returned after each listed update."""
+        found = empty_lists(self._batch.listed, n)
         self._counts.top_n_after_each(
             self._batch,
             self._columns,

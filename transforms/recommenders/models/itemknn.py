@@ -153,6 +153,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             np.array([item], dtype=np.int32),
             np.array([strength(rating.weight)]),
             np.array([rating.timestamp]),
+            np.zeros(1, dtype=np.bool),
         )
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
@@ -172,7 +173,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
             self._histories.reserve(user, count)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
-        positives = Positives(batch.users, batch.items, batch.weights, batch.times)
+        positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)
         return learned, CooccurrenceTrace(
             batch.part(0, learned),

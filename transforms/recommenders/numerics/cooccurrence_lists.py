@@ -192,6 +192,7 @@ def top_n_after_each_dense(
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
+    listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
@@ -201,7 +202,7 @@ def top_n_after_each_dense(
     best_scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Lists as of each of m positives, from the last to the first; restores all at the end.
+    """Lists as of l of m positives, from the last to the first; restores all at the end.
 
     Args:
         matrix: As `learn_dense` left it, as are `columns`, `log` and `mixture`.
@@ -209,24 +210,33 @@ def top_n_after_each_dense(
         constants: Of the model.
         batch_items: Shape (m,).
         column_counts: How many columns there were at each positive, shape (m,).
+        listed: Whether a list is made as of each, shape (m,).
         with_repeats: As in `learn_dense`.
         log: Of the updates.
         mixture: Of the lists.
-        excluded: Items that are not listed, end to end.
+        excluded: Items that lists do not have, end to end.
         excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
-        best: Is filled with the lists, shape (m, n).
-        best_scores: Is filled with their scores, shape (m, n).
-        counts: Is filled with the length of each list, shape (m,).
+        best: Is filled with the lists, shape (l, n).
+        best_scores: Is filled with their scores, shape (l, n).
+        counts: Is filled with the length of each list, shape (l,).
     """
     buffer = np.empty(len(columns.norms))
+    slot = len(counts)
+    first = 0
     for number in range(len(batch_items) - 1, -1, -1):
-        scores = buffer[: column_counts[number]]
-        score_dense(matrix, columns, mixture, number, with_repeats, scores)
-        hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-        counts[number] = _best(scores, columns, hidden, best[number], best_scores[number])
+        if listed[number]:
+            slot -= 1
+            scores = buffer[: column_counts[number]]
+            score_dense(matrix, columns, mixture, number, with_repeats, scores)
+            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
+            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
+        if slot == 0:
+            # No list is of what was before this update.
+            first = number
+            break
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         _swap_item(columns, constants, batch_items[number], log.items[number])
-    for number in range(len(batch_items)):
+    for number in range(first + 1, len(batch_items)):
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         _swap_item(columns, constants, batch_items[number], log.items[number])
 
@@ -238,6 +248,7 @@ def top_n_after_each_sparse(
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
+    listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
@@ -249,16 +260,23 @@ def top_n_after_each_sparse(
 ) -> None:
     """Does what `top_n_after_each_dense` does with what `learn_sparse` left."""
     buffer = np.empty(len(columns.norms))
+    slot = len(counts)
+    first = 0
     for number in range(len(batch_items) - 1, -1, -1):
-        scores = buffer[: column_counts[number]]
-        score_sparse(rows, columns, mixture, number, with_repeats, scores)
-        hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-        counts[number] = _best(scores, columns, hidden, best[number], best_scores[number])
-        if number > 0:
-            steps = 2 * log.counts[number]
-            swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
-            _swap_item(columns, constants, batch_items[number], log.items[number])
-    for number in range(1, len(batch_items)):
+        if listed[number]:
+            slot -= 1
+            scores = buffer[: column_counts[number]]
+            score_sparse(rows, columns, mixture, number, with_repeats, scores)
+            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
+            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
+        if slot == 0:
+            # No list is of what was before this update.
+            first = number
+            break
+        steps = 2 * log.counts[number]
+        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
+        _swap_item(columns, constants, batch_items[number], log.items[number])
+    for number in range(first + 1, len(batch_items)):
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
         _swap_item(columns, constants, batch_items[number], log.items[number])

@@ -95,7 +95,7 @@ def learn_sparse(
             slot,
             scratch,
         )
-        if len(mixture.counts) > number:
+        if batch.listed[number]:
             mix(histories, items, habits, constants, user, with_repeats, mixture, slot)
     return len(batch.users), -1, 0
 
