@@ -9,7 +9,7 @@ import pytest
 from tests.support import movielens_like, same_arrays
 from tests.transforms.recommenders.contract import RecommenderContract
 from transforms.formats.records import Rating
-from transforms.recommenders.memory.cooccurrence_rows import CountRows, no_rows
+from transforms.recommenders.memory.cooccurrence_rows import NO_COUNTS
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.models.itemknn import ItemKNN
@@ -248,7 +248,8 @@ def test_what_has_no_similarity_comes_by_popularity() -> None:
 def test_beyond_the_bound_rows_keep_their_heaviest_entries() -> None:
     columns = ItemColumns()
     columns.load(np.ones(20, dtype=np.bool))
-    counts = SparseCounts(3, columns, CountRows(no_rows(20), None))
+    counts = SparseCounts(3, columns, NO_COUNTS)
+    counts.make_room()
     for item in range(1, 20):
         if counts.entries.sizes[0] == counts.entries.room[0]:
             counts.cut_or_widen(counts.entries, 0)
