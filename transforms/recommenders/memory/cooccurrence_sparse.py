@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
@@ -211,3 +212,12 @@ class SparseCounts:
 
 def _arrays(rows: RaggedRows) -> RowArrays:
     return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room)
+
+
+def in_memory(
+    counts: CountRows, columns: ItemColumns, neighbors: int
+) -> DenseCounts | SparseCounts:
+    """Returns counts as a matrix if there are no more items than `neighbors`, else as rows."""
+    if columns.n <= neighbors:
+        return DenseCounts(columns, counts)
+    return SparseCounts(neighbors, columns, counts)

@@ -52,6 +52,17 @@ class Positives(NamedTuple):
         )
 
 
+def unlisted_positive(user: int, item: int, weight: float, time: float) -> Positives:
+    """Returns a single positive, as of which no list is made."""
+    return Positives(
+        np.array([user], dtype=np.int32),
+        np.array([item], dtype=np.int32),
+        np.array([weight]),
+        np.array([time]),
+        np.zeros(1, dtype=np.bool),
+    )
+
+
 class HistoryArrays(NamedTuple):
     """Each user's last items, the newest last.
 
