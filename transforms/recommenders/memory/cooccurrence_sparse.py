@@ -107,8 +107,8 @@ class SparseCounts:
         step = 0
         while True:
             learned, full, step = cooccurrence_sparse_learning.learn_sparse(
-                _arrays(self.entries),
-                _arrays(self.elsewhere),
+                self._arrays(self.entries),
+                self._arrays(self.elsewhere),
                 histories.arrays,
                 items.arrays,
                 items.column_arrays,
@@ -128,6 +128,10 @@ class SparseCounts:
             else:
                 self.cut_or_widen(self.elsewhere, -2 - full)
 
+    def _arrays(self, rows: RaggedRows) -> RowArrays:
+        most = 2 * self._neighbors
+        return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room, rows.free, most)
+
     def score(
         self,
         columns: ColumnArrays,
@@ -138,7 +142,7 @@ class SparseCounts:
         with_repeats: bool,
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
-        rows = _arrays(self.entries)
+        rows = self._arrays(self.entries)
         cooccurrence_lists.score_sparse(rows, columns, mixture, slot, with_repeats, scores)
 
     def counts_of(
@@ -146,7 +150,7 @@ class SparseCounts:
     ) -> NDArray[np.float32]:
         """Does what `DenseCounts.counts_of` does."""
         counts = np.empty(len(others), dtype=np.float32)
-        entries, elsewhere = _arrays(self.entries), _arrays(self.elsewhere)
+        entries, elsewhere = self._arrays(self.entries), self._arrays(self.elsewhere)
         cooccurrence_one_score.counts_sparse(entries, elsewhere, columns, others, item, counts)
         return counts
 
@@ -165,7 +169,7 @@ class SparseCounts:
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
         cooccurrence_lists.top_n_after_each_sparse(
-            _arrays(self.entries),
+            self._arrays(self.entries),
             columns,
             constants,
             batch.items,
@@ -195,7 +199,7 @@ class SparseCounts:
         n_column = self._columns.n_listed
         best, scores = np.empty(n, dtype=np.int32), np.empty(n)
         count = cooccurrence_lists.top_n_sparse(
-            _arrays(self.entries),
+            self._arrays(self.entries),
             columns,
             mixture,
             slot,
@@ -208,10 +212,6 @@ class SparseCounts:
             scores,
         )
         return best[:count], scores[:count]
-
-
-def _arrays(rows: RaggedRows) -> RowArrays:
-    return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room)
 
 
 def in_memory(

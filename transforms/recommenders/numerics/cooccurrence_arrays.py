@@ -137,7 +137,9 @@ class RowArrays(NamedTuple):
         values: Its value.
         starts: Where each row starts.
         sizes: How many entries each row has.
-        room: How many entries each row can have.
+        room: How many entries each row can have until it moves.
+        free: The place in the pool from which on it is free, shape (1,).
+        most: How many entries a row may have.
     """
 
     ids: NDArray[np.int32]
@@ -145,6 +147,8 @@ class RowArrays(NamedTuple):
     starts: NDArray[np.int64]
     sizes: NDArray[np.int32]
     room: NDArray[np.int32]
+    free: NDArray[np.int64]
+    most: int
 
 
 class HabitArrays(NamedTuple):
@@ -213,7 +217,8 @@ class UpdateLog(NamedTuple):
         counts: How many of a row of `others` count, shape (slots,).
         values: The counts before, in both directions, shape (slots, 2 * longest): those of the
             item's column, also where it is not listed here, and those of its row.
-        places: Where they are in sparse rows; `-1 - place` of one that is new. Same shape.
+        places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
+            that is new. Same shape.
         items: `chosen` and `recent` of the item before, shape (slots, 2).
     """
 
