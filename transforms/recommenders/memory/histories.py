@@ -42,6 +42,15 @@ class Histories:
         while rows.room[user] < needed:
             rows.widen(user, self._longest)
 
+    def reserve_all(self, users: NDArray[np.int32]) -> None:
+        """Does what `reserve` does for an item more of each of these users, who may come often."""
+        rows = self._rows
+        distinct, counts = np.unique(users, return_counts=True)
+        needed = np.minimum(self._longest, rows.sizes[distinct] + counts)
+        short = rows.room[distinct] < needed
+        for user, count in zip(distinct[short].tolist(), counts[short].tolist(), strict=True):
+            self.reserve(user, count)
+
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these."""
         self._rows.keep(kept)

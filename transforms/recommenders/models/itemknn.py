@@ -171,8 +171,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
                 self._listed_log = empty_log(m, self.config.history)
                 self._listed = empty_mixture(m, self._constants)
             log, mixture = self._listed_log, self._listed
-        for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
-            self._histories.reserve(user, count)
+        self._histories.reserve_all(batch.users)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
         positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)
