@@ -101,7 +101,7 @@ class _Learner:
         shard = self._open.get(key)
         if shard is None:
             settings = self._settings
-            scoped = CacheKey(self._scope, STEP, key[:2])
+            scoped = CacheKey(self._scope, STEP, key[:3])
             block = Block(key[1], settings.sharding.item_shards)
             first = self._first_model(key)
             shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
@@ -109,7 +109,7 @@ class _Learner:
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
             if shard.imported:
                 _count_known(key, len(shard.recommender.users), len(shard.recommender.items))
-            if settings.export and settings.export.is_due(scoped):
+            if settings.export and _is_exported(key) and settings.export.is_due(scoped):
                 # What a bundle starts with is what state has; what it learns may yet fail.
                 self.save(key, shard)
         return shard
@@ -154,7 +154,7 @@ class _Learner:
             yield from self.learn(key, ready, state.model)
 
     def learn(self, key: ModelShard, batch: RatingBatch, state: ShardState) -> Iterator[_Output]:
-        """Learns a batch, and gives a list for each of its ratings and requests."""
+        """Learns a batch, and gives a list for each of its listed ratings and its requests."""
         settings = self._settings
         whole = settings.sharding.item_shards == 1
         shard = self.open(key, state)
@@ -167,6 +167,7 @@ class _Learner:
                 recommender,
                 minibatch.ratings,
                 settings.top_n,
+                listed=minibatch.listed,
                 requests=minibatch.requests,
                 observer=observer,
             )
@@ -215,10 +216,16 @@ class _Learner:
             yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
 
 
+def _is_exported(key: ModelShard) -> bool:
+    """Whether a model shard is exported: of several replicas one is."""
+    return key[2] == 0
+
+
 def _count_known(key: ModelShard, users: int, items: int) -> None:
-    # All item shards of a user shard have the same users.
-    counters.counter(counters.USERS).inc(users if key[1] == 0 else 0)
-    counters.counter(counters.ITEMS).inc(items)
+    # All item shards and replicas of a user shard have the same users.
+    _, item_shard, replica, _ = key
+    counters.counter(counters.USERS).inc(users if item_shard == replica == 0 else 0)
+    counters.counter(counters.ITEMS).inc(items if replica == 0 else 0)
 
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())
@@ -265,7 +272,8 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[_Output]:
         """Yields what `_Learner.process_element` makes of a batch."""
-        end.set(GlobalWindow().max_timestamp())
+        if _is_exported(element[0]):
+            end.set(GlobalWindow().max_timestamp())
         state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)
 

@@ -3,7 +3,8 @@
 A shard is two files: `shard-U-I-SEQUENCE.safetensors` has the recommender, see `snapshot_codec`,
 and `shard-U-I.json`, written after it, names that file and says what is in it. Both appear whole
 or not at all. Arrays and JSON only; nothing in them is ever executed, and no file outside the
-folder is opened, whatever they say.
+folder is opened, whatever they say. Of several replicas the first one is exported, and all of
+them start from it.
 """
 
 from __future__ import annotations

@@ -27,3 +27,11 @@ class ScaleOptions(PipelineOptions):
             metavar="M",
             help="number of item shards of each user shard; their top-N are merged (default: 1)",
         )
+        group.add_argument(
+            "--replicas",
+            type=int,
+            default=1,
+            metavar="R",
+            help="number of replicas of each user shard's model; all learn its ratings, and each"
+            " makes the lists of its share of the users (default: 1)",
+        )

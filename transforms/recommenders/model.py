@@ -160,7 +160,7 @@ class MinibatchModel(Model):
         """Learns positives in their order.
 
         Args:
-            batch: At least one.
+            batch: At least one; those that are not listed cost no more than learning.
             n: As in `minibatch_size`.
 
         Returns:

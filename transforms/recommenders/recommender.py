@@ -54,6 +54,7 @@ class LearnedBatch(NamedTuple):
         learned: How many of the ratings were learned.
         changed: Those that changed something.
         users: The users of those that were learned.
+        listed: Which of those that were learned lists are asked for, shape (learned,).
         trace: What `Recommender.top_n_after_each` needs; None where a rating was learned alone.
         excluded: What lists must not have, as `UpdateTrace` takes it.
         excluded_ends: Likewise.
@@ -62,6 +63,7 @@ class LearnedBatch(NamedTuple):
     learned: int
     changed: list[Rating]
     users: list[str]
+    listed: NDArray[np.bool]
     trace: UpdateTrace | None = None
     excluded: NDArray[np.int32] = _NO_ITEMS
     excluded_ends: NDArray[np.int64] = _NO_ENDS
@@ -161,39 +163,46 @@ class Recommender:
             return 0
         return self.model.minibatch_size(n)
 
-    def learn_batches(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
+    def learn_batches(
+        self, ratings: Sequence[Rating], n: int, listed: NDArray[np.bool] | None = None
+    ) -> Iterator[LearnedBatch]:
         """Does what `update` does with each rating, in order, where `minibatch_size` allows it.
 
         Args:
             ratings: As many as `minibatch_size` says, or fewer.
             n: Length of the lists that will be asked for, 0 if none will be.
+            listed: For which of the ratings, shape (len(ratings),); None for all if n is not 0.
 
         Yields:
             Parts that follow each other, each before the next is learned.
         """
+        if listed is None:
+            listed = np.full(len(ratings), n > 0)
         if not self._known.user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
-            yield from self._learn_positives(ratings, n)
+            yield from self._learn_positives(ratings, n, listed)
             return
         start = 0
         for number, rating in enumerate(ratings):
             if rating.weight > 0 and not self._is_rejected(rating):
                 continue
-            yield from self._learn_positives(ratings[start:number], n)
+            yield from self._learn_positives(ratings[start:number], n, listed[start:number])
             changed = self.update(rating)
-            yield LearnedBatch(1, [rating] * changed, [rating.user])
+            yield LearnedBatch(1, [rating] * changed, [rating.user], listed[number : number + 1])
             start = number + 1
-        yield from self._learn_positives(ratings[start:], n)
+        yield from self._learn_positives(ratings[start:], n, listed[start:])
 
     def _is_rejected(self, rating: Rating) -> bool:
         user, item = self.users.get(rating.user), self.items.get(rating.item)
         known = user is not None and item is not None
         return known and self._known.user_items.has_rejected(cast("int", user), cast("int", item))
 
-    def _learn_positives(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
+    def _learn_positives(
+        self, ratings: Sequence[Rating], n: int, listed: NDArray[np.bool]
+    ) -> Iterator[LearnedBatch]:
         """Does the same with positives, none of which takes a rejection back."""
         if not ratings:
             return
-        batch, changes, allowed = self._register_all(ratings, with_seen=n > 0)
+        batch, changes, allowed = self._register_all(ratings, listed, with_seen=n > 0)
         model = cast("MinibatchModel", self.model)
         # Learning and lists differ with the policy, so a part ends where it changes.
         ends = [*(np.flatnonzero(np.diff(allowed)) + 1).tolist(), len(ratings)]
@@ -208,7 +217,7 @@ class Recommender:
                 excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
                 if allowed[end - 1]:
                     excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
-                yield LearnedBatch(count, changed, users, trace, excluded, ends_of)
+                yield LearnedBatch(count, changed, users, listed[part], trace, excluded, ends_of)
                 start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
@@ -223,20 +232,21 @@ class Recommender:
                 pass
 
     def top_n_after_each(self, part: LearnedBatch, n: int) -> list[ScoredItems]:
-        """Returns what `recommend` would have returned for each rating's user just after it.
+        """Returns what `recommend` would have returned just after each listed rating.
 
         Args:
             part: The last that `learn_batches` gave.
             n: Length of the lists, at most what was said there.
         """
         if part.trace is None:
-            return [self.recommend(user, n) for user in part.users]
+            listed = itertools.compress(part.users, part.listed)
+            return [self.recommend(user, n) for user in listed]
         items, scores, counts = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
         rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
         return [self._named(best[:count], of[:count]) for best, of, count in rows]
 
     def _register_all(
-        self, ratings: Sequence[Rating], *, with_seen: bool
+        self, ratings: Sequence[Rating], listed: NDArray[np.bool], *, with_seen: bool
     ) -> tuple[Minibatch, list[bool], NDArray[np.bool]]:
         """Registers ratings.
 
@@ -255,6 +265,7 @@ class Recommender:
             np.array([rating.timestamp for rating in ratings]),
             seen.ids,
             seen.ends,
+            listed,
         )
         here = items >= 0
         np.add.at(known.popularity.rows, items[here], 1)

@@ -13,6 +13,17 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.ragged import RaggedRows
+from transforms.recommenders.minibatch import Minibatch, TopNLists
+from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    Constants,
+    HabitArrays,
+    HistoryArrays,
+    ItemArrays,
+    Mixture,
+    Positives,
+    UpdateLog,
+)
 
 
 class Rows(NamedTuple):
@@ -69,6 +80,69 @@ class DenseCounts:
         ends = np.cumsum(np.bincount(row, minlength=self.n))
         return Rows(ends, column.astype(np.int32), counts[row, column])
 
+    def learn(
+        self,
+        batch: Positives,
+        histories: HistoryArrays,
+        items: ItemArrays,
+        habits: HabitArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        *,
+        with_repeats: bool,
+    ) -> int:
+        """Learns positives in order, and all else that a positive changes, see `learn_dense`.
+
+        Returns:
+            How many were learned, at least one.
+        """
+        cooccurrence_learning.learn_dense(
+            self.matrix, histories, items, habits, constants, batch, with_repeats, log, mixture
+        )
+        return len(batch.users)
+
+    def score(
+        self,
+        items: ItemArrays,
+        mixture: Mixture,
+        slot: int,
+        scores: NDArray[np.float64],
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the score of each item, see `score_dense`."""
+        cooccurrence_lists.score_dense(self.matrix, items, mixture, slot, with_repeats, scores)
+
+    def top_n_after_each(
+        self,
+        batch: Minibatch,
+        items: ItemArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+        lists: TopNLists,
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the lists as of each listed positive that was just learned, see the kernel."""
+        cooccurrence_lists.top_n_after_each_dense(
+            self.matrix,
+            items,
+            constants,
+            batch.items,
+            batch.item_counts,
+            batch.listed,
+            with_repeats,
+            log,
+            mixture,
+            excluded,
+            ends,
+            *lists,
+        )
+
 
 class SparseCounts:
     """Rows of at most `2 * neighbors` entries.
@@ -106,3 +180,98 @@ class SparseCounts:
         ids[: self._neighbors] = ids[heaviest]
         weights[: self._neighbors] = weights[heaviest]
         entries.sizes[row] = self._neighbors
+
+    def learn(
+        self,
+        batch: Positives,
+        histories: HistoryArrays,
+        items: ItemArrays,
+        habits: HabitArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        *,
+        with_repeats: bool,
+    ) -> int:
+        """Learns positives in order, up to the first that needs room, see `learn_sparse`.
+
+        Returns:
+            How many were learned, at least one.
+        """
+        rows, step = self.entries, 0
+        while True:
+            learned, full, step = cooccurrence_learning.learn_sparse(
+                rows.ids,
+                rows.values,
+                rows.starts,
+                rows.sizes,
+                rows.room,
+                histories,
+                items,
+                habits,
+                constants,
+                batch,
+                with_repeats,
+                log,
+                mixture,
+                step,
+            )
+            if learned:
+                return learned
+            self.make_room(full)
+
+    def score(
+        self,
+        items: ItemArrays,
+        mixture: Mixture,
+        slot: int,
+        scores: NDArray[np.float64],
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Fills the score of each item, see `score_sparse`."""
+        rows = self.entries
+        cooccurrence_lists.score_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            items,
+            mixture,
+            slot,
+            with_repeats,
+            scores,
+        )
+
+    def top_n_after_each(
+        self,
+        batch: Minibatch,
+        items: ItemArrays,
+        constants: Constants,
+        log: UpdateLog,
+        mixture: Mixture,
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+        lists: TopNLists,
+        *,
+        with_repeats: bool,
+    ) -> None:
+        """Does what `DenseCounts.top_n_after_each` does."""
+        rows = self.entries
+        cooccurrence_lists.top_n_after_each_sparse(
+            rows.ids,
+            rows.values,
+            rows.starts,
+            rows.sizes,
+            items,
+            constants,
+            batch.items,
+            batch.item_counts,
+            batch.listed,
+            with_repeats,
+            log,
+            mixture,
+            excluded,
+            ends,
+            *lists,
+        )

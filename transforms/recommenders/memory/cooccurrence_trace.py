@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics import cooccurrence_lists as kernels
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     Constants,
     ItemArrays,
@@ -51,23 +50,17 @@ class CooccurrenceTrace:
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `ItemKNN.best_items` would have returned after each update."""
-        found = empty_lists(len(self._batch.users), n)
-        shared = (
+        """Returns what `ItemKNN.best_items` would have returned after each listed update."""
+        found = empty_lists(self._batch.listed, n)
+        self._counts.top_n_after_each(
+            self._batch,
             self._items,
             self._constants,
-            self._batch.items,
-            self._batch.item_counts,
-            self._with_repeats,
             self._log,
             self._mixture,
             excluded,
             ends,
-            *found,
+            found,
+            with_repeats=self._with_repeats,
         )
-        if isinstance(self._counts, DenseCounts):
-            kernels.top_n_after_each_dense(self._counts.matrix, *shared)
-        else:
-            rows = self._counts.entries
-            kernels.top_n_after_each_sparse(rows.ids, rows.values, rows.starts, rows.sizes, *shared)
         return found

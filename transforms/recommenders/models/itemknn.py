@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,21 +12,18 @@ from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts, Rows, SparseCounts
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
-from transforms.recommenders.memory.growable import GrowableRows
+from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_statistics import (
     RECENT_HALF_LIFE,
     Habits,
     ItemStatistics,
 )
-from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, strength
-from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
-    STREAKS,
     TOTAL,
     Constants,
-    HistoryArrays,
     Mixture,
     Positives,
     UpdateLog,
@@ -35,7 +31,6 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     empty_mixture,
 )
 from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
-from transforms.recommenders.validation import above, at_least, at_most, seconds
 
 _LEAST_RECENCY: Final = 0.01
 
@@ -43,45 +38,6 @@ _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
 
 _NOBODY: Final = -1
-
-
-@dataclass(frozen=True)
-class ItemKNNConfig:
-    """Hyperparameters of `ItemKNN`; what each is stands in its metadata."""
-
-    history: int = field(default=32, metadata={"help": "length of a user's history, in items"})
-    half_life: float = field(
-        default=3.0, metadata={"help": "half-life of a user's history, in items"}
-    )
-    gap_power: float = field(
-        default=0.5, metadata={"help": "how fast co-occurrence falls with the gap in a history"}
-    )
-    shrinkage: float = field(
-        default=10.0, metadata={"help": "positives that are added to the norms of a similarity"}
-    )
-    neighbors: int = field(
-        default=2000,
-        metadata={"help": "maximum number of neighbors kept for each item"},
-    )
-    session_gap: float = field(
-        default=0.0,
-        metadata={
-            "help": "pause that ends a session, such as 30m: a user's history starts anew; 0 for"
-            " none",
-            "parse": seconds,
-        },
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a value that cannot work."""
-        at_least("history", self.history, 1)
-        at_most("history", self.history, 10_000)
-        above("half_life", self.half_life, 0)
-        at_least("gap_power", self.gap_power, 0)
-        above("shrinkage", self.shrinkage, 0)
-        at_least("neighbors", self.neighbors, 1)
-        at_most("neighbors", self.neighbors, 100_000)
-        at_least("session_gap", self.session_gap, 0)
 
 
 class ItemKNN(MinibatchModel):
@@ -157,9 +113,7 @@ class ItemKNN(MinibatchModel):
             np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
         )
         self._counts: DenseCounts | SparseCounts = DenseCounts()
-        # A user's last items, the newest last, and when they were chosen.
-        self._histories = RaggedRows(np.float64)
-        self._streaks = GrowableRows(dtype=np.int8)
+        self._histories = Histories(config.history)
         self._items = ItemStatistics(config.shrinkage)
         self._habits = Habits(config.history)
         self._with_repeats = False
@@ -173,8 +127,7 @@ class ItemKNN(MinibatchModel):
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
-        self._histories.add_row()
-        self._streaks.add()
+        self._histories.add_user()
         self.n_user += 1
 
     def add_item(self) -> None:
@@ -189,13 +142,14 @@ class ItemKNN(MinibatchModel):
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
-        self._reserve(user, 1)
+        self._histories.reserve(user, 1)
         dense = self.n_item <= self.config.neighbors
         positive = Positives(
             np.array([user], dtype=np.int32),
             np.array([item], dtype=np.int32),
             np.array([strength(rating.weight)]),
             np.array([rating.timestamp]),
+            np.zeros(1, dtype=np.bool),
         )
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
@@ -213,9 +167,9 @@ class ItemKNN(MinibatchModel):
                 self._listed = empty_mixture(m, self._constants)
             log, mixture = self._listed_log, self._listed
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
-            self._reserve(user, count)
+            self._histories.reserve(user, count)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
-        positives = Positives(batch.users, batch.items, batch.weights, batch.times)
+        positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
@@ -245,60 +199,17 @@ class ItemKNN(MinibatchModel):
         self._items.rescale()
         if isinstance(self._counts, DenseCounts) and not dense:
             self._counts = SparseCounts(self.config.neighbors, self._counts.rows())
-        if not isinstance(self._counts, DenseCounts):
-            return self._learn_sparse(self._counts, batch, log, mixture)
-        cooccurrence_learning.learn_dense(
-            self._counts.matrix,
-            self._history_arrays(),
+        counts = self._counts
+        return counts.learn(
+            batch.first(dense) if isinstance(counts, DenseCounts) else batch,
+            self._histories.arrays,
             self._items.arrays,
             self._habits.arrays,
             self._constants,
-            batch.first(dense),
-            self._with_repeats,
             log,
             mixture,
+            with_repeats=self._with_repeats,
         )
-        return min(dense, len(batch.users))
-
-    def _learn_sparse(
-        self,
-        counts: SparseCounts,
-        batch: Positives,
-        log: UpdateLog,
-        mixture: Mixture,
-    ) -> int:
-        rows, step = counts.entries, 0
-        while True:
-            learned, full, step = cooccurrence_learning.learn_sparse(
-                rows.ids,
-                rows.values,
-                rows.starts,
-                rows.sizes,
-                rows.room,
-                self._history_arrays(),
-                self._items.arrays,
-                self._habits.arrays,
-                self._constants,
-                batch,
-                self._with_repeats,
-                log,
-                mixture,
-                step,
-            )
-            if learned:
-                return learned
-            counts.make_room(full)
-
-    def _history_arrays(self) -> HistoryArrays:
-        rows = self._histories
-        return HistoryArrays(rows.ids, rows.values, rows.starts, rows.sizes, self._streaks.rows)
-
-    def _reserve(self, user: int, count: int) -> None:
-        """Makes room in a user's history for so many items more, or for as many as it can have."""
-        histories, longest = self._histories, self.config.history
-        needed = min(longest, histories.sizes[user] + count)
-        while histories.room[user] < needed:
-            histories.widen(user, longest)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
@@ -308,7 +219,7 @@ class ItemKNN(MinibatchModel):
         scores = np.empty(self.n_item)
         arrays, one = self._items.arrays, self._one
         mix(
-            self._history_arrays(),
+            self._histories.arrays,
             arrays,
             self._habits.arrays,
             self._constants,
@@ -317,14 +228,7 @@ class ItemKNN(MinibatchModel):
             one,
             0,
         )
-        if isinstance(self._counts, DenseCounts):
-            matrix = self._counts.matrix
-            cooccurrence_lists.score_dense(matrix, arrays, one, 0, with_repeats, scores)
-        else:
-            rows = self._counts.entries
-            cooccurrence_lists.score_sparse(
-                rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, with_repeats, scores
-            )
+        self._counts.score(arrays, one, 0, scores, with_repeats=with_repeats)
         return scores
 
     def newcomer_scores(self) -> NDArray[np.float64]:
@@ -334,13 +238,12 @@ class ItemKNN(MinibatchModel):
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
-        self._histories.keep(kept)
-        self._streaks.keep(kept)
+        self._histories.keep_users(kept)
         self.n_user = len(kept)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
-        self._histories.renumber(kept, self.n_item)
+        self._histories.keep_items(kept, self.n_item)
         rows = self._counts.rows().keep(kept)
         self._items.keep(kept, rows)
         self._load_counts(rows)
@@ -348,15 +251,11 @@ class ItemKNN(MinibatchModel):
     def state_dict(self) -> Arrays:
         """Returns counts as rows end to end, numbers of items, habits, and histories."""
         counts = self._counts.rows()
-        history_ends, history_ids, history_times = self._histories.packed()
         return {
             "counts.ends": counts.ends,
             "counts.ids": counts.ids,
             "counts.weights": counts.weights,
-            "histories.ends": history_ends,
-            "histories.ids": history_ids,
-            "histories.times": history_times,
-            "streaks": self._streaks.used().copy(),
+            **self._histories.state_dict(),
             **self._items.state_dict(),
             **self._habits.state_dict(),
         }
@@ -370,21 +269,12 @@ class ItemKNN(MinibatchModel):
         """
         ends, ids = arrays.rows("counts", n_item, n_item)
         weights = arrays.finite("counts.weights", (len(ids),), np.float32)
-        history_ends, history_ids = arrays.rows("histories", n_user, n_item)
-        times = arrays.finite("histories.times", (len(history_ids),), largest=np.inf)
-        longest = self.config.history
-        fits = np.diff(history_ends, prepend=0).max(initial=0) <= longest
-        arrays.require(fits, "histories.ends", f"has a history of more than {longest} items")
         most = n_item if n_item <= self.config.neighbors else 2 * self.config.neighbors
         fits = np.diff(ends, prepend=0).max(initial=0) <= most
         arrays.require(fits, "counts.ends", f"has a row of more than {most} items")
-        streaks = arrays.numbers("streaks", np.int8, (n_user,))
-        fits = ((streaks >= 0) & (streaks < STREAKS)).all()
-        arrays.require(fits, "streaks", f"has a number that is not 0 to {STREAKS - 1}")
         self._items.load_state_dict(arrays, n_item)
         self._habits.load_state_dict(arrays)
-        self._histories.load(history_ends, history_ids, times)
-        self._streaks.load(streaks)
+        self._histories.load_state_dict(arrays, n_user, n_item)
         self.n_user = n_user
         self._load_counts(Rows(ends, ids, weights))
 

@@ -32,17 +32,23 @@ class Positives(NamedTuple):
         items: What; -1 for one that is learned elsewhere.
         weights: Strengths.
         times: In seconds.
+        listed: Whether a list is to be made after each.
     """
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
     weights: NDArray[np.float64]
     times: NDArray[np.float64]
+    listed: NDArray[np.bool]
 
     def first(self, count: int) -> Positives:
         """Returns the first so many."""
         return Positives(
-            self.users[:count], self.items[:count], self.weights[:count], self.times[:count]
+            self.users[:count],
+            self.items[:count],
+            self.weights[:count],
+            self.times[:count],
+            self.listed[:count],
         )
 
 

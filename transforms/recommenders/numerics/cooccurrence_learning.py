@@ -144,7 +144,8 @@ def learn_dense(
         batch: What to learn.
         with_repeats: Whether to learn how people repeat, and to list accordingly.
         log: Is filled.
-        mixture: Is filled with what the lists after each are made from, if it has m slots.
+        mixture: Is filled with what lists are made from after each that is listed, m slots; may
+            have none if nothing is listed.
     """
     scratch = np.empty(len(constants.recency))
     for number in range(len(batch.users)):
@@ -178,7 +179,7 @@ def learn_dense(
                 slot,
                 scratch,
             )
-        if len(mixture.counts) > number:
+        if batch.listed[number]:
             mix(histories, items, habits, constants, user, with_repeats, mixture, slot)
 
 
@@ -271,7 +272,7 @@ def learn_sparse(
                 slot,
                 scratch,
             )
-        if len(mixture.counts) > number:
+        if batch.listed[number]:
             mix(histories, items, habits, constants, user, with_repeats, mixture, slot)
     return len(batch.users), -1, 0
 

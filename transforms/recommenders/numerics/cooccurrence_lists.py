@@ -179,6 +179,7 @@ def top_n_after_each_dense(
     constants: Constants,
     batch_items: NDArray[np.int32],
     item_counts: NDArray[np.int32],
+    listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
@@ -188,7 +189,7 @@ def top_n_after_each_dense(
     best_scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Lists as of each of m positives, from the last to the first; restores all at the end.
+    """Lists as of l of m positives, from the last to the first; restores all at the end.
 
     Args:
         matrix: As `learn_dense` left it, as are `items`, `log` and `mixture`.
@@ -196,26 +197,35 @@ def top_n_after_each_dense(
         constants: Of the model.
         batch_items: Shape (m,).
         item_counts: How many items there were at each positive, shape (m,).
+        listed: Whether a list is made as of each, shape (m,).
         with_repeats: As in `learn_dense`.
         log: Of the updates.
         mixture: Of the lists.
-        excluded: Items that are not listed, end to end.
+        excluded: Items that lists do not have, end to end.
         excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
-        best: Is filled with the lists, shape (m, n).
-        best_scores: Is filled with their scores, shape (m, n).
-        counts: Is filled with the length of each list, shape (m,).
+        best: Is filled with the lists, shape (l, n).
+        best_scores: Is filled with their scores, shape (l, n).
+        counts: Is filled with the length of each list, shape (l,).
     """
     buffer = np.empty(len(items.norms))
+    slot = len(counts)
+    first = 0
     for number in range(len(batch_items) - 1, -1, -1):
-        scores = buffer[: item_counts[number]]
-        score_dense(matrix, items, mixture, number, with_repeats, scores)
-        hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-        counts[number] = _best(scores, hidden, best[number], best_scores[number])
+        if listed[number]:
+            slot -= 1
+            scores = buffer[: item_counts[number]]
+            score_dense(matrix, items, mixture, number, with_repeats, scores)
+            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
+            counts[slot] = _best(scores, hidden, best[slot], best_scores[slot])
+        if slot == 0:
+            # No list is of what was before this update.
+            first = number
+            break
         item = batch_items[number]
         if item >= 0:
             _swap_dense(matrix, log.others[number], item, log.counts[number], log.values[number])
             _swap_item(items, constants, item, log.items[number])
-    for number in range(len(batch_items)):
+    for number in range(first + 1, len(batch_items)):
         item = batch_items[number]
         if item >= 0:
             _swap_dense(matrix, log.others[number], item, log.counts[number], log.values[number])
@@ -232,6 +242,7 @@ def top_n_after_each_sparse(
     constants: Constants,
     batch_items: NDArray[np.int32],
     item_counts: NDArray[np.int32],
+    listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
@@ -243,14 +254,24 @@ def top_n_after_each_sparse(
 ) -> None:
     """Does what `top_n_after_each_dense` does with what `learn_sparse` left."""
     buffer = np.empty(len(items.norms))
+    slot = len(counts)
+    first = 0
     for number in range(len(batch_items) - 1, -1, -1):
-        scores = buffer[: item_counts[number]]
-        score_sparse(ids, row_counts, starts, sizes, items, mixture, number, with_repeats, scores)
-        hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-        counts[number] = _best(scores, hidden, best[number], best_scores[number])
-        if number > 0 and batch_items[number] >= 0:
+        if listed[number]:
+            slot -= 1
+            scores = buffer[: item_counts[number]]
+            score_sparse(
+                ids, row_counts, starts, sizes, items, mixture, number, with_repeats, scores
+            )
+            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
+            counts[slot] = _best(scores, hidden, best[slot], best_scores[slot])
+        if slot == 0:
+            # No list is of what was before this update.
+            first = number
+            break
+        if batch_items[number] >= 0:
             _swap(row_counts, sizes, items, constants, batch_items[number], log, number, False)
-    for number in range(1, len(batch_items)):
+    for number in range(first + 1, len(batch_items)):
         if batch_items[number] >= 0:
             _swap(row_counts, sizes, items, constants, batch_items[number], log, number, True)
 

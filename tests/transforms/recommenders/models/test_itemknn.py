@@ -10,7 +10,8 @@ from tests.support import movielens_like, same_arrays
 from tests.transforms.recommenders.contract import RecommenderContract
 from transforms.formats.records import Rating
 from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
-from transforms.recommenders.models.itemknn import ItemKNN, ItemKNNConfig
+from transforms.recommenders.models.itemknn import ItemKNN
+from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
