@@ -100,9 +100,7 @@ def _other(batch: RawBatch) -> RawBatch:
     return replace(batch, values=values)
 
 
-def _recommend(
-    model: str, kept: Sequence[list[Rating]], top_n: int
-) -> list[RecommendationBatch]:
+def _recommend(model: str, kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
     recommender = RecommenderSpec(model).build()
     return [
         RecommendationBatch(learn(recommender, some, top_n).recommendations)
