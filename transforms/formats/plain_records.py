@@ -123,12 +123,15 @@ class PlainReader:
         if list(map(type, trees)).count(dict) < len(trees):
             return None
         shapes = list(map(tuple, trees))
-        plans = [self._plans.get(shape) for shape in set(shapes)]
-        if not all(plan is not None and plan.plain is not None for plan in plans):
-            return None
-        if len(plans) == 1:
-            return map(plans[0].plain, trees)
-        return [self._plans[shape].plain(tree) for shape, tree in zip(shapes, trees, strict=True)]
+        getters = {}
+        for shape in set(shapes):
+            plan = self._plans.get(shape)
+            if plan is None or plan.plain is None:
+                return None
+            getters[shape] = plan.plain
+        if len(getters) == 1:
+            return map(getters[shapes[0]], trees)
+        return [getters[shape](tree) for shape, tree in zip(shapes, trees, strict=True)]
 
     def _times(self, column: Sequence[Any]) -> list[float] | None:
         seconds: Sequence[Any] = column

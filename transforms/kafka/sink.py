@@ -18,7 +18,7 @@ from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.errors import MessageTooLargeError
 from transforms.formats import avro, dead_letters, json_lines
 from transforms.formats.listed_ratings import ListedRatings
-from transforms.formats.records import DeadLetter, Header, Rating, Recommendation
+from transforms.formats.records import DeadLetter, Header
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
@@ -187,10 +187,9 @@ def _avro_messages(
 def _recommendation_messages(
     batch: RecommendationBatch, values: Iterable[bytes]
 ) -> Iterator[Message]:
-    named: Sequence[Rating] | Sequence[Recommendation] = batch.recommendations
-    if isinstance(named, ListedRatings):
-        # Ratings have the same fields, and recommendations would have to be made.
-        named = named.ratings
+    made = batch.recommendations
+    # Ratings have the same fields, and recommendations would have to be made.
+    named: Iterable[Any] = made.ratings if isinstance(made, ListedRatings) else made
     return (
         Message(one.user.encode(), value, one.origin, one.headers)
         for one, value in zip(named, values, strict=True)

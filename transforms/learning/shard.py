@@ -35,12 +35,15 @@ class Learned:
     Attributes:
         recommendations: One for each listed rating, as of after learning it, then one for each
             request.
+        places: Of each item of each of `recommendations` its place among all items, by which
+            those that tie are ordered; empty where item shards do not list what one would.
         changed: The ratings that changed the recommender.
         update_us: Microseconds of learning one rating, averaged.
         top_n_us: Microseconds of making one list, averaged; 0 if none was made.
     """
 
     recommendations: Sequence[Recommendation] = ()
+    places: Sequence[Sequence[int]] = ()
     changed: list[Rating] = field(default_factory=list)
     update_us: float = 0.0
     top_n_us: float = 0.0
@@ -79,6 +82,7 @@ def learn(
     if requests:
         answers = [_answer(recommender, request, top_n) for request in requests]
         done.recommendations = [*done.recommendations, *answers]
+        done.places = [*done.places, *_places(recommender, [one.items for one in answers])]
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
@@ -103,7 +107,8 @@ def _learn_one_by_one(
     """Returns the seconds that learning took, and those that listing took."""
     clock = time.perf_counter
     learning = listing = 0.0
-    recommendations = []
+    recommendations: list[Recommendation] = []
+    places: list[Sequence[int]] = []
     for rating, listed in zip(ratings, mask.tolist(), strict=True):
         context = rating.features.context if rating.features else ()
         if listed and observer and rating.weight > 0:
@@ -117,7 +122,8 @@ def _learn_one_by_one(
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
             recommendations.append(recommendation_of(rating, best))
-    done.recommendations = recommendations
+            places += _places(recommender, [best])
+    done.recommendations, done.places = recommendations, places
     return learning, listing
 
 
@@ -153,15 +159,38 @@ def _learn_in_minibatches(
         done.recommendations = ListedRatings(followed, lists)
     else:
         done.recommendations = list(map(recommendation_of, followed, lists))
+    done.places = _places(recommender, lists)
     return learning, listing
 
 
-def merge_items(parts: Sequence[Sequence[ScoredItem]], top_n: int) -> list[ScoredItem]:
-    """Returns the best of several lists, best first; of equals the one of the earlier list."""
+def _places(
+    recommender: Recommender, lists: Sequence[Sequence[ScoredItem]]
+) -> Sequence[Sequence[int]]:
+    """Returns what `Learned.places` says of lists that the recommender has just made."""
+    return list(map(recommender.places, lists)) if recommender.is_exact_shard else ()
+
+
+def merge_items(
+    parts: Sequence[Sequence[ScoredItem]], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> list[ScoredItem]:
+    """Returns the best of several lists, best first.
+
+    Args:
+        parts: The lists.
+        top_n: How many.
+        places: Of each item of each list its place among all items: of equals the first comes
+            first. Without them it is the one of the earlier list.
+    """
     together = [item for part in parts for item in part]
-    return sorted(together, key=lambda item: -item.score)[:top_n]
+    if not places:
+        return sorted(together, key=lambda item: -item.score)[:top_n]
+    order = [place for part in places for place in part]
+    pairs = sorted(zip(together, order, strict=True), key=lambda pair: (-pair[0].score, pair[1]))
+    return [item for item, _ in pairs[:top_n]]
 
 
-def merge_recommendations(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
-    """Merges the recommendations of item shards into one of all items."""
-    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n))
+def merge_recommendations(
+    parts: Sequence[Recommendation], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> Recommendation:
+    """Merges the recommendations of item shards into one of all items, see `merge_items`."""
+    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n, places))
