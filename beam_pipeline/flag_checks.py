@@ -134,8 +134,14 @@ def _check_output(known: argparse.Namespace) -> None:
     if known.output == STDOUT and known.output_format != "json":
         msg = "--output - prints json only"
         raise UsageError(msg)
-    if known.top_n < 0 or known.user_blocks < 1 or known.item_blocks < 1:
-        msg = "--top_n must be 0 or more, --user_blocks and --item_blocks 1 or more"
+    if known.top_n < 0 or min(known.user_blocks, known.item_blocks, known.replicas) < 1:
+        msg = "--top_n must be 0 or more, --user_blocks, --item_blocks and --replicas 1 or more"
+        raise UsageError(msg)
+    if known.replicas > 1 and known.item_blocks > 1:
+        msg = (
+            f"--replicas {known.replicas} and --item_blocks {known.item_blocks} do not go together:"
+            " leave one of them at 1"
+        )
         raise UsageError(msg)
     if known.item_blocks > 1 and known.model in UNSHARDED:
         msg = (

@@ -24,7 +24,6 @@ from transforms import (
     Recommend,
     RecommendAndEvaluate,
     RecommendationBatch,
-    Sharding,
     WriteDeadLetters,
     WriteDeadLettersToKafka,
     WriteEvaluations,
@@ -63,8 +62,13 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
-    sharding = Sharding(*settings.grid, settings.key_groups)
-    arguments = (settings.spec, sharding, model.top_n, export, model.import_model or "")
+    arguments = (
+        settings.spec,
+        settings.sharding,
+        model.top_n,
+        export,
+        model.import_model or "",
+    )
     unwritten_tests = None
     if settings.evaluate:
         evaluated = positives | "Recommend" >> RecommendAndEvaluate(*arguments)

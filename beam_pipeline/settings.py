@@ -32,6 +32,7 @@ from transforms.kafka.clients.factory import KafkaSettings
 from transforms.recommenders.registry import RecommenderSpec, config_class
 from transforms.runtime.flink_key_groups import KEY_GROUPS
 from transforms.schema_registry.settings import SchemaRegistrySettings
+from transforms.sharding.config import Sharding
 
 _FLINK_CONF: Final = Path(__file__).parent / "flink_conf"
 _NO_FLINK_CONF: Final = frozenset(
@@ -76,6 +77,7 @@ class Settings:
         input: Path or glob; empty if a topic is read.
         input_topic: Topic; empty if files are read.
         grid: How many blocks of users and of items there are.
+        replicas: How many replicas each block of users has.
         evaluate: Whether to test before learning.
         kafka: The brokers; None if no topic is named.
         registry: The schema registry; None without one.
@@ -91,6 +93,7 @@ class Settings:
     input: str
     input_topic: str
     grid: tuple[int, int]
+    replicas: int
     evaluate: bool
     kafka: KafkaSettings | None
     registry: SchemaRegistrySettings | None
@@ -107,6 +110,11 @@ class Settings:
         """Flink's maximum parallelism, over which model shards are spread."""
         chosen = self.beam.get_all_options().get("max_parallelism")
         return chosen if chosen and chosen > 0 else KEY_GROUPS
+
+    @property
+    def sharding(self) -> Sharding:
+        """How many model shards there are."""
+        return Sharding(*self.grid, self.replicas, self.key_groups)
 
     @property
     def on_flink(self) -> bool:
@@ -148,6 +156,7 @@ def parse(argv: Sequence[str]) -> Settings:
         input=known.input or ("" if known.input_topic else str(sample.PATH)),
         input_topic=known.input_topic or "",
         grid=(known.user_blocks, known.item_blocks),
+        replicas=known.replicas,
         evaluate=bool(known.evaluate or known.evaluation or known.evaluation_topic),
         kafka=_kafka(known),
         registry=registry_settings(known),

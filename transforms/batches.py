@@ -69,7 +69,7 @@ class RatingBatch:
     """Ratings in the order in which they were read, and then requests.
 
     Attributes:
-        ratings: To be learned, each followed by its user's list.
+        ratings: To be learned, each followed by its user's list, see `listed`.
         published: When the broker got the oldest of them, in seconds since the epoch; 0 for
             records of a file.
         requests: To be answered after the ratings.
@@ -77,6 +77,8 @@ class RatingBatch:
             1; else 0.
         unrated: Indexes of ratings whose record has no rating, so that theirs is 1; only from
             the parser to the filter.
+        listed: Indexes of the ratings that are followed by a list, ascending; None for all. The
+            others have theirs from another replica.
     """
 
     ratings: list[Rating]
@@ -84,6 +86,7 @@ class RatingBatch:
     requests: list[Request] = field(default_factory=list)
     number: int = 0
     unrated: Sequence[int] = ()
+    listed: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -187,6 +190,7 @@ class RatingBatchCoder(Coder):
                 value.number,
                 requests,
                 list(value.unrated),
+                value.listed,
                 *rating_columns(value.ratings),
             ],
             default=list,
@@ -194,12 +198,13 @@ class RatingBatchCoder(Coder):
 
     def decode(self, encoded: bytes) -> RatingBatch:
         """Returns the batch that `encode` wrote."""
-        published, number, requests, unrated, *columns = orjson.loads(encoded)
+        published, number, requests, unrated, listed, *columns = orjson.loads(encoded)
         asked = [
             Request(user, timestamp, origin, tuple(context), headers_of_text(headers))
             for user, timestamp, origin, context, headers in requests
         ]
-        return RatingBatch(ratings_of_columns(columns), published, asked, number, unrated or ())
+        ratings = ratings_of_columns(columns)
+        return RatingBatch(ratings, published, asked, number, unrated or (), listed)
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""

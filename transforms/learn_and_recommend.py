@@ -34,6 +34,7 @@ from transforms.learning.token_cache import CacheKey
 from transforms.learning.warm_up import warm_up
 from transforms.model_export import ModelExport
 from transforms.recommenders.hashing import Block
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime import blas_threads, garbage_collection
 from transforms.runtime.worker_context import WORKER
@@ -41,7 +42,7 @@ from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
-from transforms.sharding.parts import Part
+from transforms.sharding.parts import part_of
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -101,15 +102,15 @@ class _Learner:
         shard = self._open.get(key)
         if shard is None:
             settings = self._settings
-            scoped = CacheKey(self._scope, STEP, key[:2])
-            block = Block(key[1], settings.sharding.item_shards)
+            scoped = CacheKey(self._scope, STEP, key[:3])
+            block = Block(key[1], settings.sharding.item_shards, self._evaluate)
             first = self._first_model(key)
             shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
             self._open[key] = shard
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
             if shard.imported:
-                _count_known(key, len(shard.recommender.users), len(shard.recommender.items))
-            if settings.export and settings.export.is_due(scoped):
+                _count_known(key, shard.recommender)
+            if settings.export and _is_exported(key) and settings.export.is_due(scoped):
                 # What a bundle starts with is what state has; what it learns may yet fail.
                 self.save(key, shard)
         return shard
@@ -132,7 +133,14 @@ class _Learner:
         if not settings.import_from:
             return None
         grid = settings.sharding.grid
-        return partial(model_export.load, settings.import_from, key[:2], settings.spec, grid)
+        return partial(
+            model_export.load,
+            settings.import_from,
+            key[:2],
+            settings.spec,
+            grid,
+            tested=self._evaluate,
+        )
 
     def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
@@ -154,7 +162,7 @@ class _Learner:
             yield from self.learn(key, ready, state.model)
 
     def learn(self, key: ModelShard, batch: RatingBatch, state: ShardState) -> Iterator[_Output]:
-        """Learns a batch, and gives a list for each of its ratings and requests."""
+        """Learns a batch, and gives a list for each of its listed ratings and its requests."""
         settings = self._settings
         whole = settings.sharding.item_shards == 1
         shard = self.open(key, state)
@@ -167,6 +175,7 @@ class _Learner:
                 recommender,
                 minibatch.ratings,
                 settings.top_n,
+                listed=minibatch.listed,
                 requests=minibatch.requests,
                 observer=observer,
             )
@@ -175,29 +184,18 @@ class _Learner:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.recommendations:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
-            ratings, scores = (observer.ratings, observer.scores) if observer else ([], [])
+            tests = observer or PreUpdateObserver(settings.top_n)
             if whole:
-                yield from self._whole(done, ratings, scores)
+                yield from self._whole(done, tests.ratings, tests.scores)
             else:
-                yield self._part(key, minibatch.number, done, ratings, scores)
+                part = part_of(minibatch.number, key[1], done, tests)
+                yield user_shard_key(key[0], settings.sharding), part
         if changed:
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
-        _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
+        _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
-
-    def _part(
-        self,
-        key: ModelShard,
-        number: int,
-        done: Learned,
-        tested: list[Rating],
-        scores: list[PreUpdateScores],
-    ) -> KeyedPart:
-        times = (done.update_us, done.top_n_us)
-        part = Part(number, key[1], done.recommendations, tested, scores, times)
-        return user_shard_key(key[0], self._settings.sharding), part
 
     def _whole(
         self, done: Learned, tested: list[Rating], scores: list[PreUpdateScores]
@@ -215,10 +213,20 @@ class _Learner:
             yield beam.pvalue.TaggedOutput(EVALUATIONS, EvaluationBatch(evaluations))
 
 
-def _count_known(key: ModelShard, users: int, items: int) -> None:
-    # All item shards of a user shard have the same users.
-    counters.counter(counters.USERS).inc(users if key[1] == 0 else 0)
-    counters.counter(counters.ITEMS).inc(items)
+def _is_exported(key: ModelShard) -> bool:
+    """Whether a model shard is exported: of several replicas one is."""
+    return key[2] == 0
+
+
+def _count_known(key: ModelShard, recommender: Recommender, users: int = 0, items: int = 0) -> None:
+    """Counts the users and items beyond those that were counted, each once in all shards."""
+    # All replicas and item shards of a user shard have the same users, and exact ones the same
+    # items.
+    _, item_shard, replica, _ = key
+    new_users, new_items = len(recommender.users) - users, len(recommender.items) - items
+    counters.counter(counters.USERS).inc(new_users if item_shard == replica == 0 else 0)
+    counted = replica == 0 and (item_shard == 0 or not recommender.is_exact_shard)
+    counters.counter(counters.ITEMS).inc(new_items if counted else 0)
 
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())
@@ -265,7 +273,8 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         end: Any = beam.DoFn.TimerParam(END),
     ) -> Iterator[_Output]:
         """Yields what `_Learner.process_element` makes of a batch."""
-        end.set(GlobalWindow().max_timestamp())
+        if _is_exported(element[0]):
+            end.set(GlobalWindow().max_timestamp())
         state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
         yield from self.process_element(element, state)
 

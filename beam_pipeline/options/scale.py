@@ -25,5 +25,15 @@ class ScaleOptions(PipelineOptions):
             type=int,
             default=1,
             metavar="M",
-            help="number of item shards of each user shard; their top-N are merged (default: 1)",
+            help="number of item shards of each user shard; their top-N are merged. Those of"
+            " itemknn, popular and random recommend what one does, other models get worse"
+            " (default: 1)",
+        )
+        group.add_argument(
+            "--replicas",
+            type=int,
+            default=1,
+            metavar="R",
+            help="number of replicas of each user shard's model; all learn its ratings, and each"
+            " makes the lists of its share of the users (default: 1)",
         )

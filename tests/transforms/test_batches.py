@@ -43,6 +43,7 @@ RAW = RawBatch(
 RATINGS = RatingBatch(
     [Rating("196", "é", 3.0, 881250949.0, "u.data:1"), Rating("1", "b", -0.5, 0.0, "u.data:2")],
     published=1234.567,
+    listed=[1],
 )
 LISTS = RecommendationBatch(
     [

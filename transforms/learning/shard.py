@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from transforms.formats.records import Rating, Recommendation, Request, ScoredItem, ScoredItems
 from transforms.recommenders.recommender import POPULAR, Recommender
@@ -23,16 +27,26 @@ class Learned:
     """What a model shard made of a batch.
 
     Attributes:
-        recommendations: One for each rating, as of after learning it, then one for each request.
+        recommendations: One for each listed rating, as of after learning it, then one for each
+            request.
+        places: Of each item of each of `recommendations` its place among all items, by which
+            those that tie are ordered; empty where item shards do not list what one would.
         changed: The ratings that changed the recommender.
         update_us: Microseconds of learning one rating, averaged.
         top_n_us: Microseconds of making one list, averaged; 0 if none was made.
     """
 
     recommendations: list[Recommendation] = field(default_factory=list)
+    places: list[list[int]] = field(default_factory=list)
     changed: list[Rating] = field(default_factory=list)
     update_us: float = 0.0
     top_n_us: float = 0.0
+
+    def add(self, recommender: Recommender, made: list[Recommendation]) -> None:
+        """Adds what the recommender has just made."""
+        self.recommendations += made
+        if recommender.is_exact_shard:
+            self.places += [recommender.places(one.items) for one in made]
 
 
 def learn(
@@ -40,31 +54,36 @@ def learn(
     ratings: Sequence[Rating],
     top_n: int,
     *,
+    listed: Sequence[int] | None = None,
     requests: Sequence[Request] = (),
     observer: Observer | None = None,
 ) -> Learned:
-    """Learns ratings, and recommends for each of them and for each request.
+    """Learns ratings, and recommends for those that are listed and for each request.
 
     Args:
         recommender: Learns.
         ratings: What to learn, in order.
         top_n: Length of a list; with 0 no list is made for a rating.
+        listed: Indexes of the ratings as of which lists are made; None for all.
         requests: Are answered when all ratings have been learned.
-        observer: Sees the recommender before each update; ratings are then learned one by one.
+        observer: Sees the recommender before each update that a list follows; ratings are then
+            learned one by one.
     """
     done = Learned()
+    mask = np.full(len(ratings), listed is None)
+    if listed is not None:
+        mask[list(listed)] = True
     size = 0 if observer else recommender.minibatch_size(top_n)
     if size:
-        learning, listing = _learn_in_minibatches(recommender, ratings, top_n, size, done)
+        learning, listing = _learn_in_minibatches(recommender, ratings, top_n, mask, size, done)
     else:
-        learning, listing = _learn_one_by_one(recommender, ratings, top_n, observer, done)
+        learning, listing = _learn_one_by_one(recommender, ratings, top_n, mask, observer, done)
     start = time.perf_counter()
     for user, timestamp, origin, context, headers in requests:
         best = recommender.recommend(user, top_n, context)
         fallback = "" if recommender.knows(user) else POPULAR
-        done.recommendations.append(
-            Recommendation(user, best, timestamp, origin, fallback, headers)
-        )
+        made = Recommendation(user, best, timestamp, origin, fallback, headers)
+        done.add(recommender, [made])
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
@@ -75,30 +94,36 @@ def _learn_one_by_one(
     recommender: Recommender,
     ratings: Sequence[Rating],
     top_n: int,
+    mask: NDArray[np.bool],
     observer: Observer | None,
     done: Learned,
 ) -> tuple[float, float]:
     """Returns the seconds that learning took, and those that listing took."""
     clock = time.perf_counter
     learning = listing = 0.0
-    for rating in ratings:
+    for rating, listed in zip(ratings, mask.tolist(), strict=True):
         context = rating.features.context if rating.features else ()
-        if observer and rating.weight > 0:
+        if listed and observer and rating.weight > 0:
             observer.before_update(recommender, rating)
         start = clock()
         if recommender.update(rating):
             done.changed.append(rating)
         learned = clock()
         learning += learned - start
-        if top_n:
+        if listed and top_n:
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
-            done.recommendations.append(_recommendation(rating, best))
+            done.add(recommender, [_recommendation(rating, best)])
     return learning, listing
 
 
 def _learn_in_minibatches(
-    recommender: Recommender, ratings: Sequence[Rating], top_n: int, size: int, done: Learned
+    recommender: Recommender,
+    ratings: Sequence[Rating],
+    top_n: int,
+    mask: NDArray[np.bool],
+    size: int,
+    done: Learned,
 ) -> tuple[float, float]:
     """Does the same where the recommender can learn many together."""
     clock = time.perf_counter
@@ -106,17 +131,19 @@ def _learn_in_minibatches(
     for first in range(0, len(ratings), size):
         start = clock()
         at = first
-        for part in recommender.learn_batches(ratings[first : first + size], top_n):
+        asked = mask[first : first + size] if top_n else None
+        for part in recommender.learn_batches(ratings[first : first + size], top_n, asked):
             done.changed += part.changed
             listed = clock()
             learning += listed - start
             if top_n:
                 lists = recommender.top_n_after_each(part, top_n)
-                listed_ratings = ratings[at : at + part.learned]
-                done.recommendations += [
+                followed = itertools.compress(ratings[at : at + part.learned], part.listed)
+                made = [
                     _recommendation(rating, best)
-                    for rating, best in zip(listed_ratings, lists, strict=True)
+                    for rating, best in zip(followed, lists, strict=True)
                 ]
+                done.add(recommender, made)
             at += part.learned
             start = clock()
             listing += start - listed
@@ -127,12 +154,27 @@ def _recommendation(rating: Rating, items: ScoredItems) -> Recommendation:
     return Recommendation(rating.user, items, rating.timestamp, rating.origin, "", rating.headers)
 
 
-def merge_items(parts: Sequence[Sequence[ScoredItem]], top_n: int) -> list[ScoredItem]:
-    """Returns the best of several lists, best first; of equals the one of the earlier list."""
+def merge_items(
+    parts: Sequence[Sequence[ScoredItem]], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> list[ScoredItem]:
+    """Returns the best of several lists, best first.
+
+    Args:
+        parts: The lists.
+        top_n: How many.
+        places: Of each item of each list its place among all items: of equals the first comes
+            first. Without them it is the one of the earlier list.
+    """
     together = [item for part in parts for item in part]
-    return sorted(together, key=lambda item: -item.score)[:top_n]
+    if not places:
+        return sorted(together, key=lambda item: -item.score)[:top_n]
+    order = [place for part in places for place in part]
+    pairs = sorted(zip(together, order, strict=True), key=lambda pair: (-pair[0].score, pair[1]))
+    return [item for item, _ in pairs[:top_n]]
 
 
-def merge_recommendations(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
-    """Merges the recommendations of item shards into one of all items."""
-    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n))
+def merge_recommendations(
+    parts: Sequence[Recommendation], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> Recommendation:
+    """Merges the recommendations of item shards into one of all items, see `merge_items`."""
+    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n, places))

@@ -14,7 +14,7 @@ LONGEST_LIST: Final = 100
 class Minibatch(NamedTuple):
     """Positives that are learned together, m of them, in their order, as columns.
 
-    If no lists are asked for, `seen` is empty and `seen_ends` zero.
+    If no lists are asked for, `seen` is empty, `seen_ends` zero and `listed` False.
 
     Attributes:
         users: int32, shape (m,); have been added.
@@ -25,6 +25,7 @@ class Minibatch(NamedTuple):
         times: Event times in seconds, float64, shape (m,).
         seen: The items that each user had by then, ascending, end to end, int32.
         seen_ends: Where each begins and the last ends in `seen`, int64, shape (m + 1,).
+        listed: Whether a list as of each is asked for, shape (m,).
     """
 
     users: NDArray[np.int32]
@@ -34,6 +35,7 @@ class Minibatch(NamedTuple):
     times: NDArray[np.float64]
     seen: NDArray[np.int32]
     seen_ends: NDArray[np.int64]
+    listed: NDArray[np.bool]
 
     def part(self, start: int, stop: int) -> Minibatch:
         """Returns the positives from `start` up to, not including, `stop`."""
@@ -45,16 +47,17 @@ class Minibatch(NamedTuple):
             self.times[start:stop],
             self.seen,
             self.seen_ends[start : stop + 1],
+            self.listed[start:stop],
         )
 
 
 class TopNLists(NamedTuple):
-    """Lists for the positives of a minibatch.
+    """Lists for the l listed positives of a minibatch.
 
     Attributes:
-        items: Of each positive's user, best first, shape (m, n).
-        scores: Theirs, shape (m, n).
-        counts: The length of each list, shape (m,).
+        items: Of each positive's user, best first, shape (l, n).
+        scores: Theirs, shape (l, n).
+        counts: The length of each list, shape (l,).
     """
 
     items: NDArray[np.int32]
@@ -62,10 +65,11 @@ class TopNLists(NamedTuple):
     counts: NDArray[np.int32]
 
 
-def empty_lists(m: int, n: int) -> TopNLists:
-    """Returns m lists of at most n items, to be filled."""
+def empty_lists(listed: NDArray[np.bool], n: int) -> TopNLists:
+    """Returns a list of at most n items, to be filled, for each listed positive."""
+    count = np.count_nonzero(listed)
     return TopNLists(
-        np.empty((m, n), dtype=np.int32), np.empty((m, n)), np.empty(m, dtype=np.int32)
+        np.empty((count, n), dtype=np.int32), np.empty((count, n)), np.empty(count, dtype=np.int32)
     )
 
 
@@ -75,12 +79,12 @@ class UpdateTrace(Protocol):
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `Model.best_items` would have returned after each positive.
+        """Returns what `Model.best_items` would have returned after each listed positive.
 
         To be called before the model learns anything else.
 
         Args:
             n: Length of the lists, at most `LONGEST_LIST`.
-            excluded: Items that are not listed, ascending for each positive, end to end.
+            excluded: Items that lists do not have, ascending for each positive, end to end.
             ends: Where each begins and the last ends in `excluded`, shape (m + 1,).
         """

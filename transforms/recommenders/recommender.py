@@ -7,24 +7,22 @@ items that a user has seen, and the list itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating, ScoredItems
-from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.formats.records import Rating, ScoredItem, ScoredItems
+from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
-from transforms.recommenders.memory.eviction import Expiry, LastSeen
-from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.memory.user_items import UserItems
 from transforms.recommenders.memory.vocabulary import Vocabulary
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
-from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model
+from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model, ShardedModel
 from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.numerics.top_n import top_n
 from transforms.recommenders.repeats import NEVER, RepeatPolicy
+from transforms.recommenders.users_and_items import UsersAndItems
 
 POPULAR: Final = "popular"
 """How a list is marked that has the most popular items because its user is unknown."""
@@ -32,7 +30,6 @@ POPULAR: Final = "popular"
 _NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
 _NO_ENDS: Final = np.zeros(1, dtype=np.int64)
 _MODEL: Final = "model."
-_EXPIRY: Final = "expiry."
 _REPEATS: Final = "repeats."
 
 
@@ -43,11 +40,14 @@ class Candidates(NamedTuple):
         scores: Of each item, shape (n_item,); minus infinity for one that the user has.
         popularity: How many positives each item has, shape (n_item,); minus infinity likewise.
         item: Index of the item in question, -1 if it is not known here.
+        score: Score of that item, also where another shard lists it; minus infinity if the user
+            could not be shown it, or it is not known.
     """
 
     scores: NDArray[np.floating]
     popularity: NDArray[np.floating]
     item: int
+    score: float = -np.inf
 
 
 class LearnedBatch(NamedTuple):
@@ -57,6 +57,7 @@ class LearnedBatch(NamedTuple):
         learned: How many of the ratings were learned.
         changed: Those that changed something.
         users: The users of those that were learned.
+        listed: Which of those that were learned lists are asked for, shape (learned,).
         trace: What `Recommender.top_n_after_each` needs; None where a rating was learned alone.
         excluded: What lists must not have, as `UpdateTrace` takes it.
         excluded_ends: Likewise.
@@ -65,6 +66,7 @@ class LearnedBatch(NamedTuple):
     learned: int
     changed: list[Rating]
     users: list[str]
+    listed: NDArray[np.bool]
     trace: UpdateTrace | None = None
     excluded: NDArray[np.int32] = _NO_ITEMS
     excluded_ends: NDArray[np.int64] = _NO_ENDS
@@ -76,7 +78,7 @@ class Recommender:
     Args:
         model: A new model, or one whose state is about to be loaded.
         repeats: One of `REPEATS`: whether a list may name an item that the user already has.
-        items: The items that are learned here; of others only the users are registered.
+        items: The items that are listed here, see `UsersAndItems`.
         max_users: Maximum number of users; the least recently seen are evicted. One who comes
             back is new. 0 for no maximum.
         max_items: The same for items.
@@ -96,16 +98,18 @@ class Recommender:
     ) -> None:
         self.model = model
         self.block = items
-        self.users = Vocabulary()
-        self.items = Vocabulary()
         self._repeats = RepeatPolicy(repeats)
-        self._user_items = UserItems()
-        self._popularity = GrowableRows(dtype=np.int64)
-        self._users_last_seen = LastSeen(max_users)
-        self._items_last_seen = LastSeen(max_items)
-        self._expiry = Expiry(user_ttl)
-        self._number = 0
+        self._known = UsersAndItems(
+            model, items, max_users=max_users, max_items=max_items, user_ttl=user_ttl
+        )
+        if isinstance(model, ShardedModel) and self.is_exact_shard:
+            model.list_some(score_elsewhere=items.tested or repeats != NEVER)
         self.model.allow_repeats(self._repeats.allowed)
+
+    @property
+    def is_exact_shard(self) -> bool:
+        """Whether it knows all items and lists some of them, as one recommender of all would."""
+        return self._known.listed is not None
 
     @property
     def allow_repeats(self) -> bool:
@@ -113,8 +117,14 @@ class Recommender:
         return self._repeats.allowed
 
     @property
-    def _evicts_users(self) -> bool:
-        return self._users_last_seen.maximum > 0 or self._expiry.time_to_live > 0
+    def users(self) -> Vocabulary:
+        """Ids of the users, by index."""
+        return self._known.users
+
+    @property
+    def items(self) -> Vocabulary:
+        """Ids of the items, by index."""
+        return self._known.items
 
     def update(self, rating: Rating) -> bool:
         """Learns one rating; a new user or item is registered first.
@@ -123,26 +133,21 @@ class Recommender:
         the user's lists until a positive, and is learned as the model can.
 
         Returns:
-            Whether anything changed: not if the item is learned elsewhere and the user is known,
-            unless users are evicted, which depends on when each was seen.
+            Whether anything changed, see `UsersAndItems.register`.
         """
-        user, item, changed = self._register(rating)
+        user, item, changed = self._known.register(rating)
         if item >= 0:
-            self._items_last_seen.see(item, self._number)
             self._update(user, item, rating)
-        if changed:
-            self._users_last_seen.see(user, self._number)
-            self._expiry.see(user, rating.timestamp)
-            self._number += 1
-            self._evict()
+        self._known.see(user, item, rating.timestamp, changed=changed)
+        self._known.evict()
         return changed
 
     def _update(self, user: int, item: int, rating: Rating) -> None:
-        items = self._user_items
+        items = self._known.user_items
         if rating.weight > 0:
             kind = AGAIN if items.has(user, item) else OTHER if len(items.seen(user)) else FIRST
             self._allow(self._repeats.see(np.array([kind]))[0])
-            self._popularity.rows[item] += 1
+            self._known.popularity.rows[item] += 1
             items.accept(user, item)
         elif rating.weight < 0:
             items.reject(user, item)
@@ -164,44 +169,50 @@ class Recommender:
         Returns:
             0 if ratings have to be learned and listed one by one.
         """
-        bounded = self._evicts_users or self._items_last_seen.maximum
-        if bounded or n > LONGEST_LIST or not isinstance(self.model, MinibatchModel):
+        if self._known.evicts or n > LONGEST_LIST or not isinstance(self.model, MinibatchModel):
             return 0
         return self.model.minibatch_size(n)
 
-    def learn_batches(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
+    def learn_batches(
+        self, ratings: Sequence[Rating], n: int, listed: NDArray[np.bool] | None = None
+    ) -> Iterator[LearnedBatch]:
         """Does what `update` does with each rating, in order, where `minibatch_size` allows it.
 
         Args:
             ratings: As many as `minibatch_size` says, or fewer.
             n: Length of the lists that will be asked for, 0 if none will be.
+            listed: For which of the ratings, shape (len(ratings),); None for all if n is not 0.
 
         Yields:
             Parts that follow each other, each before the next is learned.
         """
-        if not self._user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
-            yield from self._learn_positives(ratings, n)
+        if listed is None:
+            listed = np.full(len(ratings), n > 0)
+        if not self._known.user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
+            yield from self._learn_positives(ratings, n, listed)
             return
         start = 0
         for number, rating in enumerate(ratings):
             if rating.weight > 0 and not self._is_rejected(rating):
                 continue
-            yield from self._learn_positives(ratings[start:number], n)
+            yield from self._learn_positives(ratings[start:number], n, listed[start:number])
             changed = self.update(rating)
-            yield LearnedBatch(1, [rating] * changed, [rating.user])
+            yield LearnedBatch(1, [rating] * changed, [rating.user], listed[number : number + 1])
             start = number + 1
-        yield from self._learn_positives(ratings[start:], n)
+        yield from self._learn_positives(ratings[start:], n, listed[start:])
 
     def _is_rejected(self, rating: Rating) -> bool:
         user, item = self.users.get(rating.user), self.items.get(rating.item)
         known = user is not None and item is not None
-        return known and self._user_items.has_rejected(cast("int", user), cast("int", item))
+        return known and self._known.user_items.has_rejected(cast("int", user), cast("int", item))
 
-    def _learn_positives(self, ratings: Sequence[Rating], n: int) -> Iterator[LearnedBatch]:
+    def _learn_positives(
+        self, ratings: Sequence[Rating], n: int, listed: NDArray[np.bool]
+    ) -> Iterator[LearnedBatch]:
         """Does the same with positives, none of which takes a rejection back."""
         if not ratings:
             return
-        batch, changes, allowed = self._register_all(ratings, with_seen=n > 0)
+        batch, changes, allowed = self._register_all(ratings, listed, with_seen=n > 0)
         model = cast("MinibatchModel", self.model)
         # Learning and lists differ with the policy, so a part ends where it changes.
         ends = [*(np.flatnonzero(np.diff(allowed)) + 1).tolist(), len(ratings)]
@@ -215,8 +226,8 @@ class Recommender:
                 users = [rating.user for rating in ratings[part]]
                 excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
                 if allowed[end - 1]:
-                    excluded, ends_of = self._user_items.rejected_by(batch.users[part])
-                yield LearnedBatch(count, changed, users, trace, excluded, ends_of)
+                    excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
+                yield LearnedBatch(count, changed, users, listed[part], trace, excluded, ends_of)
                 start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
@@ -231,43 +242,21 @@ class Recommender:
                 pass
 
     def top_n_after_each(self, part: LearnedBatch, n: int) -> list[ScoredItems]:
-        """Returns what `recommend` would have returned for each rating's user just after it.
+        """Returns what `recommend` would have returned just after each listed rating.
 
         Args:
             part: The last that `learn_batches` gave.
             n: Length of the lists, at most what was said there.
         """
         if part.trace is None:
-            return [self.recommend(user, n) for user in part.users]
+            listed = itertools.compress(part.users, part.listed)
+            return [self.recommend(user, n) for user in listed]
         items, scores, counts = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
         rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
         return [self._named(best[:count], of[:count]) for best, of, count in rows]
 
-    def _register(self, rating: Rating) -> tuple[int, int, bool]:
-        """Adds a rating's user and item; returns both indices, an item of -1 if it is elsewhere.
-
-        The third that it returns is whether anything changes by the rating, see `update`.
-        """
-        user = self.users.get(rating.user)
-        changed = user is None or self._evicts_users
-        if user is None:
-            user = self.users.add(rating.user)
-            self._user_items.add_user()
-            self._users_last_seen.add()
-            self._expiry.add()
-            self.model.add_user()
-        if not self.block.has(rating.item):
-            return user, -1, changed
-        item = self.items.get(rating.item)
-        if item is None:
-            item = self.items.add(rating.item)
-            self._popularity.add()
-            self._items_last_seen.add()
-            self.model.add_item()
-        return user, item, True
-
     def _register_all(
-        self, ratings: Sequence[Rating], *, with_seen: bool
+        self, ratings: Sequence[Rating], listed: NDArray[np.bool], *, with_seen: bool
     ) -> tuple[Minibatch, list[bool], NDArray[np.bool]]:
         """Registers ratings.
 
@@ -275,57 +264,24 @@ class Recommender:
             Them as a minibatch, whether each changes anything, and whether repeats are allowed
             just after each.
         """
-        m = len(ratings)
-        users, items, item_counts, changes = [], [], [], []
-        numbers = np.empty(m, dtype=np.int64)
-        for at, rating in enumerate(ratings):
-            user, item, changed = self._register(rating)
-            users.append(user)
-            items.append(item)
-            item_counts.append(len(self.items))
-            changes.append(changed)
-            numbers[at] = self._number
-            self._number += changed
-        user_column, item_column = np.array(users, dtype=np.int32), np.array(items, dtype=np.int32)
-        seen = self._user_items.see_all(user_column, item_column, with_seen=with_seen)
+        known = self._known
+        users, items, item_counts, changes = known.register_all(ratings)
+        seen = known.user_items.see_all(users, items, with_seen=with_seen)
         batch = Minibatch(
-            user_column,
-            item_column,
-            np.array(item_counts, dtype=np.int32),
+            users,
+            items,
+            item_counts,
             np.minimum([rating.weight for rating in ratings], LARGEST_STRENGTH),
             np.array([rating.timestamp for rating in ratings]),
             seen.ids,
             seen.ends,
+            listed,
         )
-        here = item_column >= 0
+        here = items >= 0
+        np.add.at(known.popularity.rows, items[here], 1)
         kinds = np.where(seen.new, np.where(seen.sizes > 0, OTHER, FIRST), AGAIN)
         kinds[~here] = FIRST
-        changed_here = np.array(changes)
-        self._users_last_seen.see(user_column[changed_here], numbers[changed_here])
-        self._items_last_seen.see(item_column[here], numbers[here])
-        np.add.at(self._popularity.rows, item_column[here], 1)
         return batch, changes, self._repeats.see(kinds)
-
-    def _evict(self) -> None:
-        for bound in (self._users_last_seen, self._expiry):
-            kept = bound.kept()
-            if kept is not None:
-                self._keep_users(kept)
-        kept = self._items_last_seen.kept()
-        if kept is not None:
-            n = len(self.items)
-            self._items_last_seen.keep(kept)
-            self.items.keep(kept)
-            self._popularity.keep(kept)
-            self._user_items.keep_items(kept, n)
-            self.model.keep_items(kept)
-
-    def _keep_users(self, kept: NDArray[np.intp]) -> None:
-        self._users_last_seen.keep(kept)
-        self._expiry.keep(kept)
-        self.users.keep(kept)
-        self._user_items.keep_users(kept)
-        self.model.keep_users(kept)
 
     def knows(self, user: str) -> bool:
         """Whether the user was ever seen."""
@@ -340,26 +296,43 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return self.best(self._newcomer_scores(), n)
-        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
+        excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
         best, scores = self.model.best_items(index, excluded, n, context)
         return self._named(best.tolist(), scores.tolist())
 
     def candidates(self, user: str, item: str, context: Sequence[float] = ()) -> Candidates:
         """Returns the scores of all items for a user, and which of them is `item`."""
-        popularity = self._popularity.used().astype(np.float64)
-        place = self.items.get(item)
-        index = self.users.get(user)
+        popularity = self._known.popularity.used().astype(np.float64)
+        place, index = self.items.get(item), self.users.get(user)
         if index is None:
             scores = self._newcomer_scores()
-            return Candidates(scores, popularity, -1 if place is None else place)
-        scores = self.model.item_scores(index, context)
-        excluded = self._user_items.excluded(index, allow_repeats=self.allow_repeats)
-        scores[excluded] = popularity[excluded] = -np.inf
-        return Candidates(scores, popularity, -1 if place is None else place)
+        else:
+            scores = self.model.item_scores(index, context)
+            excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
+            scores[excluded] = popularity[excluded] = -np.inf
+        if place is None:
+            return Candidates(scores, popularity, -1)
+        score = float(scores[place])
+        if self.is_exact_shard and popularity[place] > -np.inf:
+            score = self._score_of(index, place)
+        return Candidates(scores, popularity, place, score)
+
+    def _score_of(self, user: int | None, item: int) -> float:
+        if user is None and self.model.newcomer_scores() is None:
+            return float(self._known.popularity.rows[item])
+        return cast("ShardedModel", self.model).score_of(-1 if user is None else user, item)
 
     def _newcomer_scores(self) -> NDArray[np.floating]:
         scores = self.model.newcomer_scores()
-        return self._popularity.used().astype(np.float64) if scores is None else scores
+        if scores is not None:
+            return scores
+        popularity = self._known.popularity.used().astype(np.float64)
+        listed = self._known.listed
+        return popularity if listed is None else listed.hide_elsewhere(popularity)
+
+    def places(self, items: Iterable[ScoredItem]) -> list[int]:
+        """Returns the index of each item of a list, which is the order of those that tie."""
+        return [cast("int", self.items.get(item)) for item, _ in items]
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
@@ -374,20 +347,14 @@ class Recommender:
         index = self.users.get(user)
         if index is None:
             return set()
-        return {self.items.ids[item] for item in self._user_items.seen(index).tolist()}
+        return {self.items.ids[item] for item in self._known.user_items.seen(index).tolist()}
 
     def state_dict(self) -> Arrays:
         """Returns ids, seen items and the model's own arrays."""
         return {
-            **self.users.to_arrays("users"),
-            **self.items.to_arrays("items"),
-            **self._user_items.state_dict(),
-            "popularity": self._popularity.used().copy(),
-            "users.last_seen": self._users_last_seen.to_array(),
-            "items.last_seen": self._items_last_seen.to_array(),
-            **_named(_EXPIRY, self._expiry.state_dict()),
-            **_named(_REPEATS, self._repeats.state_dict()),
-            **_named(_MODEL, self.model.state_dict()),
+            **self._known.state_dict(),
+            **prefixed(_REPEATS, self._repeats.state_dict()),
+            **prefixed(_MODEL, self.model.state_dict()),
         }
 
     def load_state_dict(self, arrays: Arrays) -> None:
@@ -400,19 +367,7 @@ class Recommender:
                 hyperparameters.
         """
         saved = SavedArrays(arrays)
-        self.users.load("users", saved)
-        self.items.load("items", saved)
-        n_user, n_item = len(self.users), len(self.items)
-        self._user_items.load(saved, n_user, n_item)
-        self._popularity.load(saved.counts("popularity", (n_item,)))
-        self._users_last_seen.load(saved.counts("users.last_seen", (n_user,)))
-        self._items_last_seen.load(saved.counts("items.last_seen", (n_item,)))
-        self._expiry.load_state_dict(saved.part(_EXPIRY), n_user)
+        self._known.load_state_dict(saved)
         self._repeats.load_state_dict(saved.part(_REPEATS))
         self._allow(self.allow_repeats)
-        self._number = self._users_last_seen.latest() + 1
-        self.model.load_state_dict(saved.part(_MODEL), n_user, n_item)
-
-
-def _named(prefix: str, arrays: Arrays) -> Arrays:
-    return {f"{prefix}{name}": value for name, value in arrays.items()}
+        self.model.load_state_dict(saved.part(_MODEL), len(self.users), len(self.items))

@@ -24,9 +24,9 @@ def salt(key: tuple[int, ...], place: int, places: int, key_groups: int = KEY_GR
     """Returns the number that, put behind a key, spreads it.
 
     Args:
-        key: One number or two, which Beam encodes one after the other as varints. A pair is a
-            key that its Java runners know; what they do not know, as three numbers with the
-            salt, comes to them with its length before it.
+        key: Numbers, which Beam encodes one after the other as varints. A pair is a key that
+            its Java runners know; what they do not know, as more numbers with the salt, comes to
+            them with its length before it.
         place: The key's own among all keys of a step, from 0.
         places: How many keys there are.
         key_groups: The job's maximal parallelism; with another one keys are spread by chance.

@@ -18,6 +18,7 @@ from transforms.sharding.in_order import FIRST, require_version
 from transforms.sharding.keys import (
     ModelShardBatch,
     UserShardBatch,
+    by_replica,
     by_user_shard,
     model_shard_key,
     split,
@@ -37,10 +38,11 @@ _COUNT: Final = struct.Struct(">BQ")
 class KeyBatches(beam.PTransform):
     """`RatingBatch` to (model shard, `RatingBatch`).
 
-    A batch goes to every model shard of its users' shard: the one that has the item learns a
-    rating, and all of them recommend. Where items are sharded, the batches of a user shard are
+    A batch goes to every model shard of its users' shard. Where items are sharded, the one that
+    has the item learns a rating, and all of them recommend; the batches of a user shard are
     numbered, because several workers may read and key them, and each model shard has to learn
-    them in the same order.
+    them in the same order. Replicas all learn a rating, each in the order in which batches reach
+    it, and one of them recommends: nothing is merged, so they need not agree on an order.
 
     Parallelism: any; numbers of a user shard are given by one worker at a time.
     Delivery: once; the next number is committed with the runner's checkpoint.
@@ -75,8 +77,8 @@ class _KeyByModelShardDoFn(beam.DoFn):
         self._sharding = sharding
 
     def process(self, element: RatingBatch) -> Iterator[ModelShardBatch]:
-        for shard, batch in by_user_shard(element, self._sharding.user_shards).items():
-            yield model_shard_key(shard, 0, self._sharding), batch
+        for (shard, replica), batch in by_replica(element, self._sharding).items():
+            yield model_shard_key(shard, 0, self._sharding, replica), batch
 
 
 class _KeyByUserShardDoFn(beam.DoFn):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Sequence
+
 from transforms.batches import RatingBatch
+from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.runtime.flink_key_groups import salt
 from transforms.sharding.config import Sharding
@@ -10,8 +15,8 @@ from transforms.sharding.config import Sharding
 UserShard = tuple[int, int]
 """(number, salt). The salt spreads keys evenly, see `key_groups`."""
 
-ModelShard = tuple[int, int, int]
-"""(user shard, item shard, salt)."""
+ModelShard = tuple[int, int, int, int]
+"""(user shard, item shard, replica, salt)."""
 
 UserShardBatch = tuple[UserShard, RatingBatch]
 ModelShardBatch = tuple[ModelShard, RatingBatch]
@@ -31,6 +36,46 @@ def by_user_shard(batch: RatingBatch, user_shards: int) -> dict[int, RatingBatch
     return parts
 
 
+def by_replica(batch: RatingBatch, sharding: Sharding) -> dict[tuple[int, int], RatingBatch]:
+    """Repeats the batch of each user shard for all of its replicas.
+
+    Each replica gets all ratings of the user shard, in their order, lists those of its own users,
+    and answers their requests.
+
+    Returns:
+        A batch for each (user shard, replica) that has something to do.
+    """
+    user_shards, replicas = sharding.user_shards, sharding.replicas
+    if replicas == 1:
+        return {(shard, 0): part for shard, part in by_user_shard(batch, user_shards).items()}
+    ratings: dict[int, list[Rating]] = {}
+    listed: dict[tuple[int, int], list[int]] = defaultdict(list)
+    requests: dict[tuple[int, int], list[Request]] = defaultdict(list)
+    for rating in batch.ratings:
+        shard, replica = replica_of(rating.user, sharding)
+        of_shard = ratings.setdefault(shard, [])
+        listed[shard, replica].append(len(of_shard))
+        of_shard.append(rating)
+    for request in batch.requests:
+        requests[replica_of(request.user, sharding)].append(request)
+    keys = {(shard, replica): None for shard in ratings for replica in range(replicas)}
+    return {
+        key: RatingBatch(
+            ratings.get(key[0], []), batch.published, requests[key], listed=listed[key]
+        )
+        for key in [*keys, *(key for key in requests if key not in keys)]
+    }
+
+
+def replica_of(user: str, sharding: Sharding) -> tuple[int, int]:
+    """Returns a user's shard, that of `by_user_shard`, and the replica that recommends to them."""
+    # A remainder of U x R blocks has that of U blocks as its own remainder, and all quotients are
+    # equally frequent.
+    block = block_of(user, sharding.user_shards * sharding.replicas)
+    replica, shard = divmod(block, sharding.user_shards)
+    return shard, replica
+
+
 def split(batch: RatingBatch, at_once: int) -> list[RatingBatch]:
     """Splits a batch into batches of at most so many ratings; requests go with the last one."""
     starts = range(0, max(1, len(batch.ratings)), at_once)
@@ -39,9 +84,18 @@ def split(batch: RatingBatch, at_once: int) -> list[RatingBatch]:
             batch.ratings[start : start + at_once],
             batch.published,
             batch.requests if start == starts[-1] else [],
+            listed=_between(batch.listed, start, start + at_once),
         )
         for start in starts
     ]
+
+
+def _between(indexes: Sequence[int] | None, start: int, stop: int) -> list[int] | None:
+    """Returns those of some ascending indexes that are in a range, counted from its start."""
+    if indexes is None:
+        return None
+    own = indexes[bisect_left(indexes, start) : bisect_left(indexes, stop)]
+    return [index - start for index in own]
 
 
 def user_shard_key(user_shard: int, sharding: Sharding) -> UserShard:
@@ -49,9 +103,11 @@ def user_shard_key(user_shard: int, sharding: Sharding) -> UserShard:
     return user_shard, salt((user_shard,), user_shard, sharding.user_shards, sharding.key_groups)
 
 
-def model_shard_key(user_shard: int, item_shard: int, sharding: Sharding) -> ModelShard:
+def model_shard_key(
+    user_shard: int, item_shard: int, sharding: Sharding, replica: int = 0
+) -> ModelShard:
     """Returns the key of a model shard; a user shard's lie far apart, as they work at once."""
-    place = item_shard * sharding.user_shards + user_shard
-    places = sharding.user_shards * sharding.item_shards
-    key = (user_shard, item_shard)
+    place = (replica * sharding.item_shards + item_shard) * sharding.user_shards + user_shard
+    places = sharding.user_shards * sharding.item_shards * sharding.replicas
+    key = (user_shard, item_shard, replica)
     return (*key, salt(key, place, places, sharding.key_groups))

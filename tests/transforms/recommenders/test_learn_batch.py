@@ -58,6 +58,39 @@ def test_the_lists_and_the_model_are_those_of_one_by_one(
         assert same_arrays(together.state_dict(), plain.state_dict())
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        RecommenderSpec("mf", {"k": 5}, seed=1),
+        RecommenderSpec("raisgd", {"k": 5}, seed=4, repeats="auto"),
+        RecommenderSpec("itemknn", repeats="allow"),
+        RecommenderSpec("itemknn", {"neighbors": 15, "history": 8}),
+        RecommenderSpec("itemknn", {"neighbors": 100}, max_users=20),
+        RecommenderSpec("userknn"),
+    ],
+)
+def test_what_is_not_listed_is_learned_alike(spec: RecommenderSpec) -> None:
+    ratings = [
+        # Rejections are learned alone, between minibatches.
+        rating._replace(weight=-1.0 if number % 97 == 0 else 1.0)
+        for number, rating in enumerate(movielens_like(900, users=30, items=200))
+    ]
+    some, plain = spec.build(), spec.build()
+    listed = [
+        [number for number in range(300) if number % 7 in {2, 3}],
+        [],
+        [0, 299],
+    ]
+    for start, indexes in zip((0, 300, 600), listed, strict=True):
+        batch = ratings[start : start + 300]
+        done = learn(some, batch, 10, listed=indexes)
+        expected = _one_by_one(plain, batch, 10)
+        assert done.recommendations == [expected[index][1] for index in indexes]
+        pairs = zip(batch, expected, strict=True)
+        assert done.changed == [rating for rating, (changed, _) in pairs if changed]
+        assert same_arrays(some.state_dict(), plain.state_dict())
+
+
 @pytest.mark.parametrize("n", [0, 10])
 @pytest.mark.parametrize("repeats", ["auto", "never", "allow"])
 @pytest.mark.parametrize("model", ["mf", "raisgd", "itemknn"])

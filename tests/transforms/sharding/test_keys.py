@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,14 @@ from transforms.batches import RatingBatch
 from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.sharding.config import Sharding
-from transforms.sharding.keys import by_user_shard, model_shard_key, split, user_shard_key
+from transforms.sharding.keys import (
+    by_replica,
+    by_user_shard,
+    model_shard_key,
+    replica_of,
+    split,
+    user_shard_key,
+)
 
 # A job that is restored from a savepoint finds its shards by these numbers: never change them.
 PINNED = {
@@ -116,9 +124,61 @@ def test_a_batch_of_requests_only_is_split_into_itself() -> None:
     assert split(batch, 3) == [batch]
 
 
+def test_what_is_listed_is_split_with_its_ratings() -> None:
+    parts = split(RatingBatch(RATINGS, 5.0, REQUESTS, listed=[0, 2, 3]), 2)
+    assert [part.listed for part in parts] == [[0], [0, 1], []]
+    assert [part.ratings for part in parts] == [RATINGS[:2], RATINGS[2:4], RATINGS[4:]]
+
+
+@pytest.mark.parametrize(("user_shards", "replicas"), [(1, 2), (1, 8), (4, 4), (3, 2), (6, 4)])
+def test_the_users_of_every_shard_are_dealt_evenly_to_its_replicas(
+    user_shards: int, replicas: int
+) -> None:
+    sharding = Sharding(user_shards, replicas=replicas)
+    dealt = Counter(replica_of(str(number), sharding) for number in range(24_000))
+    fair = 24_000 / (user_shards * replicas)
+    assert len(dealt) == user_shards * replicas
+    # Five standard deviations.
+    assert all(abs(size - fair) < 5 * fair**0.5 for size in dealt.values())
+
+
+@pytest.mark.parametrize(("user_shards", "replicas"), [(1, 1), (1, 2), (2, 3), (3, 1)])
+def test_all_replicas_get_all_ratings_and_each_is_listed_by_one(
+    user_shards: int, replicas: int
+) -> None:
+    ratings = movielens_like(500)
+    requests = [Request(str(number), 1.0, f"r:{number}") for number in range(50)]
+    sharding = Sharding(user_shards, replicas=replicas)
+    batch = RatingBatch(ratings, 5.0, requests)
+    parts = by_replica(batch, sharding)
+    assert set(parts) == {(u, r) for u in range(user_shards) for r in range(replicas)}
+    of_shard = by_user_shard(batch, user_shards)
+    listed, answered = [], []
+    for (shard, replica), part in parts.items():
+        assert part.ratings == of_shard[shard].ratings
+        assert part.published == 5.0
+        own = part.ratings if part.listed is None else [part.ratings[at] for at in part.listed]
+        users = {rating.user for rating in own} | {request.user for request in part.requests}
+        assert {replica_of(user, sharding) for user in users} == {(shard, replica)}
+        listed += own
+        answered += part.requests
+    assert sorted(listed) == sorted(ratings)
+    assert sorted(answered) == sorted(requests)
+
+
+def test_requests_alone_go_to_the_replicas_of_their_users() -> None:
+    sharding = Sharding(2, replicas=3)
+    parts = by_replica(RatingBatch([], 5.0, [REQUESTS[0]]), sharding)
+    assert parts == {replica_of("1", sharding): RatingBatch([], 5.0, [REQUESTS[0]], listed=[])}
+    assert by_replica(RatingBatch([]), sharding) == {}
+
+
 def test_keys_never_change() -> None:
     sharding = Sharding(4, 2)
     users = [user_shard_key(shard, sharding) for shard in range(4)]
     assert users == [(0, 7), (1, 121), (2, 35), (3, 116)]
     models = [model_shard_key(shard, 1, sharding) for shard in range(4)]
-    assert models == [(0, 1, 134), (1, 1, 15), (2, 1, 754), (3, 1, 115)]
+    assert models == [(0, 1, 0, 23), (1, 1, 0, 38), (2, 1, 0, 50), (3, 1, 0, 33)]
+    replicated = Sharding(1, replicas=3)
+    replicas = [model_shard_key(0, 0, replicated, replica) for replica in range(3)]
+    assert replicas == [(0, 0, 0, 58), (0, 0, 1, 48), (0, 0, 2, 45)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
+from transforms.recommenders.memory.cooccurrence import DenseCounts
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics import cooccurrence_lists as kernels
 from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
     Constants,
-    ItemArrays,
     Mixture,
     UpdateLog,
 )
@@ -22,7 +22,7 @@ class CooccurrenceTrace:
     Args:
         batch: What was learned.
         counts: As they are after it.
-        items: Likewise.
+        columns: Likewise, of the items that are listed here.
         constants: Of the model.
         with_repeats: Whether lists have items that a user chose before.
         log: Of the updates.
@@ -33,7 +33,7 @@ class CooccurrenceTrace:
         self,
         batch: Minibatch,
         counts: DenseCounts | SparseCounts,
-        items: ItemArrays,
+        columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
@@ -42,7 +42,7 @@ class CooccurrenceTrace:
     ) -> None:
         self._batch = batch
         self._counts = counts
-        self._items = items
+        self._columns = columns
         self._constants = constants
         self._log = log
         self._mixture = mixture
@@ -51,23 +51,17 @@ class CooccurrenceTrace:
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `ItemKNN.best_items` would have returned after each update."""
-        found = empty_lists(len(self._batch.users), n)
-        shared = (
-            self._items,
+        """Returns what `ItemKNN.best_items` would have returned after each listed update."""
+        found = empty_lists(self._batch.listed, n)
+        self._counts.top_n_after_each(
+            self._batch,
+            self._columns,
             self._constants,
-            self._batch.items,
-            self._batch.item_counts,
-            self._with_repeats,
             self._log,
             self._mixture,
             excluded,
             ends,
-            *found,
+            found,
+            with_repeats=self._with_repeats,
         )
-        if isinstance(self._counts, DenseCounts):
-            kernels.top_n_after_each_dense(self._counts.matrix, *shared)
-        else:
-            rows = self._counts.entries
-            kernels.top_n_after_each_sparse(rows.ids, rows.values, rows.starts, rows.sizes, *shared)
         return found

@@ -15,6 +15,7 @@ from transforms.recommenders.numerics import mf_minibatch
 _ANY_USER: Final = np.zeros(1, dtype=np.int32)
 _NO_ITEM: Final = np.full(1, -1, dtype=np.int32)
 _NO_WEIGHT: Final = np.zeros(1)
+_LISTED: Final = np.ones(1, dtype=np.bool)
 
 
 class FactorTrace:
@@ -42,21 +43,23 @@ class FactorTrace:
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
     ) -> TopNLists:
-        """Returns what `MF.best_items` would have returned after each step."""
+        """Returns what `MF.best_items` would have returned after each listed step."""
         batch, prefilter = self._batch, self._prefilter
         prefilter.follow(self._items.used())
-        found = empty_lists(len(batch.users), n)
+        found = empty_lists(batch.listed, n)
+        p_listed = self.p_after[batch.listed]
         mf_minibatch.top_n_after_each(
-            self.p_after.astype(np.float32) @ prefilter.copy.T,
+            p_listed.astype(np.float32) @ prefilter.copy.T,
             self._items.rows,
             prefilter.copy,
             batch.items,
             batch.item_counts,
+            batch.listed,
             self.p_after,
             self.q_before,
             excluded,
             ends,
-            prefilter.errors(self.p_after),
+            prefilter.errors(p_listed),
             *found,
         )
         return found
@@ -72,7 +75,7 @@ def top_n_of_user(
     """Returns what `MF.best_items` does for one user's factors, as a trace of no step."""
     sizes = np.array([items.n], dtype=np.int32)
     ends = np.array([0, len(excluded)], dtype=np.int64)
-    step = Minibatch(_ANY_USER, _NO_ITEM, sizes, _NO_WEIGHT, _NO_WEIGHT, excluded, ends)
+    step = Minibatch(_ANY_USER, _NO_ITEM, sizes, _NO_WEIGHT, _NO_WEIGHT, excluded, ends, _LISTED)
     trace = FactorTrace(step, items, prefilter)
     trace.p_after[0] = p
     best, scores, counts = trace.top_n_after_each(n, excluded, ends)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -11,33 +10,31 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.memory.cooccurrence import DenseCounts, Rows, SparseCounts
-from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
-from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.memory.item_statistics import (
-    RECENT_HALF_LIFE,
-    Habits,
-    ItemStatistics,
+from transforms.recommenders.memory.cooccurrence import DenseCounts
+from transforms.recommenders.memory.cooccurrence_rows import (
+    NO_COUNTS,
+    NO_COUNTS_OF_PAIRS,
+    load_counts,
 )
-from transforms.recommenders.memory.ragged import RaggedRows
-from transforms.recommenders.minibatch import Minibatch, UpdateTrace
-from transforms.recommenders.model import MinibatchModel, strength
-from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
+from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
+from transforms.recommenders.memory.histories import Histories
+from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
+from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
+from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
-    STREAKS,
     TOTAL,
-    Constants,
-    HistoryArrays,
     Mixture,
     Positives,
     UpdateLog,
     empty_log,
     empty_mixture,
+    unlisted_positive,
 )
+from transforms.recommenders.numerics.cooccurrence_one_score import score_one
 from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
-from transforms.recommenders.validation import above, at_least, at_most, seconds
-
-_LEAST_RECENCY: Final = 0.01
+from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
@@ -45,46 +42,7 @@ _UNLISTED_BATCH: Final = 1024
 _NOBODY: Final = -1
 
 
-@dataclass(frozen=True)
-class ItemKNNConfig:
-    """Hyperparameters of `ItemKNN`; what each is stands in its metadata."""
-
-    history: int = field(default=32, metadata={"help": "length of a user's history, in items"})
-    half_life: float = field(
-        default=3.0, metadata={"help": "half-life of a user's history, in items"}
-    )
-    gap_power: float = field(
-        default=0.5, metadata={"help": "how fast co-occurrence falls with the gap in a history"}
-    )
-    shrinkage: float = field(
-        default=10.0, metadata={"help": "positives that are added to the norms of a similarity"}
-    )
-    neighbors: int = field(
-        default=2000,
-        metadata={"help": "maximum number of neighbors kept for each item"},
-    )
-    session_gap: float = field(
-        default=0.0,
-        metadata={
-            "help": "pause that ends a session, such as 30m: a user's history starts anew; 0 for"
-            " none",
-            "parse": seconds,
-        },
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a value that cannot work."""
-        at_least("history", self.history, 1)
-        at_most("history", self.history, 10_000)
-        above("half_life", self.half_life, 0)
-        at_least("gap_power", self.gap_power, 0)
-        above("shrinkage", self.shrinkage, 0)
-        at_least("neighbors", self.neighbors, 1)
-        at_most("neighbors", self.neighbors, 100_000)
-        at_least("session_gap", self.session_gap, 0)
-
-
-class ItemKNN(MinibatchModel):
+class ItemKNN(MinibatchModel, ShardedModel):
     r"""Incremental item-item neighborhoods with time-aware co-occurrence, and how people repeat.
 
     A positive (u, i) of weight w is compared with the last items h_0 (the newest), h_1, ... of u:
@@ -121,13 +79,18 @@ class ItemKNN(MinibatchModel):
     choice), by the length of the history, smoothed by 50 choices of all. A user without history
     gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
 
-    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history. Where
-    items are sharded, each shard knows the histories of its own items alone: its probabilities
-    are those among its items, and merging compares them as they are.
+    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
+    or dropped from a row still counts in d.
+
+    Item shards list, together, what one model does, to the bit: each has all histories and all
+    that is known of single items, and the columns c(., j) of the items j that it lists. The
+    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
+    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
+    entries of its rows by itself, so lists may differ once one model would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -146,23 +109,12 @@ class ItemKNN(MinibatchModel):
         del seed  # nothing is drawn
         self.config = config
         self.n_user = self.n_item = 0
-        ages = np.arange(config.history, dtype=np.float64)
-        recency = 0.5 ** (ages / config.half_life)
-        self._constants = Constants(
-            config.history,
-            config.shrinkage,
-            config.session_gap,
-            (1.0 + ages) ** -config.gap_power,
-            recency[recency >= _LEAST_RECENCY],
-            np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
-        )
-        self._counts: DenseCounts | SparseCounts = DenseCounts()
-        # A user's last items, the newest last, and when they were chosen.
-        self._histories = RaggedRows(np.float64)
-        self._streaks = GrowableRows(dtype=np.int8)
+        self._constants = config.constants()
         self._items = ItemStatistics(config.shrinkage)
+        self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
+        self._histories = Histories(config.history)
         self._habits = Habits(config.history)
-        self._with_repeats = False
+        self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
         self._one = empty_mixture(1, self._constants)
@@ -173,14 +125,26 @@ class ItemKNN(MinibatchModel):
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
-        self._histories.add_row()
-        self._streaks.add()
+        self._histories.add_user()
         self.n_user += 1
 
     def add_item(self) -> None:
         """Adds the item with index `n_item`."""
-        self._items.add_item()
-        self._counts.add_item()
+        self._add_item(listed=True)
+
+    def list_some(self, *, score_elsewhere: bool) -> None:
+        """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
+        self._sharded, self._scores_elsewhere = True, score_elsewhere
+        counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
+
+    def add_item_elsewhere(self) -> None:
+        """Adds the item with index `n_item`, which another shard lists."""
+        self._add_item(listed=False)
+
+    def _add_item(self, *, listed: bool) -> None:
+        self._items.add_item(listed=listed)
+        self._counts.make_room()
         self.n_item += 1
 
     def allow_repeats(self, allowed: bool) -> None:
@@ -189,14 +153,9 @@ class ItemKNN(MinibatchModel):
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
-        self._reserve(user, 1)
+        self._histories.reserve(user, 1)
         dense = self.n_item <= self.config.neighbors
-        positive = Positives(
-            np.array([user], dtype=np.int32),
-            np.array([item], dtype=np.int32),
-            np.array([strength(rating.weight)]),
-            np.array([rating.timestamp]),
-        )
+        positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
@@ -213,27 +172,21 @@ class ItemKNN(MinibatchModel):
                 self._listed = empty_mixture(m, self._constants)
             log, mixture = self._listed_log, self._listed
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
-            self._reserve(user, count)
+            self._histories.reserve(user, count)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
-        positives = Positives(batch.users, batch.items, batch.weights, batch.times)
+        positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
             self._counts,
-            self._items.arrays,
+            self._items.column_arrays,
             self._constants,
             log,
             mixture,
             with_repeats=self._with_repeats,
         )
 
-    def _learn(
-        self,
-        batch: Positives,
-        dense: int,
-        log: UpdateLog,
-        mixture: Mixture,
-    ) -> int:
+    def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
         """Returns how many positives were learned, at least one.
 
         Args:
@@ -244,119 +197,94 @@ class ItemKNN(MinibatchModel):
         """
         self._items.rescale()
         if isinstance(self._counts, DenseCounts) and not dense:
-            self._counts = SparseCounts(self.config.neighbors, self._counts.rows())
-        if not isinstance(self._counts, DenseCounts):
-            return self._learn_sparse(self._counts, batch, log, mixture)
-        cooccurrence_learning.learn_dense(
-            self._counts.matrix,
-            self._history_arrays(),
-            self._items.arrays,
-            self._habits.arrays,
+            columns = self._items.columns
+            self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
+        counts = self._counts
+        return counts.learn(
+            batch.first(dense) if isinstance(counts, DenseCounts) else batch,
+            self._histories,
+            self._items,
+            self._habits,
             self._constants,
-            batch.first(dense),
-            self._with_repeats,
             log,
             mixture,
+            with_repeats=self._with_repeats,
         )
-        return min(dense, len(batch.users))
-
-    def _learn_sparse(
-        self,
-        counts: SparseCounts,
-        batch: Positives,
-        log: UpdateLog,
-        mixture: Mixture,
-    ) -> int:
-        rows, step = counts.entries, 0
-        while True:
-            learned, full, step = cooccurrence_learning.learn_sparse(
-                rows.ids,
-                rows.values,
-                rows.starts,
-                rows.sizes,
-                rows.room,
-                self._history_arrays(),
-                self._items.arrays,
-                self._habits.arrays,
-                self._constants,
-                batch,
-                self._with_repeats,
-                log,
-                mixture,
-                step,
-            )
-            if learned:
-                return learned
-            counts.make_room(full)
-
-    def _history_arrays(self) -> HistoryArrays:
-        rows = self._histories
-        return HistoryArrays(rows.ids, rows.values, rows.starts, rows.sizes, self._streaks.rows)
-
-    def _reserve(self, user: int, count: int) -> None:
-        """Makes room in a user's history for so many items more, or for as many as it can have."""
-        histories, longest = self._histories, self.config.history
-        needed = min(longest, histories.sizes[user] + count)
-        while histories.room[user] < needed:
-            histories.widen(user, longest)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
-        return self._scores(user, with_repeats=self._with_repeats)
+        return self._items.columns.by_item(self._scores(user, with_repeats=self._with_repeats))
+
+    def best_items(
+        self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
+    ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+        """Returns the best of the items that are listed here, and their scores."""
+        if isinstance(self._counts, SparseCounts) and 0 < n <= LONGEST_LIST:
+            self._mix(user, with_repeats=self._with_repeats)
+            arrays, repeats = self._items.column_arrays, self._with_repeats
+            return self._counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
+        columns = self._items.columns
+        scores = self._scores(user, with_repeats=self._with_repeats)
+        best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
+        return columns.items[best], best_scores
 
     def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
-        scores = np.empty(self.n_item)
-        arrays, one = self._items.arrays, self._one
+        """Returns the scores of the items that are listed here, by column."""
+        self._mix(user, with_repeats=with_repeats)
+        scores = np.empty(self._items.columns.n_listed)
+        columns = self._items.column_arrays
+        self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
+        return scores
+
+    def _mix(self, user: int, *, with_repeats: bool) -> None:
+        """Fills what a user's list is made from."""
         mix(
-            self._history_arrays(),
-            arrays,
+            self._histories.arrays,
+            self._items.arrays,
             self._habits.arrays,
             self._constants,
             user,
             with_repeats,
-            one,
+            self._one,
             0,
         )
-        if isinstance(self._counts, DenseCounts):
-            matrix = self._counts.matrix
-            cooccurrence_lists.score_dense(matrix, arrays, one, 0, with_repeats, scores)
-        else:
-            rows = self._counts.entries
-            cooccurrence_lists.score_sparse(
-                rows.ids, rows.values, rows.starts, rows.sizes, arrays, one, 0, with_repeats, scores
-            )
-        return scores
+
+    def score_of(self, user: int, item: int) -> float:
+        """Returns the score of one item, listed here or not."""
+        with_repeats = self._with_repeats and user != _NOBODY
+        self._mix(user, with_repeats=with_repeats)
+        one = self._one
+        others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
+        counts = self._counts.counts_of(self._items.column_arrays, others, item)
+        score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        return score if user != _NOBODY else score * self._newcomer_scale()
+
+    def _newcomer_scale(self) -> float:
+        return float(self._items.arrays.totals[TOTAL]) / PRIOR
 
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
-        total = float(self._items.arrays.totals[TOTAL])
-        return self._scores(_NOBODY, with_repeats=False) * (total / PRIOR)
+        scores = self._scores(_NOBODY, with_repeats=False)
+        return self._items.columns.by_item(scores * self._newcomer_scale())
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
-        self._histories.keep(kept)
-        self._streaks.keep(kept)
+        self._histories.keep_users(kept)
         self.n_user = len(kept)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
-        self._histories.renumber(kept, self.n_item)
-        rows = self._counts.rows().keep(kept)
-        self._items.keep(kept, rows)
-        self._load_counts(rows)
+        self._histories.keep_items(kept, self.n_item)
+        counts = self._counts.rows().keep(kept)
+        self._items.keep(kept)
+        self.n_item = len(kept)
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
     def state_dict(self) -> Arrays:
         """Returns counts as rows end to end, numbers of items, habits, and histories."""
-        counts = self._counts.rows()
-        history_ends, history_ids, history_times = self._histories.packed()
         return {
-            "counts.ends": counts.ends,
-            "counts.ids": counts.ids,
-            "counts.weights": counts.weights,
-            "histories.ends": history_ends,
-            "histories.ids": history_ids,
-            "histories.times": history_times,
-            "streaks": self._streaks.used().copy(),
+            **self._counts.rows().state_dict(),
+            **self._histories.state_dict(),
             **self._items.state_dict(),
             **self._habits.state_dict(),
         }
@@ -368,28 +296,10 @@ class ItemKNN(MinibatchModel):
             IncompatibleModelError: An array is missing or damaged, or a history or a row of
                 counts is longer than the hyperparameters allow.
         """
-        ends, ids = arrays.rows("counts", n_item, n_item)
-        weights = arrays.finite("counts.weights", (len(ids),), np.float32)
-        history_ends, history_ids = arrays.rows("histories", n_user, n_item)
-        times = arrays.finite("histories.times", (len(history_ids),), largest=np.inf)
-        longest = self.config.history
-        fits = np.diff(history_ends, prepend=0).max(initial=0) <= longest
-        arrays.require(fits, "histories.ends", f"has a history of more than {longest} items")
-        most = n_item if n_item <= self.config.neighbors else 2 * self.config.neighbors
-        fits = np.diff(ends, prepend=0).max(initial=0) <= most
-        arrays.require(fits, "counts.ends", f"has a row of more than {most} items")
-        streaks = arrays.numbers("streaks", np.int8, (n_user,))
-        fits = ((streaks >= 0) & (streaks < STREAKS)).all()
-        arrays.require(fits, "streaks", f"has a number that is not 0 to {STREAKS - 1}")
-        self._items.load_state_dict(arrays, n_item)
+        columns, neighbors = self._items.columns, self.config.neighbors
+        self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
         self._habits.load_state_dict(arrays)
-        self._histories.load(history_ends, history_ids, times)
-        self._streaks.load(streaks)
-        self.n_user = n_user
-        self._load_counts(Rows(ends, ids, weights))
-
-    def _load_counts(self, rows: Rows) -> None:
-        self.n_item = len(rows.ends)
-        neighbors = self.config.neighbors
-        dense = self.n_item <= neighbors
-        self._counts = DenseCounts(rows) if dense else SparseCounts(neighbors, rows)
+        self._histories.load_state_dict(arrays, n_user, n_item)
+        counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
+        self.n_user, self.n_item = n_user, n_item
+        self._counts = in_memory(counts, columns, neighbors)

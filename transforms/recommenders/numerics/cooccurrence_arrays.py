@@ -29,21 +29,38 @@ class Positives(NamedTuple):
 
     Attributes:
         users: Who chose.
-        items: What; -1 for one that is learned elsewhere.
+        items: What.
         weights: Strengths.
         times: In seconds.
+        listed: Whether a list is to be made after each.
     """
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
     weights: NDArray[np.float64]
     times: NDArray[np.float64]
+    listed: NDArray[np.bool]
 
     def first(self, count: int) -> Positives:
         """Returns the first so many."""
         return Positives(
-            self.users[:count], self.items[:count], self.weights[:count], self.times[:count]
+            self.users[:count],
+            self.items[:count],
+            self.weights[:count],
+            self.times[:count],
+            self.listed[:count],
         )
+
+
+def unlisted_positive(user: int, item: int, weight: float, time: float) -> Positives:
+    """Returns a single positive, as of which no list is made."""
+    return Positives(
+        np.array([user], dtype=np.int32),
+        np.array([item], dtype=np.int32),
+        np.array([weight]),
+        np.array([time]),
+        np.zeros(1, dtype=np.bool),
+    )
 
 
 class HistoryArrays(NamedTuple):
@@ -86,6 +103,48 @@ class ItemArrays(NamedTuple):
     left: NDArray[np.float64]
     same: NDArray[np.float64]
     totals: NDArray[np.float64]
+
+
+class ColumnArrays(NamedTuple):
+    """The items that are listed here: all of them, or those of an item shard.
+
+    Counts have a column for each, in the order of the items. Where all are listed, columns are
+    items, and `chosen`, `norms` and `recent` are those of `ItemArrays` themselves.
+
+    Attributes:
+        of: Column of each item, shape (n_item or more,); of one that is listed elsewhere
+            `-1 - number`, with its number among those.
+        items: Item of each column, shape (n_column or more,).
+        totals: As in `ItemArrays`, of all items.
+        chosen: As in `ItemArrays`, by column.
+        norms: Likewise.
+        recent: Likewise.
+    """
+
+    of: NDArray[np.int32]
+    items: NDArray[np.int32]
+    totals: NDArray[np.float64]
+    chosen: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    recent: NDArray[np.float64]
+
+
+class RowArrays(NamedTuple):
+    """Sparse rows in a pool, see `RaggedRows`.
+
+    Attributes:
+        ids: Column of each entry.
+        values: Its value.
+        starts: Where each row starts.
+        sizes: How many entries each row has.
+        room: How many entries each row can have.
+    """
+
+    ids: NDArray[np.int32]
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    room: NDArray[np.int32]
 
 
 class HabitArrays(NamedTuple):
@@ -152,7 +211,8 @@ class UpdateLog(NamedTuple):
     Attributes:
         others: The items whose counts were added to, shape (slots, longest).
         counts: How many of a row of `others` count, shape (slots,).
-        values: The counts before, in both directions, shape (slots, 2 * longest).
+        values: The counts before, in both directions, shape (slots, 2 * longest): those of the
+            item's column, also where it is not listed here, and those of its row.
         places: Where they are in sparse rows; `-1 - place` of one that is new. Same shape.
         items: `chosen` and `recent` of the item before, shape (slots, 2).
     """

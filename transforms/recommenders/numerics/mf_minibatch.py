@@ -87,6 +87,7 @@ def top_n_after_each(
     copy: NDArray[np.float32],
     items: NDArray[np.int32],
     item_counts: NDArray[np.int32],
+    listed: NDArray[np.bool],
     p_after: NDArray[np.float64],
     q_before: NDArray[np.float64],
     excluded: NDArray[np.int32],
@@ -96,41 +97,45 @@ def top_n_after_each(
     scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Lists the items whose p . q is nearest to 1, after each of m steps.
+    """Lists the items whose p . q is nearest to 1, after l of m steps.
 
     Args:
-        prefiltered: Products of `p_after` and `copy`, shape (m, n_item); overwritten.
+        prefiltered: Products of `p_after` and `copy`, shape (l, n_item); overwritten.
         item_rows: All items' factors after the last step; changed, and restored.
         copy: The same in single precision, likewise.
         items: As in `learn_each`.
         item_counts: How many items there were at each step, shape (m,).
+        listed: Whether a list is made after each step, shape (m,).
         p_after: From `learn_each`.
         q_before: From `learn_each`.
-        excluded: Items that are not listed, ascending for each step, end to end.
+        excluded: Items that lists do not have, ascending for each step, end to end.
         ends: Where each step's begin and the last's end in `excluded`, shape (m + 1,).
-        errors: Largest error of a product in single precision, shape (m,); where it is 1 or
+        errors: Largest error of a product in single precision, shape (l,); where it is 1 or
             more, or NaN, all items are scored in double precision.
-        best: Is filled with the lists, shape (m, n).
-        scores: Is filled with 1 - |1 - p . q| of each, shape (m, n).
-        counts: Is filled with the length of each list, shape (m,).
+        best: Is filled with the lists, shape (l, n).
+        scores: Is filled with 1 - |1 - p . q| of each, shape (l, n).
+        counts: Is filled with the length of each list, shape (l,).
     """
     m, k = p_after.shape
     q_after = np.empty((m, k))
     near = np.empty(prefiltered.shape[1], dtype=np.int32)
+    slot = len(counts)
     for number in range(m - 1, -1, -1):
-        p = p_after[number]
-        skipped = excluded[ends[number] : ends[number + 1]]
-        row = prefiltered[number, : item_counts[number]]
-        if errors[number] < 1.0:
-            for later in range(number + 1, m):
-                if 0 <= items[later] < len(row):
-                    row[items[later]] = _product(p, copy[items[later]])
-            for item in skipped:
-                row[item] = _FAR
-            found = _nearest(row, best.shape[1], np.float32(2.0 * errors[number]), near)
-        else:
-            found = _rest(len(row), skipped, near)
-        counts[number] = _score(near[:found], item_rows, p, best[number], scores[number])
+        if listed[number]:
+            slot -= 1
+            p = p_after[number]
+            skipped = excluded[ends[number] : ends[number + 1]]
+            row = prefiltered[slot, : item_counts[number]]
+            if errors[slot] < 1.0:
+                for later in range(number + 1, m):
+                    if 0 <= items[later] < len(row):
+                        row[items[later]] = _product(p, copy[items[later]])
+                for item in skipped:
+                    row[item] = _FAR
+                found = _nearest(row, best.shape[1], np.float32(2.0 * errors[slot]), near)
+            else:
+                found = _rest(len(row), skipped, near)
+            counts[slot] = _score(near[:found], item_rows, p, best[slot], scores[slot])
         item = items[number]
         if item >= 0:
             q_after[number] = item_rows[item]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.flink_cluster import FlinkCluster
+from tests.flink_jobs import (
+    SPEC,
+    arguments,
+    cancel,
+    export_by_one_more,
+    learned,
+    origins,
+    running_job,
+    stop_with_savepoint,
+)
+from tests.support import (
+    Topics,
+    cells_of,
+    movielens_like,
+    running,
+    same_arrays,
+    wait_until,
+)
+from transforms.model_export import load, shards_in
+
+
+def test_stop_with_savepoint_change_top_n_and_resume(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(3000)]
+    rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
+    topics.send_ratings(rated, ratings[:2000])
+    flags = arguments(flink, topics, rated, lists)
+    with running(tmp_path / "first", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 2000)
+        savepoint = stop_with_savepoint(flink, job)
+    topics.send_ratings(rated, ratings[2000:])
+    with running(
+        tmp_path / "second",
+        *flags,
+        *("--top_n=3", f"--savepoint_path={savepoint}", f"--export_model={models}"),
+        "--export_seconds=0",
+    ):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 3000)
+        export_by_one_more(topics, rated, models, 3000)
+        wait_until(lambda: topics.count(lists) >= 3001)
+        cancel(flink, job)
+    answers = topics.read_json(lists)
+    assert [one["origin"] for one in answers] == [f"{rated}-0-{at}" for at in range(3001)]
+    assert {len(one["items"]) for one in answers[2000:]} == {3}
+    loaded, _ = load(str(models), (0, 0), SPEC)
+    assert same_arrays(loaded.state_dict(), learned(ratings))
+
+
+def test_partitions_that_are_added_are_read_and_survive_a_savepoint(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(2000)]
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings[:500])
+    flags = [*arguments(flink, topics, rated, lists), "--parallelism=2"]
+    with running(tmp_path / "first", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 500)
+        topics.add_partitions(rated, 3)
+        topics.send_ratings(rated, ratings[500:1000], partition=1)
+        topics.send_ratings(rated, ratings[1000:1200], partition=2)
+        wait_until(lambda: topics.count(lists) >= 1200)
+        savepoint = stop_with_savepoint(flink, job)
+    topics.send_ratings(rated, ratings[1200:1600], partition=2)
+    topics.send_ratings(rated, ratings[1600:], partition=0)
+    with running(tmp_path / "second", *flags, f"--savepoint_path={savepoint}"):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 2000)
+        cancel(flink, job)
+    counts = {0: 900, 1: 500, 2: 600}
+    expected = [f"{rated}-{number}-{at}" for number, count in counts.items() for at in range(count)]
+    assert sorted(origins(topics, lists)) == sorted(expected)
+
+
+def test_rescaling_from_a_savepoint_keeps_every_shards_model(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(3000, users=300)]
+    rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
+    flags = [*arguments(flink, topics, rated, lists), "--user_blocks=4"]
+    flags += [f"--export_model={models}", "--export_seconds=0"]
+    savepoint: list[str] = []
+    for number, parallelism in enumerate((1, 2, 1)):
+        topics.send_ratings(rated, ratings[number * 1000 : (number + 1) * 1000])
+        scaled = (f"--parallelism={parallelism}", *savepoint)
+        with running(tmp_path / f"log-{number}", *flags, *scaled):
+            job = running_job(flink)
+
+            def listed(expected: int = (number + 1) * 1000) -> bool:
+                return topics.count(lists) >= expected
+
+            wait_until(listed)
+            savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
+    assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
+    # The last export of a shard is of when its last bundle began.
+    exported = shards_in(str(models))
+    groups = cells_of(ratings, 4)
+    assert {shard.shard for shard in exported} == set(groups)
+    for shard in exported:
+        loaded, sequence = load(str(models), shard.shard, SPEC)
+        group = groups[shard.shard]
+        assert len(group) * 2 // 3 - 100 < sequence <= len(group)
+        assert same_arrays(loaded.state_dict(), learned(group[:sequence]))
