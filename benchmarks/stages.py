@@ -45,8 +45,10 @@ from transforms.kafka.sink import json_messages
 from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
+from transforms.learning.warm_up import warm_up
 from transforms.parse import parse, parse_batch
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, RecommenderSpec
+from transforms.runtime import blas_threads
 from transforms.runtime.worker_context import WORKER
 
 T = TypeVar("T")
@@ -141,6 +143,8 @@ def main(argv: Sequence[str]) -> int:
         os.sched_setaffinity(0, {1})
         # Here everything is kept, so collections would cost what they do not in a stream.
         gc.disable()
+        blas_threads.limit()
+        warm_up(RecommenderSpec(given.model))
         try:
             fill(KafkaSettings(broker.address), "ratings", movielens_like(count))
             require_topics(KafkaSettings(broker.address), {"lists": 1}, create=True)

@@ -150,7 +150,9 @@ def _learn_in_minibatches(
             learning += listed - start
             if top_n:
                 parts.append(recommender.top_n_after_each(part, top_n))
-                followed += itertools.compress(ratings[at : at + part.learned], part.listed)
+                followed += itertools.compress(
+                    ratings[at : at + part.learned], part.listed.tolist()
+                )
             at += part.learned
             start = clock()
             listing += start - listed
