@@ -66,7 +66,7 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
 
 def _print_list(folder: str, shards: Sequence[ExportedShard], user: str, top_n: int) -> None:
     row = block_of(user, shards[0].shards[0])
-    lists = []
+    lists, places = [], []
     for one in shards:
         if one.shard[0] == row:
             recommender, _ = model_export.load(folder, one.shard, one.spec, one.shards)
@@ -74,7 +74,9 @@ def _print_list(folder: str, shards: Sequence[ExportedShard], user: str, top_n: 
                 msg = f"the model does not know user {user!r}"
                 raise ValueError(msg)
             lists.append(recommender.recommend(user, top_n))
-    for item, score in merge_items(lists, top_n):
+            if recommender.is_exact_shard:
+                places.append(recommender.places(lists[-1]))
+    for item, score in merge_items(lists, top_n, places):
         Console().print(Text(f"{item}\t{score:.4f}"))
 
 

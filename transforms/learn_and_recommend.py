@@ -34,6 +34,7 @@ from transforms.learning.token_cache import CacheKey
 from transforms.learning.warm_up import warm_up
 from transforms.model_export import ModelExport
 from transforms.recommenders.hashing import Block
+from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime import blas_threads, garbage_collection
 from transforms.runtime.worker_context import WORKER
@@ -41,7 +42,7 @@ from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
-from transforms.sharding.parts import Part
+from transforms.sharding.parts import part_of
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -102,13 +103,13 @@ class _Learner:
         if shard is None:
             settings = self._settings
             scoped = CacheKey(self._scope, STEP, key[:3])
-            block = Block(key[1], settings.sharding.item_shards)
+            block = Block(key[1], settings.sharding.item_shards, self._evaluate)
             first = self._first_model(key)
             shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
             self._open[key] = shard
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
             if shard.imported:
-                _count_known(key, len(shard.recommender.users), len(shard.recommender.items))
+                _count_known(key, shard.recommender)
             if settings.export and _is_exported(key) and settings.export.is_due(scoped):
                 # What a bundle starts with is what state has; what it learns may yet fail.
                 self.save(key, shard)
@@ -132,7 +133,14 @@ class _Learner:
         if not settings.import_from:
             return None
         grid = settings.sharding.grid
-        return partial(model_export.load, settings.import_from, key[:2], settings.spec, grid)
+        return partial(
+            model_export.load,
+            settings.import_from,
+            key[:2],
+            settings.spec,
+            grid,
+            tested=self._evaluate,
+        )
 
     def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
@@ -176,29 +184,18 @@ class _Learner:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.recommendations:
                 counters.distribution(counters.TOP_N_US).update(round(done.top_n_us))
-            ratings, scores = (observer.ratings, observer.scores) if observer else ([], [])
+            tests = observer or PreUpdateObserver(settings.top_n)
             if whole:
-                yield from self._whole(done, ratings, scores)
+                yield from self._whole(done, tests.ratings, tests.scores)
             else:
-                yield self._part(key, minibatch.number, done, ratings, scores)
+                part = part_of(minibatch.number, key[1], done, tests)
+                yield user_shard_key(key[0], settings.sharding), part
         if changed:
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
-        _count_known(key, len(recommender.users) - users, len(recommender.items) - items)
+        _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
-
-    def _part(
-        self,
-        key: ModelShard,
-        number: int,
-        done: Learned,
-        tested: list[Rating],
-        scores: list[PreUpdateScores],
-    ) -> KeyedPart:
-        times = (done.update_us, done.top_n_us)
-        part = Part(number, key[1], done.recommendations, tested, scores, times)
-        return user_shard_key(key[0], self._settings.sharding), part
 
     def _whole(
         self, done: Learned, tested: list[Rating], scores: list[PreUpdateScores]
@@ -221,11 +218,15 @@ def _is_exported(key: ModelShard) -> bool:
     return key[2] == 0
 
 
-def _count_known(key: ModelShard, users: int, items: int) -> None:
-    # All item shards and replicas of a user shard have the same users.
+def _count_known(key: ModelShard, recommender: Recommender, users: int = 0, items: int = 0) -> None:
+    """Counts the users and items beyond those that were counted, each once in all shards."""
+    # All replicas and item shards of a user shard have the same users, and exact ones the same
+    # items.
     _, item_shard, replica, _ = key
-    counters.counter(counters.USERS).inc(users if item_shard == replica == 0 else 0)
-    counters.counter(counters.ITEMS).inc(items if replica == 0 else 0)
+    new_users, new_items = len(recommender.users) - users, len(recommender.items) - items
+    counters.counter(counters.USERS).inc(new_users if item_shard == replica == 0 else 0)
+    counted = replica == 0 and (item_shard == 0 or not recommender.is_exact_shard)
+    counters.counter(counters.ITEMS).inc(new_items if counted else 0)
 
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())

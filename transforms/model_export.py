@@ -113,17 +113,26 @@ def load(
     shard: tuple[int, int],
     spec: RecommenderSpec,
     shards: tuple[int, int] = (1, 1),
+    *,
+    tested: bool = False,
 ) -> Snapshot:
     """Returns a shard's recommender and how many ratings changed it.
 
     A shard that was never exported gives a new recommender. Seed, bounds and `repeats` may
     be others than those of the job that exported it.
 
+    Args:
+        directory: The folder.
+        shard: (user shard, item shard).
+        spec: What the recommender is made from.
+        shards: How many user shards and item shards there are.
+        tested: Whether it will be evaluated.
+
     Raises:
         IncompatibleModelError: It is damaged, of another version, of another model, or of other
             hyperparameters.
     """
-    items = Block(shard[1], shards[1])
+    items = Block(shard[1], shards[1], tested)
     found = _read_manifest(directory, shard)
     if found is None:
         return Snapshot(spec.build(items), 0)

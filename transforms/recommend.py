@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -16,11 +17,13 @@ from transforms.learn_and_recommend import (
     LearnRecommendAndExportDoFn,
 )
 from transforms.model_export import ModelExport
-from transforms.recommenders.registry import UNSHARDED, RecommenderSpec
+from transforms.recommenders.registry import EXACTLY_SHARDED, UNSHARDED, RecommenderSpec
 from transforms.sharding.config import Sharding
 from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShardBatch
 from transforms.sharding.merge import EVALUATIONS, KeyedPart, MergeItemShards, labeled
+
+_LOG: Final = logging.getLogger(__name__)
 
 _TESTED_AT_ONCE: Final = 50
 
@@ -52,7 +55,10 @@ class Recommend(beam.PTransform):
     import_from: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a `top_n` below 0, or item shards of a model that has none."""
+        """Raises ValueError for a `top_n` below 0, or item shards of a model that has none.
+
+        Item shards of a model that they make worse are warned of.
+        """
         super().__init__()
         if self.top_n < 0:
             msg = f"top_n is {self.top_n}, expected 0 or more"
@@ -60,6 +66,14 @@ class Recommend(beam.PTransform):
         if self.spec.model in UNSHARDED and self.sharding.item_shards > 1:
             msg = f"item_shards is {self.sharding.item_shards}, expected 1 with {self.spec.model}"
             raise ValueError(msg)
+        if self.sharding.item_shards > 1 and self.spec.model not in EXACTLY_SHARDED:
+            _LOG.warning(
+                "%d item shards of %s learn apart and recommend worse than one, see docs/models.md;"
+                " those of %s recommend the same as one",
+                self.sharding.item_shards,
+                self.spec.model,
+                ", ".join(sorted(EXACTLY_SHARDED)),
+            )
 
     def expand(
         self, batches: beam.PCollection[RatingBatch]
@@ -104,8 +118,9 @@ def _expand(settings: Recommend, batches: Any, *, evaluate: bool) -> tuple[Any, 
         msg = "Recommend needs the global window, as a model outlives any other"
         raise ValueError(msg)
     sharding = settings.sharding
-    # All items' scores go to the step that merges.
-    keyed = batches | KeyBatches(sharding, _TESTED_AT_ONCE if evaluate else 0)
+    # Where shards learn apart, all items' scores go to the step that merges.
+    sends_scores = evaluate and settings.spec.model not in EXACTLY_SHARDED
+    keyed = batches | KeyBatches(sharding, _TESTED_AT_ONCE if sends_scores else 0)
     do_fn = LearnAndRecommendDoFn if settings.export is None else LearnRecommendAndExportDoFn
     scope = uuid4().hex
     step = beam.ParDo(do_fn(settings, scope, evaluate)).with_input_types(ModelShardBatch)

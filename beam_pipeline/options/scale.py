@@ -25,7 +25,9 @@ class ScaleOptions(PipelineOptions):
             type=int,
             default=1,
             metavar="M",
-            help="number of item shards of each user shard; their top-N are merged (default: 1)",
+            help="number of item shards of each user shard; their top-N are merged. Those of"
+            " itemknn, popular and random recommend what one does, other models get worse"
+            " (default: 1)",
         )
         group.add_argument(
             "--replicas",

@@ -35,3 +35,19 @@ def rank(scores: Sequence[NDArray[np.floating]], part: int, item: int) -> int | 
 def count_candidates(scores: Sequence[NDArray[np.floating]]) -> int:
     """Returns how many scores are not minus infinity."""
     return sum(int(np.count_nonzero(one > -np.inf)) for one in scores)
+
+
+def count_ahead(scores: NDArray[np.floating], score: float, item: int) -> int | None:
+    """Returns how many items come before one whose score is known.
+
+    Args:
+        scores: Of all items, minus infinity for what is no candidate here, shape (n_item,).
+        score: That of the item, which may be a candidate elsewhere.
+        item: Its index; of equal scores the lower index comes first.
+
+    Returns:
+        None if the item is no candidate anywhere.
+    """
+    if not score > -np.inf:
+        return None
+    return int(np.count_nonzero(scores > score) + np.count_nonzero(scores[:item] == score))

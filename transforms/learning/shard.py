@@ -29,15 +29,24 @@ class Learned:
     Attributes:
         recommendations: One for each listed rating, as of after learning it, then one for each
             request.
+        places: Of each item of each of `recommendations` its place among all items, by which
+            those that tie are ordered; empty where item shards do not list what one would.
         changed: The ratings that changed the recommender.
         update_us: Microseconds of learning one rating, averaged.
         top_n_us: Microseconds of making one list, averaged; 0 if none was made.
     """
 
     recommendations: list[Recommendation] = field(default_factory=list)
+    places: list[list[int]] = field(default_factory=list)
     changed: list[Rating] = field(default_factory=list)
     update_us: float = 0.0
     top_n_us: float = 0.0
+
+    def add(self, recommender: Recommender, made: list[Recommendation]) -> None:
+        """Adds what the recommender has just made."""
+        self.recommendations += made
+        if recommender.is_exact_shard:
+            self.places += [recommender.places(one.items) for one in made]
 
 
 def learn(
@@ -73,9 +82,8 @@ def learn(
     for user, timestamp, origin, context, headers in requests:
         best = recommender.recommend(user, top_n, context)
         fallback = "" if recommender.knows(user) else POPULAR
-        done.recommendations.append(
-            Recommendation(user, best, timestamp, origin, fallback, headers)
-        )
+        made = Recommendation(user, best, timestamp, origin, fallback, headers)
+        done.add(recommender, [made])
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
@@ -105,7 +113,7 @@ def _learn_one_by_one(
         if listed and top_n:
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
-            done.recommendations.append(_recommendation(rating, best))
+            done.add(recommender, [_recommendation(rating, best)])
     return learning, listing
 
 
@@ -131,10 +139,11 @@ def _learn_in_minibatches(
             if top_n:
                 lists = recommender.top_n_after_each(part, top_n)
                 followed = itertools.compress(ratings[at : at + part.learned], part.listed)
-                done.recommendations += [
+                made = [
                     _recommendation(rating, best)
                     for rating, best in zip(followed, lists, strict=True)
                 ]
+                done.add(recommender, made)
             at += part.learned
             start = clock()
             listing += start - listed
@@ -145,12 +154,27 @@ def _recommendation(rating: Rating, items: ScoredItems) -> Recommendation:
     return Recommendation(rating.user, items, rating.timestamp, rating.origin, "", rating.headers)
 
 
-def merge_items(parts: Sequence[Sequence[ScoredItem]], top_n: int) -> list[ScoredItem]:
-    """Returns the best of several lists, best first; of equals the one of the earlier list."""
+def merge_items(
+    parts: Sequence[Sequence[ScoredItem]], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> list[ScoredItem]:
+    """Returns the best of several lists, best first.
+
+    Args:
+        parts: The lists.
+        top_n: How many.
+        places: Of each item of each list its place among all items: of equals the first comes
+            first. Without them it is the one of the earlier list.
+    """
     together = [item for part in parts for item in part]
-    return sorted(together, key=lambda item: -item.score)[:top_n]
+    if not places:
+        return sorted(together, key=lambda item: -item.score)[:top_n]
+    order = [place for part in places for place in part]
+    pairs = sorted(zip(together, order, strict=True), key=lambda pair: (-pair[0].score, pair[1]))
+    return [item for item, _ in pairs[:top_n]]
 
 
-def merge_recommendations(parts: Sequence[Recommendation], top_n: int) -> Recommendation:
-    """Merges the recommendations of item shards into one of all items."""
-    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n))
+def merge_recommendations(
+    parts: Sequence[Recommendation], top_n: int, places: Sequence[Sequence[int]] = ()
+) -> Recommendation:
+    """Merges the recommendations of item shards into one of all items, see `merge_items`."""
+    return parts[0]._replace(items=merge_items([part.items for part in parts], top_n, places))

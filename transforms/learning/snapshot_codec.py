@@ -56,7 +56,8 @@ def encode(
         recommender: The recommender.
         items: The items that it learns.
     """
-    metadata = {"version": VERSION, "sequence": sequence, "items": items, "spec": spec.to_dict()}
+    block = [items.number, items.of]
+    metadata = {"version": VERSION, "sequence": sequence, "items": block, "spec": spec.to_dict()}
     return encode_arrays(recommender.state_dict(), metadata)
 
 
@@ -92,8 +93,9 @@ def decode(
         raise IncompatibleModelError(msg) from e
     require_version(metadata.get("version"))
     require_same_spec(metadata.get("spec"), spec, fields)
-    if metadata.get("items") != list(items):
-        msg = f"the saved model is of items {metadata.get('items')}, expected {list(items)}"
+    block = [items.number, items.of]
+    if metadata.get("items") != block:
+        msg = f"the saved model is of items {metadata.get('items')}, expected {block}"
         raise IncompatibleModelError(msg)
     sequence = metadata.get("sequence")
     if type(sequence) is not int or not 0 <= sequence < 1 << 63:

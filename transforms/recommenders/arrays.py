@@ -43,6 +43,10 @@ class SavedArrays:
         """Returns the arrays whose names begin with `prefix`, by the rest of their names."""
         return SavedArrays(self._arrays, self._prefix + prefix)
 
+    def has(self, name: str) -> bool:
+        """Whether there is an array of this name; raises nothing."""
+        return self._prefix + name in self._arrays
+
     def numbers(self, name: str, dtype: DTypeLike, shape: Shape) -> NDArray[Any]:
         """Returns an array of this dtype and shape."""
         array = self._arrays.get(self._prefix + name)

@@ -20,10 +20,12 @@ class Block(NamedTuple):
     Attributes:
         number: Which, from 0.
         of: How many there are.
+        tested: Whether items of other blocks are tested here, too.
     """
 
     number: int = 0
     of: int = 1
+    tested: bool = False
 
     def has(self, name: str) -> bool:
         """Whether an id belongs to this block."""

@@ -138,6 +138,37 @@ class Model(ABC):
         """
 
 
+class ShardedModel(Model):
+    """A model whose item shards list, together, exactly what one model of all items does.
+
+    A shard has all users and items, in the same order as every other shard, and learns all
+    positives. It keeps what it takes to score the items that it lists; the scores of the others
+    are minus infinity.
+    """
+
+    @abstractmethod
+    def list_some(self, *, score_elsewhere: bool) -> None:
+        """Is told, before there is any user or item, that it is an item shard.
+
+        Args:
+            score_elsewhere: Whether `score_of` has to know items that are listed elsewhere, and
+                whether repeats are ever allowed.
+        """
+
+    @abstractmethod
+    def add_item_elsewhere(self) -> None:
+        """Does what `add_item` does with an item that another shard lists."""
+
+    @abstractmethod
+    def score_of(self, user: int, item: int) -> float:
+        """Returns the score that a model of all items has for an item, listed here or not.
+
+        Args:
+            user: As in `item_scores`; -1 for a newcomer.
+            item: The item.
+        """
+
+
 class MinibatchModel(Model):
     """A model that learns and lists for many positives together, faster than one by one.
 

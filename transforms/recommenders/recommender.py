@@ -7,18 +7,18 @@ items that a user has seen, and the list itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating, ScoredItems
+from transforms.formats.records import Rating, ScoredItem, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
-from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model
+from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Model, ShardedModel
 from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.numerics.top_n import top_n
 from transforms.recommenders.repeats import NEVER, RepeatPolicy
@@ -40,11 +40,14 @@ class Candidates(NamedTuple):
         scores: Of each item, shape (n_item,); minus infinity for one that the user has.
         popularity: How many positives each item has, shape (n_item,); minus infinity likewise.
         item: Index of the item in question, -1 if it is not known here.
+        score: Score of that item, also where another shard lists it; minus infinity if the user
+            could not be shown it, or it is not known.
     """
 
     scores: NDArray[np.floating]
     popularity: NDArray[np.floating]
     item: int
+    score: float = -np.inf
 
 
 class LearnedBatch(NamedTuple):
@@ -75,7 +78,7 @@ class Recommender:
     Args:
         model: A new model, or one whose state is about to be loaded.
         repeats: One of `REPEATS`: whether a list may name an item that the user already has.
-        items: The items that are learned here; of others only the users are registered.
+        items: The items that are listed here, see `UsersAndItems`.
         max_users: Maximum number of users; the least recently seen are evicted. One who comes
             back is new. 0 for no maximum.
         max_items: The same for items.
@@ -99,7 +102,14 @@ class Recommender:
         self._known = UsersAndItems(
             model, items, max_users=max_users, max_items=max_items, user_ttl=user_ttl
         )
+        if isinstance(model, ShardedModel) and self.is_exact_shard:
+            model.list_some(score_elsewhere=items.tested or repeats != NEVER)
         self.model.allow_repeats(self._repeats.allowed)
+
+    @property
+    def is_exact_shard(self) -> bool:
+        """Whether it knows all items and lists some of them, as one recommender of all would."""
+        return self._known.listed is not None
 
     @property
     def allow_repeats(self) -> bool:
@@ -293,19 +303,36 @@ class Recommender:
     def candidates(self, user: str, item: str, context: Sequence[float] = ()) -> Candidates:
         """Returns the scores of all items for a user, and which of them is `item`."""
         popularity = self._known.popularity.used().astype(np.float64)
-        place = self.items.get(item)
-        index = self.users.get(user)
+        place, index = self.items.get(item), self.users.get(user)
         if index is None:
             scores = self._newcomer_scores()
-            return Candidates(scores, popularity, -1 if place is None else place)
-        scores = self.model.item_scores(index, context)
-        excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
-        scores[excluded] = popularity[excluded] = -np.inf
-        return Candidates(scores, popularity, -1 if place is None else place)
+        else:
+            scores = self.model.item_scores(index, context)
+            excluded = self._known.user_items.excluded(index, allow_repeats=self.allow_repeats)
+            scores[excluded] = popularity[excluded] = -np.inf
+        if place is None:
+            return Candidates(scores, popularity, -1)
+        score = float(scores[place])
+        if self.is_exact_shard and popularity[place] > -np.inf:
+            score = self._score_of(index, place)
+        return Candidates(scores, popularity, place, score)
+
+    def _score_of(self, user: int | None, item: int) -> float:
+        if user is None and self.model.newcomer_scores() is None:
+            return float(self._known.popularity.rows[item])
+        return cast("ShardedModel", self.model).score_of(-1 if user is None else user, item)
 
     def _newcomer_scores(self) -> NDArray[np.floating]:
         scores = self.model.newcomer_scores()
-        return self._known.popularity.used().astype(np.float64) if scores is None else scores
+        if scores is not None:
+            return scores
+        popularity = self._known.popularity.used().astype(np.float64)
+        listed = self._known.listed
+        return popularity if listed is None else listed.hide_elsewhere(popularity)
+
+    def places(self, items: Iterable[ScoredItem]) -> list[int]:
+        """Returns the index of each item of a list, which is the order of those that tie."""
+        return [cast("int", self.items.get(item)) for item, _ in items]
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""

@@ -40,6 +40,9 @@ MODEL_NAMES: Final = tuple(_MODELS)
 UNSHARDED: Final = frozenset({"vmisknn"})
 """Models that item shards would make another model."""
 
+EXACTLY_SHARDED: Final = frozenset({"itemknn", "popular", "random"})
+"""Models whose item shards list what one shard of all items does; all others lose quality."""
+
 DEFAULT_MODEL: Final = "itemknn"
 """The best of them on what was measured, see docs/models.md."""
 

@@ -6,7 +6,7 @@ Nobody announces them: a rating registers its user and its item, and bounds evic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.memory.eviction import Expiry, LastSeen
 from transforms.recommenders.memory.growable import GrowableRows
+from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.memory.user_items import UserItems
 from transforms.recommenders.memory.vocabulary import Vocabulary
-from transforms.recommenders.model import Model
+from transforms.recommenders.model import Model, ShardedModel
 
 _EXPIRY: Final = "expiry."
 
@@ -46,7 +47,8 @@ class UsersAndItems:
 
     Args:
         model: Whose users and items they are.
-        block: The items that are learned here; of others only the users are registered.
+        block: The items that are listed here. Of others all is learned, too, where the model is a
+            `ShardedModel`; elsewhere only their users are registered.
         max_users: Maximum number of users; the least recently seen are evicted. 0 for no maximum.
         max_items: The same for items.
         user_ttl: Seconds of event time after which a user who was not seen is evicted; 0 for
@@ -57,6 +59,7 @@ class UsersAndItems:
         items: Ids of the items.
         user_items: The items that each user has.
         popularity: How many positives each item has, int64, shape (n_item,).
+        listed: Which items are listed here; None for all that are learned.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class UsersAndItems:
         self.items = Vocabulary()
         self.user_items = UserItems()
         self.popularity = GrowableRows(dtype=np.int64)
+        self.listed = ItemColumns() if block.of > 1 and isinstance(model, ShardedModel) else None
         self._users_last_seen = LastSeen(max_users)
         self._items_last_seen = LastSeen(max_items)
         self._expiry = Expiry(user_ttl)
@@ -98,15 +102,26 @@ class UsersAndItems:
             self._users_last_seen.add()
             self._expiry.add()
             self._model.add_user()
-        if not self._block.has(rating.item):
+        if self.listed is None and not self._block.has(rating.item):
             return user, -1, changed
         item = self.items.get(rating.item)
         if item is None:
             item = self.items.add(rating.item)
             self.popularity.add()
             self._items_last_seen.add()
-            self._model.add_item()
+            self._add_to_model(rating.item)
         return user, item, True
+
+    def _add_to_model(self, name: str) -> None:
+        if self.listed is None:
+            self._model.add_item()
+            return
+        here = self._block.has(name)
+        self.listed.add(listed=here)
+        if here:
+            self._model.add_item()
+        else:
+            cast("ShardedModel", self._model).add_item_elsewhere()
 
     def register_all(self, ratings: Sequence[Rating]) -> Registered:
         """Does what `register` and `see` do with each rating, in order; evicts nothing."""
@@ -155,6 +170,8 @@ class UsersAndItems:
             self._items_last_seen.keep(kept)
             self.items.keep(kept)
             self.popularity.keep(kept)
+            if self.listed is not None:
+                self.listed.keep(kept)
             self.user_items.keep_items(kept, n)
             self._model.keep_items(kept)
 
@@ -188,6 +205,8 @@ class UsersAndItems:
         n_user, n_item = len(self.users), len(self.items)
         self.user_items.load(saved, n_user, n_item)
         self.popularity.load(saved.counts("popularity", (n_item,)))
+        if self.listed is not None:
+            self.listed.load(np.array([self._block.has(name) for name in self.items.ids], np.bool))
         self._users_last_seen.load(saved.counts("users.last_seen", (n_user,)))
         self._items_last_seen.load(saved.counts("items.last_seen", (n_item,)))
         self._expiry.load_state_dict(saved.part(_EXPIRY), n_user)

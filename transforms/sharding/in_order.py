@@ -27,7 +27,7 @@ from transforms.errors import IncompatibleModelError, OutOfSequenceError
 from transforms.learning.state import BagState, ValueState
 from transforms.learning.token_cache import CacheKey, TokenCache
 
-VERSION: Final = 1
+VERSION: Final = 2
 FIRST: Final = 1
 """Number of the first element."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,13 @@ import orjson
 from apache_beam.coders import Coder, registry
 
 from transforms.batches import EvaluationBatch, RecommendationBatch
-from transforms.evaluation.observer import PreUpdateScores, evaluate
+from transforms.evaluation.observer import (
+    PreUpdateObserver,
+    PreUpdateScores,
+    Standing,
+    evaluate,
+    evaluate_standings,
+)
 from transforms.formats.records import (
     Rating,
     Recommendation,
@@ -20,7 +27,7 @@ from transforms.formats.records import (
     headers_of_text,
     text_headers,
 )
-from transforms.learning.shard import merge_recommendations
+from transforms.learning.shard import Learned, merge_recommendations
 from transforms.recommenders.recommender import Candidates
 
 _LENGTH: Final = struct.Struct(">I")
@@ -35,8 +42,10 @@ class Part:
         item_shard: Number of the item shard.
         recommendations: For each rating or request the best of the shard's items.
         ratings: What was tested, if anything.
-        scores: The shard's scores before each of `ratings`.
+        scores: The shard's scores before each of `ratings`, unless there are standings.
         times: Microseconds of learning one rating, and of making one list.
+        places: As in `Learned`.
+        standings: Where each of `ratings` stands, in item shards of a `ShardedModel`.
     """
 
     number: int
@@ -45,28 +54,60 @@ class Part:
     ratings: Sequence[Rating] = field(default_factory=list)
     scores: Sequence[PreUpdateScores] = field(default_factory=list)
     times: tuple[float, float] = (0.0, 0.0)
+    places: Sequence[Sequence[int]] = field(default_factory=list)
+    standings: Sequence[Standing] = field(default_factory=list)
+
+
+def part_of(number: int, item_shard: int, done: Learned, tests: PreUpdateObserver) -> Part:
+    """Returns what an item shard learned, listed and tested of a batch."""
+    return Part(
+        number,
+        item_shard,
+        done.recommendations,
+        tests.ratings,
+        tests.scores,
+        (done.update_us, done.top_n_us),
+        done.places,
+        tests.standings,
+    )
 
 
 def merge(parts: Sequence[Part], top_n: int) -> RecommendationBatch:
     """Returns the recommendations of a batch, given its parts by item shard."""
     by_shard = zip(*(part.recommendations for part in parts), strict=True)
-    return RecommendationBatch([merge_recommendations(each, top_n) for each in by_shard])
+    if not parts[0].places:
+        return RecommendationBatch([merge_recommendations(each, top_n) for each in by_shard])
+    places = zip(*(part.places for part in parts), strict=True)
+    pairs = zip(by_shard, places, strict=True)
+    return RecommendationBatch([merge_recommendations(each, top_n, at) for each, at in pairs])
 
 
 def merge_tests(parts: Sequence[Part], top_n: int, model: str) -> EvaluationBatch:
     """Returns the evaluations of a batch, given its parts by item shard."""
     update_us, top_n_us = map(sum, zip(*(part.times for part in parts), strict=True))
+    ratings = parts[0].ratings
+    if parts[0].standings:
+        standings = zip(*(part.standings for part in parts), strict=True)
+        return EvaluationBatch(
+            [
+                evaluate_standings(rating, each, model, top_n, update_us, top_n_us)
+                for rating, each in zip(ratings, standings, strict=True)
+            ]
+        )
     by_shard = zip(*(part.scores for part in parts), strict=True)
     return EvaluationBatch(
         [
             evaluate(rating, scores, model, top_n, update_us, top_n_us)
-            for rating, scores in zip(parts[0].ratings, by_shard, strict=True)
+            for rating, scores in zip(ratings, by_shard, strict=True)
         ]
     )
 
 
 class PartCoder(Coder):
-    """A JSON header, then all scores and popularities as little-endian float64, end to end."""
+    """A JSON header, and arrays end to end, little-endian.
+
+    They are all scores and popularities as float64, and the places of all lists as int32.
+    """
 
     def encode(self, value: Part) -> bytes:
         """Returns the part as bytes."""
@@ -83,22 +124,25 @@ class PartCoder(Coder):
                     for s in value.scores
                 ],
                 value.times,
+                bool(value.places),
+                [[*one[:2], list(one.items), *one[3:]] for one in value.standings],
             ],
             default=list,
         )
         arrays = [array.tobytes() for array in (*scores, *popularity)]
-        return b"".join([_LENGTH.pack(len(header)), header, *arrays])
+        places = np.array([place for each in value.places for place in each], dtype="<i4")
+        return b"".join([_LENGTH.pack(len(header)), header, *arrays, places.tobytes()])
 
     def decode(self, encoded: bytes) -> Part:
         """Returns the part that `encode` wrote."""
         start = _LENGTH.size + _LENGTH.unpack_from(encoded)[0]
-        number, item_shard, lists, ratings, tests, times = orjson.loads(
+        number, item_shard, lists, ratings, tests, times, exact, standings = orjson.loads(
             encoded[_LENGTH.size : start]
         )
         sizes = [size for size, *_ in tests]
-        arrays = np.split(
-            np.frombuffer(encoded, dtype="<f8", offset=start), np.cumsum([*sizes, *sizes])[:-1]
-        )
+        floats = np.frombuffer(encoded, dtype="<f8", offset=start, count=2 * sum(sizes))
+        arrays = np.split(floats, np.cumsum([*sizes, *sizes])[:-1])
+        places = np.frombuffer(encoded, dtype="<i4", offset=start + floats.nbytes).tolist()
         return Part(
             number,
             item_shard,
@@ -120,11 +164,21 @@ class PartCoder(Coder):
             if sizes
             else [],
             (times[0], times[1]),
+            _split(places, [len(items) for _, items, *_ in lists]) if exact else [],
+            [
+                Standing(ahead, candidates, _scored(items), at, popular_rank, _scored(popular))
+                for ahead, candidates, items, at, popular_rank, popular in standings
+            ],
         )
 
     def is_deterministic(self) -> bool:
         """Equal parts have equal bytes."""
         return True
+
+
+def _split(places: list[int], sizes: list[int]) -> list[list[int]]:
+    ends = [0, *itertools.accumulate(sizes)]
+    return [places[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _scored(items: Sequence[Sequence[Any]]) -> list[ScoredItem]:

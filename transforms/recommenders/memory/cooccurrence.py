@@ -1,92 +1,82 @@
-"""How often each item occurs with each other one: a square matrix, or its heaviest entries.
+"""How often each item occurs with each other one, as a matrix.
 
-Both kinds hold float32 and add in the same order, so they agree to the bit as long as no entry
-was dropped.
+It holds float32 and adds in the same order as `SparseCounts`, so they agree to the bit as long as
+no entry was dropped. In an item shard both have columns for the items that it lists alone.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.memory.eviction import renumbered
-from transforms.recommenders.memory.popular_items import PopularItems
-from transforms.recommenders.memory.ragged import RaggedRows
+from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
+from transforms.recommenders.memory.histories import Histories
+from transforms.recommenders.memory.item_columns import ItemColumns
+from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
 from transforms.recommenders.minibatch import Minibatch, TopNLists
-from transforms.recommenders.numerics import cooccurrence_learning, cooccurrence_lists
+from transforms.recommenders.numerics import (
+    cooccurrence_learning,
+    cooccurrence_lists,
+    cooccurrence_one_score,
+)
 from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
     Constants,
-    HabitArrays,
-    HistoryArrays,
-    ItemArrays,
     Mixture,
     Positives,
     UpdateLog,
 )
 
 
-class Rows(NamedTuple):
-    """A matrix as rows end to end.
-
-    Attributes:
-        ends: Where each row ends, shape (n,).
-        ids: The column of each entry.
-        weights: Its value.
-    """
-
-    ends: NDArray[np.int64]
-    ids: NDArray[np.int32]
-    weights: NDArray[np.float32]
-
-    def keep(self, kept: NDArray[np.intp]) -> Rows:
-        """Returns these rows and columns alone, ascending; `kept[j]` becomes `j`."""
-        n = len(self.ends)
-        sizes = np.diff(self.ends, prepend=0)
-        row = renumbered(np.repeat(np.arange(n, dtype=np.int32), sizes), kept, n)
-        column = renumbered(self.ids, kept, n)
-        stay = (row >= 0) & (column >= 0)
-        ends = np.cumsum(np.bincount(row[stay], minlength=len(kept)))
-        return Rows(ends, column[stay], self.weights[stay])
-
-
 class DenseCounts:
-    """A square matrix that grows by doubling.
+    """A matrix that grows by doubling.
+
+    Args:
+        columns: The items, and which of them are listed here.
+        counts: As they are now.
 
     Attributes:
-        n: How many items there are.
-        matrix: Shape (capacity, capacity), float32.
+        matrix: Shape (n_item or more, n_column or more), float32.
+        elsewhere: The counts of two items that are both listed elsewhere, by their numbers, in
+            the row of the higher one; empty if they are not kept.
     """
 
-    def __init__(self, rows: Rows | None = None) -> None:
-        self.n = 0 if rows is None else len(rows.ends)
-        self.matrix = np.zeros((self.n, self.n), dtype=np.float32)
-        if rows is not None:
-            sizes = np.diff(rows.ends, prepend=0)
-            self.matrix[np.repeat(np.arange(self.n), sizes), rows.ids] = rows.weights
+    def __init__(self, columns: ItemColumns, counts: CountRows) -> None:
+        self._columns = columns
+        self._keeps_elsewhere = counts.elsewhere is not None
+        self.matrix = np.zeros((columns.n, columns.n_listed), dtype=np.float32)
+        listed = counts.listed
+        self.matrix[listed.row_of_each(), columns.of[listed.ids]] = listed.weights
+        self.elsewhere = np.zeros((0, 0), dtype=np.float32)
+        if counts.elsewhere is not None:
+            rows = counts.elsewhere
+            self.elsewhere = np.zeros((columns.n_elsewhere,) * 2, dtype=np.float32)
+            numbers = -1 - columns.of
+            self.elsewhere[numbers[rows.row_of_each()], numbers[rows.ids]] = rows.weights
 
-    def add_item(self) -> None:
-        """Adds an item that occurs with no other yet."""
-        if self.n == len(self.matrix):
-            matrix = np.zeros((max(64, 2 * self.n),) * 2, dtype=np.float32)
-            matrix[: self.n, : self.n] = self.matrix
-            self.matrix = matrix
-        self.n += 1
+    def make_room(self) -> None:
+        """Makes room for all items; one that is new occurs with no other yet."""
+        columns = self._columns
+        self.matrix = _with_room(self.matrix, columns.n, columns.n_listed)
+        if self._keeps_elsewhere:
+            self.elsewhere = _with_room(self.elsewhere, columns.n_elsewhere, columns.n_elsewhere)
 
-    def rows(self) -> Rows:
+    def rows(self) -> CountRows:
         """Returns all entries that are not zero."""
-        counts = self.matrix[: self.n, : self.n]
-        row, column = np.nonzero(counts)
-        ends = np.cumsum(np.bincount(row, minlength=self.n))
-        return Rows(ends, column.astype(np.int32), counts[row, column])
+        columns = self._columns
+        listed = _entries(self.matrix[: columns.n, : columns.n_listed])
+        listed = listed._replace(ids=columns.listed()[listed.ids])
+        if not self._keeps_elsewhere:
+            return CountRows(listed, None)
+        elsewhere = _entries(self.elsewhere[: columns.n_elsewhere, : columns.n_elsewhere])
+        return CountRows(listed, of_items(elsewhere, columns))
 
     def learn(
         self,
         batch: Positives,
-        histories: HistoryArrays,
-        items: ItemArrays,
-        habits: HabitArrays,
+        histories: Histories,
+        items: ItemStatistics,
+        habits: Habits,
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
@@ -99,26 +89,46 @@ class DenseCounts:
             How many were learned, at least one.
         """
         cooccurrence_learning.learn_dense(
-            self.matrix, histories, items, habits, constants, batch, with_repeats, log, mixture
+            self.matrix,
+            self.elsewhere,
+            histories.arrays,
+            items.arrays,
+            items.column_arrays,
+            habits.arrays,
+            constants,
+            batch,
+            with_repeats,
+            log,
+            mixture,
         )
         return len(batch.users)
 
     def score(
         self,
-        items: ItemArrays,
+        columns: ColumnArrays,
         mixture: Mixture,
         slot: int,
         scores: NDArray[np.float64],
         *,
         with_repeats: bool,
     ) -> None:
-        """Fills the score of each item, see `score_dense`."""
-        cooccurrence_lists.score_dense(self.matrix, items, mixture, slot, with_repeats, scores)
+        """Fills the score of each item that is listed here, see `score_dense`."""
+        cooccurrence_lists.score_dense(self.matrix, columns, mixture, slot, with_repeats, scores)
+
+    def counts_of(
+        self, columns: ColumnArrays, others: NDArray[np.int32], item: int
+    ) -> NDArray[np.float32]:
+        """Returns how often an item occurs with each of several others, shape (len(others),)."""
+        counts = np.empty(len(others), dtype=np.float32)
+        cooccurrence_one_score.counts_dense(
+            self.matrix, self.elsewhere, columns, others, item, counts
+        )
+        return counts
 
     def top_n_after_each(
         self,
         batch: Minibatch,
-        items: ItemArrays,
+        columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
@@ -131,10 +141,10 @@ class DenseCounts:
         """Fills the lists as of each listed positive that was just learned, see the kernel."""
         cooccurrence_lists.top_n_after_each_dense(
             self.matrix,
-            items,
+            columns,
             constants,
             batch.items,
-            batch.item_counts,
+            self._columns.among_first(batch.item_counts),
             batch.listed,
             with_repeats,
             log,
@@ -145,169 +155,20 @@ class DenseCounts:
         )
 
 
-class SparseCounts:
-    """Rows of at most `2 * neighbors` entries, and the most popular items.
+def _with_room(matrix: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Returns a matrix of at least that shape, zero where it is new."""
+    shape = [
+        had if needed <= had else max(64, 2 * had, needed)
+        for needed, had in zip((rows, columns), matrix.shape, strict=True)
+    ]
+    if tuple(shape) == matrix.shape:
+        return matrix
+    wider = np.zeros(shape, dtype=np.float32)
+    wider[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return wider
 
-    A row that is full is cut back to its `neighbors` heaviest entries, of equal ones those
-    that came first; so a newcomer has as many additions' time to prove itself, and a cut is
-    paid for by them.
 
-    Attributes:
-        entries: A row for each item.
-    """
-
-    def __init__(self, neighbors: int, rows: Rows) -> None:
-        self._neighbors = neighbors
-        self.entries = RaggedRows(np.float32)
-        self.entries.load(*rows)
-        self._popular = PopularItems()
-
-    def add_item(self) -> None:
-        """Adds an item that occurs with no other yet."""
-        self.entries.add_row()
-
-    def rows(self) -> Rows:
-        """Returns the entries, a row's in the order in which they came."""
-        return Rows(*self.entries.packed())
-
-    def make_room(self, row: int) -> None:
-        """Makes room for at least one more entry in a full row."""
-        entries, most = self.entries, 2 * self._neighbors
-        if entries.room[row] < most:
-            entries.widen(row, most)
-            return
-        ids, weights = entries.row(row), entries.row_values(row)
-        order = np.argsort(-weights, kind="stable")
-        heaviest = np.sort(order[: self._neighbors])
-        ids[: self._neighbors] = ids[heaviest]
-        weights[: self._neighbors] = weights[heaviest]
-        entries.sizes[row] = self._neighbors
-
-    def learn(
-        self,
-        batch: Positives,
-        histories: HistoryArrays,
-        items: ItemArrays,
-        habits: HabitArrays,
-        constants: Constants,
-        log: UpdateLog,
-        mixture: Mixture,
-        *,
-        with_repeats: bool,
-    ) -> int:
-        """Learns positives in order, up to the first that needs room, see `learn_sparse`.
-
-        Returns:
-            How many were learned, at least one.
-        """
-        rows, step = self.entries, 0
-        while True:
-            learned, full, step = cooccurrence_learning.learn_sparse(
-                rows.ids,
-                rows.values,
-                rows.starts,
-                rows.sizes,
-                rows.room,
-                histories,
-                items,
-                habits,
-                constants,
-                batch,
-                with_repeats,
-                log,
-                mixture,
-                step,
-            )
-            if learned:
-                self._popular.follow(items, batch.items[:learned])
-                return learned
-            self.make_room(full)
-
-    def score(
-        self,
-        items: ItemArrays,
-        mixture: Mixture,
-        slot: int,
-        scores: NDArray[np.float64],
-        *,
-        with_repeats: bool,
-    ) -> None:
-        """Fills the score of each item, see `score_sparse`."""
-        rows = self.entries
-        cooccurrence_lists.score_sparse(
-            rows.ids,
-            rows.values,
-            rows.starts,
-            rows.sizes,
-            items,
-            mixture,
-            slot,
-            with_repeats,
-            scores,
-        )
-
-    def top_n_after_each(
-        self,
-        batch: Minibatch,
-        items: ItemArrays,
-        constants: Constants,
-        log: UpdateLog,
-        mixture: Mixture,
-        excluded: NDArray[np.int32],
-        ends: NDArray[np.int64],
-        lists: TopNLists,
-        *,
-        with_repeats: bool,
-    ) -> None:
-        """Does what `DenseCounts.top_n_after_each` does."""
-        rows = self.entries
-        cooccurrence_lists.top_n_after_each_sparse(
-            rows.ids,
-            rows.values,
-            rows.starts,
-            rows.sizes,
-            items,
-            constants,
-            batch.items,
-            batch.item_counts,
-            batch.listed,
-            with_repeats,
-            log,
-            mixture,
-            self._popular.arrays(items, rows.n),
-            self._popular.scratch(items),
-            excluded,
-            ends,
-            *lists,
-        )
-
-    def best_items(
-        self,
-        items: ItemArrays,
-        mixture: Mixture,
-        slot: int,
-        excluded: NDArray[np.int32],
-        n: int,
-        *,
-        with_repeats: bool,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
-        rows = self.entries
-        best, scores = np.empty(n, dtype=np.int32), np.empty(n)
-        count = cooccurrence_lists.top_n_sparse(
-            rows.ids,
-            rows.values,
-            rows.starts,
-            rows.sizes,
-            items,
-            mixture,
-            slot,
-            with_repeats,
-            self._popular.arrays(items, rows.n),
-            self._popular.scratch(items),
-            np.empty(rows.n),
-            excluded,
-            best,
-            scores,
-        )
-        return best[:count], scores[:count]
+def _entries(matrix: NDArray[np.float32]) -> Rows:
+    row, column = np.nonzero(matrix)
+    ends = np.cumsum(np.bincount(row, minlength=len(matrix)))
+    return Rows(ends, column.astype(np.int32), matrix[row, column])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.memory.cooccurrence import DenseCounts, SparseCounts
+from transforms.recommenders.memory.cooccurrence import DenseCounts
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
 from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
     Constants,
-    ItemArrays,
     Mixture,
     UpdateLog,
 )
@@ -21,7 +22,7 @@ class CooccurrenceTrace:
     Args:
         batch: What was learned.
         counts: As they are after it.
-        items: Likewise.
+        columns: Likewise, of the items that are listed here.
         constants: Of the model.
         with_repeats: Whether lists have items that a user chose before.
         log: Of the updates.
@@ -32,7 +33,7 @@ class CooccurrenceTrace:
         self,
         batch: Minibatch,
         counts: DenseCounts | SparseCounts,
-        items: ItemArrays,
+        columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
@@ -41,7 +42,7 @@ class CooccurrenceTrace:
     ) -> None:
         self._batch = batch
         self._counts = counts
-        self._items = items
+        self._columns = columns
         self._constants = constants
         self._log = log
         self._mixture = mixture
@@ -54,7 +55,7 @@ class CooccurrenceTrace:
         found = empty_lists(self._batch.listed, n)
         self._counts.top_n_after_each(
             self._batch,
-            self._items,
+            self._columns,
             self._constants,
             self._log,
             self._mixture,

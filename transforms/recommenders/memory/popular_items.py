@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import EPOCH, ItemArrays
+from transforms.recommenders.numerics.cooccurrence_arrays import EPOCH, ColumnArrays
 from transforms.recommenders.numerics.listing_by_need import (
     PopularArrays,
     Scratch,
@@ -25,93 +25,85 @@ class PopularItems:
     What the others have at most is known: they had it when the popular ones were chosen, and one
     that rises above it joins them. When they have become twice as many they are chosen anew. It
     derives from the statistics of items, so it is no part of a saved model, and lists do not
-    depend on which items it holds.
+    depend on which items it holds. Items are known by their columns, see `ItemColumns`.
     """
 
     def __init__(self) -> None:
-        self._items: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        self._columns: NDArray[np.int32] = np.empty(0, dtype=np.int32)
         self._is_popular: NDArray[np.bool] = np.empty(0, dtype=np.bool)
         self._count = 0
         self._most = 0
         self._floor = self._recent_floor = self._epoch = 0.0
-        self._scratch = Scratch(
-            np.empty(0),
-            np.empty(0, dtype=np.int64),
-            np.empty(0, dtype=np.int32),
-            np.zeros(1, dtype=np.int64),
-        )
+        self._scratch = _scratch(0)
 
-    def forget(self) -> None:
-        """Is called when items are renumbered; the popular ones are chosen anew when needed."""
-        self._most = 0
-
-    def follow(self, items: ItemArrays, changed: NDArray[np.int32]) -> None:
-        """Notes which items were chosen, after it; -1 is none of them."""
+    def follow(self, columns: ColumnArrays, changed: NDArray[np.int32]) -> None:
+        """Notes which items were chosen, after it."""
         if not self._most:
             return
-        self._widen(len(items.chosen), self._count + len(changed))
+        self._widen(len(columns.chosen), self._count + len(changed))
         self._count = follow_popular(
-            items.chosen,
-            items.recent,
+            columns,
             changed,
             self._floor,
-            self._recent_floor_now(items),
+            self._recent_floor_now(columns),
             self._is_popular,
-            self._items,
+            self._columns,
             self._count,
         )
 
-    def arrays(self, items: ItemArrays, n: int) -> PopularArrays:
-        """Returns the popular ones of `n` items."""
+    def arrays(self, columns: ColumnArrays, n: int) -> PopularArrays:
+        """Returns the popular ones of the first `n` columns."""
         if not self._most or self._count > 2 * self._most:
-            self._choose(items, n)
+            self._choose(columns, n)
         return PopularArrays(
-            self._items[: self._count],
+            self._columns[: self._count],
             self._floor,
-            self._recent_floor_now(items),
+            self._recent_floor_now(columns),
             self._count == n,
         )
 
-    def scratch(self, items: ItemArrays) -> Scratch:
+    def scratch(self, columns: ColumnArrays) -> Scratch:
         """Returns room for the scores of a list."""
-        room = len(items.chosen)
+        room = len(columns.chosen)
         if len(self._scratch.scores) < room:
-            self._scratch = Scratch(
-                np.empty(room),
-                np.zeros(room, dtype=np.int64),
-                np.empty(room, dtype=np.int32),
-                np.zeros(1, dtype=np.int64),
-            )
+            self._scratch = _scratch(room)
         return self._scratch
 
-    def _choose(self, items: ItemArrays, n: int) -> None:
+    def _choose(self, columns: ColumnArrays, n: int) -> None:
         self._most = most = max(_LEAST, n // _SHARE)
-        self._epoch = float(items.totals[EPOCH])
-        self._is_popular = np.zeros(len(items.chosen), dtype=np.bool)
+        self._epoch = float(columns.totals[EPOCH])
+        self._is_popular = np.zeros(len(columns.chosen), dtype=np.bool)
+        self._floor = self._recent_floor = 0.0
         if n <= most:
-            popular = np.arange(n)
-            self._floor = self._recent_floor = 0.0
+            self._is_popular[:n] = True
         else:
             floors = []
-            for column in (items.chosen[:n], items.recent[:n]):
-                order = np.argpartition(column, n - most)
+            for numbers in (columns.chosen[:n], columns.recent[:n]):
+                order = np.argpartition(numbers, n - most)
                 self._is_popular[order[n - most :]] = True
-                floors.append(float(column[order[: n - most]].max()))
+                floors.append(float(numbers[order[: n - most]].max()))
             self._floor, self._recent_floor = floors
-            popular = np.flatnonzero(self._is_popular)
-        self._is_popular[popular] = True
-        self._items = popular.astype(np.int32)
-        self._count = len(popular)
+        self._columns = np.flatnonzero(self._is_popular).astype(np.int32)
+        self._count = len(self._columns)
 
-    def _recent_floor_now(self, items: ItemArrays) -> float:
-        return float(np.ldexp(self._recent_floor, int(self._epoch - items.totals[EPOCH])))
+    def _recent_floor_now(self, columns: ColumnArrays) -> float:
+        return float(np.ldexp(self._recent_floor, int(self._epoch - columns.totals[EPOCH])))
 
     def _widen(self, room: int, count: int) -> None:
         if len(self._is_popular) < room:
             longer = np.zeros(room, dtype=np.bool)
             longer[: len(self._is_popular)] = self._is_popular
             self._is_popular = longer
-        if len(self._items) < count:
-            items = np.empty(2 * count, dtype=np.int32)
-            items[: self._count] = self._items[: self._count]
-            self._items = items
+        if len(self._columns) < count:
+            columns = np.empty(2 * count, dtype=np.int32)
+            columns[: self._count] = self._columns[: self._count]
+            self._columns = columns
+
+
+def _scratch(room: int) -> Scratch:
+    return Scratch(
+        np.empty(room),
+        np.zeros(room, dtype=np.int64),
+        np.empty(room, dtype=np.int32),
+        np.zeros(1, dtype=np.int64),
+    )

@@ -10,29 +10,31 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.memory.cooccurrence import DenseCounts, Rows, SparseCounts
+from transforms.recommenders.memory.cooccurrence import DenseCounts
+from transforms.recommenders.memory.cooccurrence_rows import (
+    NO_COUNTS,
+    NO_COUNTS_OF_PAIRS,
+    load_counts,
+)
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.histories import Histories
-from transforms.recommenders.memory.item_statistics import (
-    RECENT_HALF_LIFE,
-    Habits,
-    ItemStatistics,
-)
+from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
-from transforms.recommenders.model import MinibatchModel, strength
+from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
-    Constants,
     Mixture,
     Positives,
     UpdateLog,
     empty_log,
     empty_mixture,
+    unlisted_positive,
 )
+from transforms.recommenders.numerics.cooccurrence_one_score import score_one
 from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
-
-_LEAST_RECENCY: Final = 0.01
+from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
@@ -40,7 +42,7 @@ _UNLISTED_BATCH: Final = 1024
 _NOBODY: Final = -1
 
 
-class ItemKNN(MinibatchModel):
+class ItemKNN(MinibatchModel, ShardedModel):
     r"""Incremental item-item neighborhoods with time-aware co-occurrence, and how people repeat.
 
     A positive (u, i) of weight w is compared with the last items h_0 (the newest), h_1, ... of u:
@@ -77,13 +79,18 @@ class ItemKNN(MinibatchModel):
     choice), by the length of the history, smoothed by 50 choices of all. A user without history
     gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
 
-    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history. Where
-    items are sharded, each shard knows the histories of its own items alone: its probabilities
-    are those among its items, and merging compares them as they are.
+    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
+    or dropped from a row still counts in d.
+
+    Item shards list, together, what one model does, to the bit: each has all histories and all
+    that is known of single items, and the columns c(., j) of the items j that it lists. The
+    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
+    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
+    entries of its rows by itself, so lists may differ once one model would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -102,21 +109,12 @@ class ItemKNN(MinibatchModel):
         del seed  # nothing is drawn
         self.config = config
         self.n_user = self.n_item = 0
-        ages = np.arange(config.history, dtype=np.float64)
-        recency = 0.5 ** (ages / config.half_life)
-        self._constants = Constants(
-            config.history,
-            config.shrinkage,
-            config.session_gap,
-            (1.0 + ages) ** -config.gap_power,
-            recency[recency >= _LEAST_RECENCY],
-            np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
-        )
-        self._counts: DenseCounts | SparseCounts = DenseCounts()
-        self._histories = Histories(config.history)
+        self._constants = config.constants()
         self._items = ItemStatistics(config.shrinkage)
+        self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
+        self._histories = Histories(config.history)
         self._habits = Habits(config.history)
-        self._with_repeats = False
+        self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
         self._one = empty_mixture(1, self._constants)
@@ -132,8 +130,21 @@ class ItemKNN(MinibatchModel):
 
     def add_item(self) -> None:
         """Adds the item with index `n_item`."""
-        self._items.add_item()
-        self._counts.add_item()
+        self._add_item(listed=True)
+
+    def list_some(self, *, score_elsewhere: bool) -> None:
+        """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
+        self._sharded, self._scores_elsewhere = True, score_elsewhere
+        counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
+
+    def add_item_elsewhere(self) -> None:
+        """Adds the item with index `n_item`, which another shard lists."""
+        self._add_item(listed=False)
+
+    def _add_item(self, *, listed: bool) -> None:
+        self._items.add_item(listed=listed)
+        self._counts.make_room()
         self.n_item += 1
 
     def allow_repeats(self, allowed: bool) -> None:
@@ -144,13 +155,7 @@ class ItemKNN(MinibatchModel):
         """Learns one positive."""
         self._histories.reserve(user, 1)
         dense = self.n_item <= self.config.neighbors
-        positive = Positives(
-            np.array([user], dtype=np.int32),
-            np.array([item], dtype=np.int32),
-            np.array([strength(rating.weight)]),
-            np.array([rating.timestamp]),
-            np.zeros(1, dtype=np.bool),
-        )
+        positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
@@ -173,20 +178,14 @@ class ItemKNN(MinibatchModel):
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
             self._counts,
-            self._items.arrays,
+            self._items.column_arrays,
             self._constants,
             log,
             mixture,
             with_repeats=self._with_repeats,
         )
 
-    def _learn(
-        self,
-        batch: Positives,
-        dense: int,
-        log: UpdateLog,
-        mixture: Mixture,
-    ) -> int:
+    def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
         """Returns how many positives were learned, at least one.
 
         Args:
@@ -197,13 +196,14 @@ class ItemKNN(MinibatchModel):
         """
         self._items.rescale()
         if isinstance(self._counts, DenseCounts) and not dense:
-            self._counts = SparseCounts(self.config.neighbors, self._counts.rows())
+            columns = self._items.columns
+            self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
         counts = self._counts
         return counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
-            self._histories.arrays,
-            self._items.arrays,
-            self._habits.arrays,
+            self._histories,
+            self._items,
+            self._habits,
             self._constants,
             log,
             mixture,
@@ -212,17 +212,31 @@ class ItemKNN(MinibatchModel):
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
-        return self._scores(user, with_repeats=self._with_repeats)
+        return self._items.columns.by_item(self._scores(user, with_repeats=self._with_repeats))
+
+    def best_items(
+        self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
+    ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+        """Returns the best of the items that are listed here, and their scores."""
+        if isinstance(self._counts, SparseCounts) and 0 < n <= LONGEST_LIST:
+            self._mix(user, with_repeats=self._with_repeats)
+            arrays, repeats = self._items.column_arrays, self._with_repeats
+            return self._counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
+        columns = self._items.columns
+        scores = self._scores(user, with_repeats=self._with_repeats)
+        best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
+        return columns.items[best], best_scores
 
     def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
-        scores = np.empty(self.n_item)
+        """Returns the scores of the items that are listed here, by column."""
         self._mix(user, with_repeats=with_repeats)
-        arrays, one = self._items.arrays, self._one
-        self._counts.score(arrays, one, 0, scores, with_repeats=with_repeats)
+        scores = np.empty(self._items.columns.n_listed)
+        columns = self._items.column_arrays
+        self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
         return scores
 
     def _mix(self, user: int, *, with_repeats: bool) -> None:
-        """Fills `_one` with what the user's list is made from."""
+        """Fills what a user's list is made from."""
         mix(
             self._histories.arrays,
             self._items.arrays,
@@ -234,21 +248,23 @@ class ItemKNN(MinibatchModel):
             0,
         )
 
-    def best_items(
-        self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
-    ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-        """Returns the `n` best items and their scores; of many items it looks at some alone."""
-        if isinstance(self._counts, DenseCounts) or not 0 < n <= LONGEST_LIST:
-            return super().best_items(user, excluded, n, context)
-        self._mix(user, with_repeats=self._with_repeats)
-        return self._counts.best_items(
-            self._items.arrays, self._one, 0, excluded, n, with_repeats=self._with_repeats
-        )
+    def score_of(self, user: int, item: int) -> float:
+        """Returns the score of one item, listed here or not."""
+        with_repeats = self._with_repeats and user != _NOBODY
+        self._mix(user, with_repeats=with_repeats)
+        one = self._one
+        others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
+        counts = self._counts.counts_of(self._items.column_arrays, others, item)
+        score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        return score if user != _NOBODY else score * self._newcomer_scale()
+
+    def _newcomer_scale(self) -> float:
+        return float(self._items.arrays.totals[TOTAL]) / PRIOR
 
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
-        total = float(self._items.arrays.totals[TOTAL])
-        return self._scores(_NOBODY, with_repeats=False) * (total / PRIOR)
+        scores = self._scores(_NOBODY, with_repeats=False)
+        return self._items.columns.by_item(scores * self._newcomer_scale())
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
@@ -258,17 +274,15 @@ class ItemKNN(MinibatchModel):
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
         self._histories.keep_items(kept, self.n_item)
-        rows = self._counts.rows().keep(kept)
-        self._items.keep(kept, rows)
-        self._load_counts(rows)
+        counts = self._counts.rows().keep(kept)
+        self._items.keep(kept)
+        self.n_item = len(kept)
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
     def state_dict(self) -> Arrays:
         """Returns counts as rows end to end, numbers of items, habits, and histories."""
-        counts = self._counts.rows()
         return {
-            "counts.ends": counts.ends,
-            "counts.ids": counts.ids,
-            "counts.weights": counts.weights,
+            **self._counts.rows().state_dict(),
             **self._histories.state_dict(),
             **self._items.state_dict(),
             **self._habits.state_dict(),
@@ -281,19 +295,10 @@ class ItemKNN(MinibatchModel):
             IncompatibleModelError: An array is missing or damaged, or a history or a row of
                 counts is longer than the hyperparameters allow.
         """
-        ends, ids = arrays.rows("counts", n_item, n_item)
-        weights = arrays.finite("counts.weights", (len(ids),), np.float32)
-        most = n_item if n_item <= self.config.neighbors else 2 * self.config.neighbors
-        fits = np.diff(ends, prepend=0).max(initial=0) <= most
-        arrays.require(fits, "counts.ends", f"has a row of more than {most} items")
-        self._items.load_state_dict(arrays, n_item)
+        columns, neighbors = self._items.columns, self.config.neighbors
+        self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
         self._habits.load_state_dict(arrays)
         self._histories.load_state_dict(arrays, n_user, n_item)
-        self.n_user = n_user
-        self._load_counts(Rows(ends, ids, weights))
-
-    def _load_counts(self, rows: Rows) -> None:
-        self.n_item = len(rows.ends)
-        neighbors = self.config.neighbors
-        dense = self.n_item <= neighbors
-        self._counts = DenseCounts(rows) if dense else SparseCounts(neighbors, rows)
+        counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
+        self.n_user, self.n_item = n_user, n_item
+        self._counts = in_memory(counts, columns, neighbors)

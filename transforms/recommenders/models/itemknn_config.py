@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
+import numpy as np
+
+from transforms.recommenders.memory.item_statistics import RECENT_HALF_LIFE
+from transforms.recommenders.numerics.cooccurrence_arrays import Constants
 from transforms.recommenders.validation import above, at_least, at_most, seconds
+
+_LEAST_RECENCY: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,16 @@ class ItemKNNConfig:
         at_least("neighbors", self.neighbors, 1)
         at_most("neighbors", self.neighbors, 100_000)
         at_least("session_gap", self.session_gap, 0)
+
+    def constants(self) -> Constants:
+        """Returns them with what follows from them, for kernels."""
+        ages = np.arange(self.history, dtype=np.float64)
+        recency = 0.5 ** (ages / self.half_life)
+        return Constants(
+            self.history,
+            self.shrinkage,
+            self.session_gap,
+            (1.0 + ages) ** -self.gap_power,
+            recency[recency >= _LEAST_RECENCY],
+            np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
+        )

@@ -29,7 +29,7 @@ class Positives(NamedTuple):
 
     Attributes:
         users: Who chose.
-        items: What; -1 for one that is learned elsewhere.
+        items: What.
         weights: Strengths.
         times: In seconds.
         listed: Whether a list is to be made after each.
@@ -50,6 +50,17 @@ class Positives(NamedTuple):
             self.times[:count],
             self.listed[:count],
         )
+
+
+def unlisted_positive(user: int, item: int, weight: float, time: float) -> Positives:
+    """Returns a single positive, as of which no list is made."""
+    return Positives(
+        np.array([user], dtype=np.int32),
+        np.array([item], dtype=np.int32),
+        np.array([weight]),
+        np.array([time]),
+        np.zeros(1, dtype=np.bool),
+    )
 
 
 class HistoryArrays(NamedTuple):
@@ -92,6 +103,52 @@ class ItemArrays(NamedTuple):
     left: NDArray[np.float64]
     same: NDArray[np.float64]
     totals: NDArray[np.float64]
+
+
+class ColumnArrays(NamedTuple):
+    """The items that are listed here: all of them, or those of an item shard.
+
+    Counts have a column for each, in the order of the items. Where all are listed, columns are
+    items, and `chosen`, `norms` and `recent` are those of `ItemArrays` themselves.
+
+    Attributes:
+        of: Column of each item, shape (n_item or more,); of one that is listed elsewhere
+            `-1 - number`, with its number among those.
+        items: Item of each column, shape (n_column or more,).
+        totals: As in `ItemArrays`, of all items.
+        chosen: As in `ItemArrays`, by column.
+        norms: Likewise.
+        recent: Likewise.
+    """
+
+    of: NDArray[np.int32]
+    items: NDArray[np.int32]
+    totals: NDArray[np.float64]
+    chosen: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    recent: NDArray[np.float64]
+
+
+class RowArrays(NamedTuple):
+    """Sparse rows in a pool, see `RaggedRows`.
+
+    Attributes:
+        ids: Column of each entry.
+        values: Its value.
+        starts: Where each row starts.
+        sizes: How many entries each row has.
+        room: How many entries each row can have until it moves.
+        free: The place in the pool from which on it is free, shape (1,).
+        most: How many entries a row may have.
+    """
+
+    ids: NDArray[np.int32]
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    room: NDArray[np.int32]
+    free: NDArray[np.int64]
+    most: int
 
 
 class HabitArrays(NamedTuple):
@@ -158,8 +215,10 @@ class UpdateLog(NamedTuple):
     Attributes:
         others: The items whose counts were added to, shape (slots, longest).
         counts: How many of a row of `others` count, shape (slots,).
-        values: The counts before, in both directions, shape (slots, 2 * longest).
-        places: Where they are in sparse rows; `-1 - place` of one that is new. Same shape.
+        values: The counts before, in both directions, shape (slots, 2 * longest): those of the
+            item's column, also where it is not listed here, and those of its row.
+        places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
+            that is new. Same shape.
         items: `chosen` and `recent` of the item before, shape (slots, 2).
     """
 

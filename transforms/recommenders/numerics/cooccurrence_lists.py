@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
     Constants,
-    ItemArrays,
     Mixture,
+    RowArrays,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_learning import swap_sparse
+from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.listing_by_need import (
     INCOMPLETE,
@@ -29,29 +30,37 @@ from transforms.recommenders.numerics.top_n import keep_best
 @compile_exact
 def _swap_dense(
     matrix: NDArray[np.float32],
-    others: NDArray[np.int32],
+    column_of: NDArray[np.int32],
     item: int,
-    count: int,
-    values: NDArray[np.float32],
+    log: UpdateLog,
+    slot: int,
 ) -> None:
-    for gap in range(count):
+    others, values = log.others[slot], log.values[slot]
+    column = column_of[item]
+    for gap in range(log.counts[slot]):
         other = others[gap]
-        before, after = values[2 * gap], matrix[other, item]
-        matrix[other, item] = before
-        values[2 * gap] = after
-        before, after = values[2 * gap + 1], matrix[item, other]
-        matrix[item, other] = before
-        values[2 * gap + 1] = after
+        other_column = column_of[other]
+        if column >= 0:
+            before, after = values[2 * gap], matrix[other, column]
+            matrix[other, column] = before
+            values[2 * gap] = after
+        if other_column >= 0:
+            before, after = values[2 * gap + 1], matrix[item, other_column]
+            matrix[item, other_column] = before
+            values[2 * gap + 1] = after
 
 
 @compile_exact
 def _swap_item(
-    items: ItemArrays, constants: Constants, item: int, before: NDArray[np.float64]
+    columns: ColumnArrays, constants: Constants, item: int, before: NDArray[np.float64]
 ) -> None:
-    chosen, recent = items.chosen[item], items.recent[item]
-    items.chosen[item], items.recent[item] = before[0], before[1]
+    column = columns.of[item]
+    if column < 0:
+        return
+    chosen, recent = columns.chosen[column], columns.recent[column]
+    columns.chosen[column], columns.recent[column] = before[0], before[1]
     before[0], before[1] = chosen, recent
-    items.norms[item] = 1.0 / np.sqrt(items.chosen[item] + constants.shrinkage)
+    columns.norms[column] = 1.0 / np.sqrt(columns.chosen[column] + constants.shrinkage)
 
 
 @compile_exact
@@ -82,55 +91,59 @@ def _sum_dense(
 
 @compile_exact
 def _sum_sparse(
-    ids: NDArray[np.int32],
-    counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
+    sparse: RowArrays,
     rows: NDArray[np.int32],
     factors: NDArray[np.float64],
     scores: NDArray[np.float64],
 ) -> None:
     """Does what `_sum_dense` does with rows that hold some of their entries."""
+    ids, values = sparse.ids, sparse.values
     for number in range(len(rows)):
-        start = starts[rows[number]]
+        start = sparse.starts[rows[number]]
         factor = factors[number]
-        for place in range(start, start + sizes[rows[number]]):
-            scores[ids[place]] += factor * counts[place]
+        for place in range(start, start + sparse.sizes[rows[number]]):
+            scores[ids[place]] += factor * values[place]
 
 
 @compile_exact
 def _complete(
-    items: ItemArrays, mixture: Mixture, slot: int, with_repeats: bool, scores: NDArray[np.float64]
-) -> None:
-    """Makes scores of sums of rows."""
-    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    chosen, recent, norms = items.chosen, items.recent, items.norms
-    if not with_repeats:
-        for item in range(len(scores)):
-            score = scores[item] * norms[item] + prior * chosen[item]
-            scores[item] = score + recent_prior * recent[item]
-        return
-    for item in range(len(scores)):
-        scores[item] += prior * chosen[item] + recent_prior * recent[item]
-    for age in range(mixture.counts[slot]):
-        item = mixture.recent[slot, age]
-        scores[item] = scores[item] + mixture.extras[slot, age] if age else mixture.extras[slot, 0]
-
-
-@compile_exact
-def score_dense(
-    matrix: NDArray[np.float32],
-    items: ItemArrays,
+    columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     with_repeats: bool,
     scores: NDArray[np.float64],
 ) -> None:
-    """Fills the score of each item, shape (n_item,).
+    """Makes scores of sums of rows."""
+    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
+    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
+    if not with_repeats:
+        for column in range(len(scores)):
+            score = scores[column] * norms[column] + prior * chosen[column]
+            scores[column] = score + recent_prior * recent[column]
+        return
+    for column in range(len(scores)):
+        scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    for age in range(mixture.counts[slot]):
+        column = columns.of[mixture.recent[slot, age]]
+        if column >= 0:
+            extra = mixture.extras[slot, age]
+            scores[column] = scores[column] + extra if age else extra
+
+
+@compile_exact
+def score_dense(
+    matrix: NDArray[np.float32],
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    with_repeats: bool,
+    scores: NDArray[np.float64],
+) -> None:
+    """Fills the score of each item that is listed here, by column, shape (n_column,).
 
     Args:
         matrix: The counts.
-        items: Of all items.
+        columns: Of those items.
         mixture: What `mix` filled.
         slot: The row of it.
         with_repeats: As in `mix`.
@@ -139,16 +152,13 @@ def score_dense(
     scores[:] = 0.0
     count = min(mixture.counts[slot], mixture.factors.shape[1])
     _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    _complete(items, mixture, slot, with_repeats, scores)
+    _complete(columns, mixture, slot, with_repeats, scores)
 
 
 @compile_exact
 def score_sparse(
-    ids: NDArray[np.int32],
-    counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    items: ItemArrays,
+    rows: RowArrays,
+    columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     with_repeats: bool,
@@ -157,34 +167,37 @@ def score_sparse(
     """Does what `score_dense` does with sparse rows."""
     scores[:] = 0.0
     count = min(mixture.counts[slot], mixture.factors.shape[1])
-    rows = mixture.recent[slot, :count]
-    _sum_sparse(ids, counts, starts, sizes, rows, mixture.factors[slot], scores)
-    _complete(items, mixture, slot, with_repeats, scores)
+    _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
+    _complete(columns, mixture, slot, with_repeats, scores)
 
 
 @compile_exact
 def _best(
     scores: NDArray[np.float64],
+    columns: ColumnArrays,
     excluded: NDArray[np.int32],
     best: NDArray[np.int32],
     best_scores: NDArray[np.float64],
 ) -> int:
     """Fills a list; returns its length."""
     for item in excluded:
-        scores[item] = -np.inf
+        if columns.of[item] >= 0:
+            scores[columns.of[item]] = -np.inf
     count = 0
-    for item in range(len(scores)):
-        count = keep_best(best_scores, best, count, scores[item], item)
+    for column in range(len(scores)):
+        count = keep_best(best_scores, best, count, scores[column], column)
+    for place in range(count):
+        best[place] = columns.items[best[place]]
     return count
 
 
 @compile_exact
 def top_n_after_each_dense(
     matrix: NDArray[np.float32],
-    items: ItemArrays,
+    columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
-    item_counts: NDArray[np.int32],
+    column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
@@ -198,11 +211,11 @@ def top_n_after_each_dense(
     """Lists as of l of m positives, from the last to the first; restores all at the end.
 
     Args:
-        matrix: As `learn_dense` left it, as are `items`, `log` and `mixture`.
-        items: Of all items.
+        matrix: As `learn_dense` left it, as are `columns`, `log` and `mixture`.
+        columns: Of the items that are listed here.
         constants: Of the model.
         batch_items: Shape (m,).
-        item_counts: How many items there were at each positive, shape (m,).
+        column_counts: How many columns there were at each positive, shape (m,).
         listed: Whether a list is made as of each, shape (m,).
         with_repeats: As in `learn_dense`.
         log: Of the updates.
@@ -213,38 +226,31 @@ def top_n_after_each_dense(
         best_scores: Is filled with their scores, shape (l, n).
         counts: Is filled with the length of each list, shape (l,).
     """
-    buffer = np.empty(len(items.norms))
+    buffer = np.empty(len(columns.norms))
     slot = len(counts)
     first = 0
     for number in range(len(batch_items) - 1, -1, -1):
         if listed[number]:
             slot -= 1
-            scores = buffer[: item_counts[number]]
-            score_dense(matrix, items, mixture, number, with_repeats, scores)
+            scores = buffer[: column_counts[number]]
+            score_dense(matrix, columns, mixture, number, with_repeats, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = _best(scores, hidden, best[slot], best_scores[slot])
+            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
             # No list is of what was before this update.
             first = number
             break
-        item = batch_items[number]
-        if item >= 0:
-            _swap_dense(matrix, log.others[number], item, log.counts[number], log.values[number])
-            _swap_item(items, constants, item, log.items[number])
+        _swap_dense(matrix, columns.of, batch_items[number], log, number)
+        _swap_item(columns, constants, batch_items[number], log.items[number])
     for number in range(first + 1, len(batch_items)):
-        item = batch_items[number]
-        if item >= 0:
-            _swap_dense(matrix, log.others[number], item, log.counts[number], log.values[number])
-            _swap_item(items, constants, item, log.items[number])
+        _swap_dense(matrix, columns.of, batch_items[number], log, number)
+        _swap_item(columns, constants, batch_items[number], log.items[number])
 
 
 @compile_exact
 def top_n_sparse(
-    ids: NDArray[np.int32],
-    row_counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    items: ItemArrays,
+    rows: RowArrays,
+    columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     with_repeats: bool,
@@ -258,31 +264,26 @@ def top_n_sparse(
     """Fills a list from sparse rows; returns its length.
 
     Args:
-        ids: The pool of all rows, as are the next three, see `RaggedRows`.
-        row_counts: The counts.
-        starts: Where each row starts.
-        sizes: How many entries each row has.
-        items: Of all items.
+        rows: The counts.
+        columns: Of the items that are listed here.
         mixture: What `mix` filled.
         slot: The row of it.
         with_repeats: As in `mix`.
         popular: The most popular items.
         scratch: Is used.
-        scores: Room for the score of each item that there is, shape (n_item,).
+        scores: Room for the score of each column that there is, shape (n_column,).
         excluded: Items that are not listed.
         best: Is filled with the list, shape (n,).
         best_scores: Is filled with its scores, shape (n,).
     """
+    n_column = len(scores)
     count = list_by_need(
-        ids,
-        row_counts,
-        starts,
-        sizes,
-        items,
+        rows,
+        columns,
         mixture,
         slot,
         with_repeats,
-        len(scores),
+        n_column,
         popular,
         excluded,
         scratch,
@@ -291,20 +292,17 @@ def top_n_sparse(
     )
     if count != INCOMPLETE:
         return count
-    score_sparse(ids, row_counts, starts, sizes, items, mixture, slot, with_repeats, scores)
-    return _best(scores, excluded, best, best_scores)
+    score_sparse(rows, columns, mixture, slot, with_repeats, scores)
+    return _best(scores, columns, excluded, best, best_scores)
 
 
 @compile_exact
 def top_n_after_each_sparse(
-    ids: NDArray[np.int32],
-    row_counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    items: ItemArrays,
+    rows: RowArrays,
+    columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
-    item_counts: NDArray[np.int32],
+    column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
     with_repeats: bool,
     log: UpdateLog,
@@ -319,28 +317,24 @@ def top_n_after_each_sparse(
 ) -> None:
     """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
 
-    Args beside those:
-        popular: The most popular items after all positives.
-        scratch: Is used.
+    Of the arguments two are others: `popular` has the most popular items after all positives, and
+    `scratch` is used.
     """
-    buffer = np.empty(len(items.norms))
+    buffer = np.empty(len(columns.norms))
     slot = len(counts)
     first = 0
     for number in range(len(batch_items) - 1, -1, -1):
         if listed[number]:
             slot -= 1
             counts[slot] = top_n_sparse(
-                ids,
-                row_counts,
-                starts,
-                sizes,
-                items,
+                rows,
+                columns,
                 mixture,
                 number,
                 with_repeats,
                 popular,
                 scratch,
-                buffer[: item_counts[number]],
+                buffer[: column_counts[number]],
                 excluded[excluded_ends[number] : excluded_ends[number + 1]],
                 best[slot],
                 best_scores[slot],
@@ -349,33 +343,10 @@ def top_n_after_each_sparse(
             # No list is of what was before this update.
             first = number
             break
-        if batch_items[number] >= 0:
-            _swap(row_counts, sizes, items, constants, batch_items[number], log, number, False)
+        steps = 2 * log.counts[number]
+        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
+        _swap_item(columns, constants, batch_items[number], log.items[number])
     for number in range(first + 1, len(batch_items)):
-        if batch_items[number] >= 0:
-            _swap(row_counts, sizes, items, constants, batch_items[number], log, number, True)
-
-
-@compile_exact
-def _swap(
-    row_counts: NDArray[np.float32],
-    sizes: NDArray[np.int32],
-    items: ItemArrays,
-    constants: Constants,
-    item: int,
-    log: UpdateLog,
-    slot: int,
-    forward: bool,
-) -> None:
-    steps = 2 * log.counts[slot]
-    swap_sparse(
-        row_counts,
-        sizes,
-        log.others[slot],
-        item,
-        steps,
-        log.values[slot],
-        log.places[slot],
-        forward,
-    )
-    _swap_item(items, constants, item, log.items[slot])
+        steps = 2 * log.counts[number]
+        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
+        _swap_item(columns, constants, batch_items[number], log.items[number])

@@ -13,7 +13,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import ItemArrays, Mixture
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
+    Mixture,
+    RowArrays,
+)
 from transforms.recommenders.numerics.jit import compile_exact
 
 INCOMPLETE: Final = -1
@@ -21,28 +25,28 @@ INCOMPLETE: Final = -1
 
 
 class PopularArrays(NamedTuple):
-    """The most popular items, as of now or later.
+    """The most popular of the items that are listed here, as of now or later.
 
     Attributes:
-        items: Their indices, shape (p,).
+        columns: Theirs, shape (p,).
         chosen: The others' `chosen` is at most this.
         recent: The others' `recent` is at most this.
-        all_items: Whether there are no others.
+        are_all: Whether there are no others.
     """
 
-    items: NDArray[np.int32]
+    columns: NDArray[np.int32]
     chosen: float
     recent: float
-    all_items: bool
+    are_all: bool
 
 
 class Scratch(NamedTuple):
     """Room for the scores of one list; what it holds between two lists is of no meaning.
 
     Attributes:
-        scores: Of an item, shape (n_item or more,).
-        marks: Whether it is of the list that `list_number` counts, shape (n_item or more,).
-        touched: The items that have a score, shape (n_item or more,).
+        scores: By column, shape (n_column or more,).
+        marks: Whether a score is of the list that `list_number` counts, same shape.
+        touched: The columns that have a score, same shape.
         list_number: How many lists were made, shape (1,).
     """
 
@@ -53,59 +57,51 @@ class Scratch(NamedTuple):
 
 
 @compile_exact
-def _touch(scratch: Scratch, item: int, mark: int, count: int) -> int:
-    """Gives an item a score of 0 unless it has one or is excluded; returns how many have one."""
-    if scratch.marks[item] < mark:
-        scratch.marks[item] = mark
-        scratch.scores[item] = 0.0
-        scratch.touched[count] = item
+def _touch(scratch: Scratch, column: int, mark: int, count: int) -> int:
+    """Gives a column a score of 0 unless it has one or is excluded; returns how many have one."""
+    if scratch.marks[column] < mark:
+        scratch.marks[column] = mark
+        scratch.scores[column] = 0.0
+        scratch.touched[count] = column
         return count + 1
     return count
 
 
 @compile_exact
-def _sum_rows(
-    ids: NDArray[np.int32],
-    counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    mixture: Mixture,
-    slot: int,
-    mark: int,
-    scratch: Scratch,
-) -> int:
-    """Adds up the weighted rows of the newest items; returns how many items were touched."""
-    scores, count = scratch.scores, 0
+def _sum_rows(rows: RowArrays, mixture: Mixture, slot: int, mark: int, scratch: Scratch) -> int:
+    """Adds up the weighted rows of the newest items; returns how many columns were touched."""
+    ids, values, scores, count = rows.ids, rows.values, scratch.scores, 0
     for age in range(min(mixture.counts[slot], mixture.factors.shape[1])):
         row, factor = mixture.recent[slot, age], mixture.factors[slot, age]
-        for place in range(starts[row], starts[row] + sizes[row]):
+        for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
             count = _touch(scratch, ids[place], mark, count)
-            scores[ids[place]] += factor * counts[place]
+            scores[ids[place]] += factor * values[place]
     return count
 
 
 @compile_exact
 def _complete(
-    items: ItemArrays,
+    columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     with_repeats: bool,
     touched: NDArray[np.int32],
     scores: NDArray[np.float64],
 ) -> None:
-    """Makes scores of sums of rows, in the order of `cooccurrence_lists`."""
+    """Makes scores of sums of rows, as `cooccurrence_lists` does."""
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    chosen, recent, norms = items.chosen, items.recent, items.norms
+    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
     if not with_repeats:
-        for item in touched:
-            score = scores[item] * norms[item] + prior * chosen[item]
-            scores[item] = score + recent_prior * recent[item]
+        for column in touched:
+            score = scores[column] * norms[column] + prior * chosen[column]
+            scores[column] = score + recent_prior * recent[column]
         return
-    for item in touched:
-        scores[item] += prior * chosen[item] + recent_prior * recent[item]
+    for column in touched:
+        scores[column] += prior * chosen[column] + recent_prior * recent[column]
     for age in range(mixture.counts[slot]):
-        item, extra = mixture.recent[slot, age], mixture.extras[slot, age]
-        scores[item] = scores[item] + extra if age else extra
+        column, extra = columns.of[mixture.recent[slot, age]], mixture.extras[slot, age]
+        if column >= 0:
+            scores[column] = scores[column] + extra if age else extra
 
 
 @compile_exact
@@ -130,15 +126,12 @@ def _keep_better(
 
 @compile_exact
 def list_by_need(
-    ids: NDArray[np.int32],
-    counts: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    sizes: NDArray[np.int32],
-    items: ItemArrays,
+    rows: RowArrays,
+    columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     with_repeats: bool,
-    n_item: int,
+    n_column: int,
     popular: PopularArrays,
     excluded: NDArray[np.int32],
     scratch: Scratch,
@@ -148,15 +141,12 @@ def list_by_need(
     """Fills a list, to the bit as `score_sparse` and a look at all scores would.
 
     Args:
-        ids: The pool of all rows, as are the next three, see `RaggedRows`.
-        counts: The counts.
-        starts: Where each row starts.
-        sizes: How many entries each row has.
-        items: Of all items.
+        rows: The counts.
+        columns: Of the items that are listed here.
         mixture: What `mix` filled.
         slot: The row of it.
         with_repeats: As in `mix`.
-        n_item: Items from this one on did not exist yet.
+        n_column: Columns from this one on did not exist yet.
         popular: The most popular items.
         excluded: Items that are not listed.
         scratch: Is used.
@@ -171,30 +161,34 @@ def list_by_need(
     scratch.list_number[0] += 1
     mark = 2 * scratch.list_number[0]
     for item in excluded:
-        scratch.marks[item] = mark + 1
-    count = _sum_rows(ids, counts, starts, sizes, mixture, slot, mark, scratch)
+        if columns.of[item] >= 0:
+            scratch.marks[columns.of[item]] = mark + 1
+    count = _sum_rows(rows, mixture, slot, mark, scratch)
     if with_repeats:
         for age in range(mixture.counts[slot]):
-            count = _touch(scratch, mixture.recent[slot, age], mark, count)
-    for item in popular.items:
-        if item < n_item:
-            count = _touch(scratch, item, mark, count)
-    _complete(items, mixture, slot, with_repeats, touched[:count], scores)
+            column = columns.of[mixture.recent[slot, age]]
+            if column >= 0:
+                count = _touch(scratch, column, mark, count)
+    for column in popular.columns:
+        if column < n_column:
+            count = _touch(scratch, column, mark, count)
+    _complete(columns, mixture, slot, with_repeats, touched[:count], scores)
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     most = prior * popular.chosen + recent_prior * popular.recent
     length = 0
     for number in range(count):
-        item = touched[number]
-        length = _keep_better(best_scores, best, length, scores[item], item)
-    if popular.all_items or (length == len(best) and best_scores[length - 1] > most):
-        return length
-    return INCOMPLETE
+        column = touched[number]
+        length = _keep_better(best_scores, best, length, scores[column], column)
+    if not popular.are_all and not (length == len(best) and best_scores[length - 1] > most):
+        return INCOMPLETE
+    for place in range(length):
+        best[place] = columns.items[best[place]]
+    return length
 
 
 @compile_exact
 def follow_popular(
-    chosen: NDArray[np.float64],
-    recent: NDArray[np.float64],
+    columns: ColumnArrays,
     changed: NDArray[np.int32],
     floor: float,
     recent_floor: float,
@@ -205,20 +199,20 @@ def follow_popular(
     """Adds items that rose above what the others have to the popular ones; returns how many.
 
     Args:
-        chosen: Of all items.
-        recent: Of all items.
-        changed: The items that rose; -1 for none.
+        columns: Of the items that are listed here.
+        changed: The items that rose.
         floor: The others' `chosen` was at most this.
         recent_floor: The others' `recent` was at most this.
-        is_popular: Of all items; changes.
-        popular: The popular items, and room for all of `changed`.
+        is_popular: Of all columns; changes.
+        popular: The popular columns, and room for all of `changed`.
         count: How many there are.
     """
     for item in changed:
-        if item < 0 or is_popular[item]:
+        column = columns.of[item]
+        if column < 0 or is_popular[column]:
             continue
-        if chosen[item] > floor or recent[item] > recent_floor:
-            is_popular[item] = True
-            popular[count] = item
+        if columns.chosen[column] > floor or columns.recent[column] > recent_floor:
+            is_popular[column] = True
+            popular[count] = column
             count += 1
     return count
