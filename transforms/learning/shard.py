@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Learned:
         """Adds what the recommender has just made."""
         self.recommendations += made
         if recommender.is_exact_shard:
-            self.places += [recommender.places(one.items) for one in made]
+            self.places += [recommender.places(cast("ScoredItems", one.items)) for one in made]
 
 
 def learn(

@@ -7,13 +7,13 @@ items that a user has seen, and the list itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating, ScoredItem, ScoredItems
+from transforms.formats.records import Rating, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
@@ -330,9 +330,9 @@ class Recommender:
         listed = self._known.listed
         return popularity if listed is None else listed.hide_elsewhere(popularity)
 
-    def places(self, items: Iterable[ScoredItem]) -> list[int]:
+    def places(self, items: ScoredItems) -> list[int]:
         """Returns the index of each item of a list, which is the order of those that tie."""
-        return [cast("int", self.items.get(item)) for item, _ in items]
+        return cast("list[int]", list(map(self.items.get, items.items)))
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
