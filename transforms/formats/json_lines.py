@@ -117,8 +117,11 @@ def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
 
 def _texts(values: Sequence[str]) -> list[bytes]:
     """Returns each text as JSON, without its quotation marks."""
-    # Within a text they are escaped, so only between two of them does a comma follow one.
-    return orjson.dumps(values)[2:-2].split(b'","') if values else []
+    joined = orjson.dumps(values)
+    if b"\\" in joined:
+        return [orjson.dumps(value)[1:-1] for value in values]
+    # Without a backslash no text has a quotation mark in it.
+    return joined[2:-2].split(b'","') if values else []
 
 
 def decode_recommendation(value: bytes) -> Recommendation:
