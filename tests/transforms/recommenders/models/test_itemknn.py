@@ -48,6 +48,7 @@ class _Plain:
         self.counts: dict[tuple[str, str], float] = defaultdict(float)
         self.chosen: dict[str, float] = defaultdict(float)
         self.recent: dict[str, float] = defaultdict(float)
+        self.starts: dict[str, float] = defaultdict(float)
         self.degrees: dict[str, float] = defaultdict(float)
         self.left: dict[Any, float] = defaultdict(float)
         self.same: dict[Any, float] = defaultdict(float)
@@ -74,6 +75,9 @@ class _Plain:
 
     def base(self, user: str, item: str) -> float:
         score, shrinkage = self.prior(item), self.config.shrinkage
+        length = len(self.histories[user])
+        if not self.repeats and length <= 6:
+            score += 0.5**length * self.starts[item] / sum(self.starts.values())
         for other, weight in self.ages(user):
             if self.repeats:
                 norm = self.degrees[other] + shrinkage
@@ -124,6 +128,10 @@ class _Plain:
             self.recent[one] *= 0.5**0.001
         self.chosen[item] += rating.weight
         self.recent[item] += rating.weight
+        if not history:
+            for one in self.starts:
+                self.starts[one] *= 0.5**0.001
+            self.starts[item] += rating.weight
         kept = [pair for pair in history if pair[0] != item]
         self.histories[user] = [(item, rating.timestamp), *kept][: self.config.history]
 
@@ -216,6 +224,27 @@ def test_a_newcomer_gets_what_is_popular_lately() -> None:
     ratings += [Rating(f"v{number}", "new", 1.0, 0.0) for number in range(50)]
     recommender = _learned(ratings)
     assert [item for item, _ in recommender.recommend("nobody", 3)] == ["filler", "new", "old"]
+
+
+def test_a_newcomer_gets_what_histories_begin_with() -> None:
+    pairs = [f"{user}axyz"[:5] for user in "12345"] + ["6bxyz", "7bxzy"]
+    recommender = _learned(_clicks(*pairs))
+    # All but b are chosen more often; who begins with b goes on with them.
+    assert [item for item, _ in recommender.recommend("nobody", 2)] == ["a", "b"]
+
+
+def test_what_histories_begin_with_fades() -> None:
+    random = np.random.default_rng(1)
+    ratings = [Rating(f"u{number}", "old", 1.0, 0.0) for number in range(3000)]
+    ratings += [Rating(f"v{number}", str(random.integers(400)), 1.0, 0.0) for number in range(9000)]
+    ratings += [Rating(f"w{number}", "new", 1.0, 0.0) for number in range(300)]
+    recommender = RecommenderSpec("itemknn", repeats="never").build()
+    recommender.learn_all(ratings)
+    assert [item for item, _ in recommender.recommend("nobody", 2)] == ["new", "old"]
+    one_by_one = _learned(ratings)
+    saved, alone = recommender.state_dict(), one_by_one.state_dict()
+    assert all(np.array_equal(saved[name], alone[name]) for name in saved if "starts" in name)
+    assert saved["model.starts"].sum() == pytest.approx(1000 / np.log(2), rel=0.01)
 
 
 def test_what_is_chosen_soon_after_goes_together_more() -> None:
