@@ -20,13 +20,17 @@ from tests.transforms.recommenders.featured import featured
 from transforms.errors import IncompatibleModelError
 from transforms.learning.snapshot_codec import decode, encode, encode_arrays
 from transforms.recommenders.arrays import Arrays
+from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 _SPECS = {
     "sparse": RecommenderSpec("itemknn", {"neighbors": 8, "history": 5}),
+    "shard": RecommenderSpec("itemknn"),
+    "sparse_shard": RecommenderSpec("itemknn", {"neighbors": 8, "history": 5}),
     "sketch": RecommenderSpec("sketch", {"proj": "RandomProjection", "k": 12}),
 }
+_BLOCKS = {"shard": Block(0, 2), "sparse_shard": Block(0, 2)}
 _EXTREMES = (-1, 0, 1, 2, 63, 1 << 20, 500_000_000, (1 << 31) - 1, -(1 << 31), 1 << 62)
 _EXTREME_FLOATS = (0.0, -1.0, 1e-300, 1e30, 1e300, np.inf, -np.inf, np.nan)
 
@@ -83,11 +87,12 @@ def main(model: str, count: int, seed: int) -> None:
     """Prints how many damaged snapshots were refused, and how many were usable."""
     spec = _SPECS.get(model) or RecommenderSpec(model, {"k": 4} if model in {"mf", "fm"} else {})
     random = np.random.default_rng(seed)
-    recommender = spec.build()
+    block = _BLOCKS.get(model, EVERYTHING)
+    recommender = spec.build(block)
     ratings = featured(160, users=12, items=25, seed=seed)
     for rating in ratings[:150]:
         recommender.update(rating)
-    encoded = encode(spec, 150, recommender)
+    encoded = encode(spec, 150, recommender, block)
     arrays = safetensors.numpy.load(encoded)
     (length,) = struct.unpack_from("<Q", encoded)
     metadata = json.loads(json.loads(encoded[8 : 8 + length])["__metadata__"]["flurs_beam"])
@@ -99,7 +104,7 @@ def main(model: str, count: int, seed: int) -> None:
         else:
             damaged = _of_bytes(encoded, random)
         try:
-            loaded = decode(damaged, spec).recommender
+            loaded = decode(damaged, spec, block).recommender
         except IncompatibleModelError:
             refused += 1
             continue

@@ -119,7 +119,7 @@ def test_an_array_that_would_lead_a_kernel_astray_is_named(
         SPEC.build().load_state_dict(arrays)
 
 
-@pytest.mark.parametrize("model", [*MODEL_NAMES, "sparse"])
+@pytest.mark.parametrize("model", [*MODEL_NAMES, "sparse", "shard", "sparse_shard"])
 def test_no_damage_crashes_the_process(model: str) -> None:
     # A process of its own, as what is looked for would end it.
     command = [sys.executable, "-m", "tests.transforms.learning.mutations", model, "1000", "1"]

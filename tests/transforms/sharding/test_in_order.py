@@ -195,7 +195,7 @@ def test_an_element_that_comes_twice_is_an_error(number: int) -> None:
 def test_state_of_another_version_or_another_number_of_item_shards_is_refused() -> None:
     meta = OrderMeta(b"t" * 16, 3, 0, 2).encode()
     state, _, _ = Store(bytes([9, *meta[1:]])).begin()
-    with pytest.raises(IncompatibleModelError, match="state has version 9, expected 1"):
+    with pytest.raises(IncompatibleModelError, match="state has version 9, expected 2"):
         opened(state, Cache(), senders=2)
     state, _, _ = Store(meta).begin()
     with pytest.raises(IncompatibleModelError, match=r"of 2 item shard\(s\), this job has 3"):

@@ -22,25 +22,41 @@ from transforms.sharding.merge import MERGE, META, WAITING, KeyedPart, MergeItem
 from transforms.sharding.parts import Part, PartCoder, merge, merge_tests
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=3)
+EXACT = RecommenderSpec("popular")
 
 
-def parts_of(number: int, count: int, columns: int, *, test: bool = False) -> list[Part]:
+def parts_of(
+    number: int, count: int, columns: int, *, test: bool = False, spec: RecommenderSpec = SPEC
+) -> list[Part]:
     """What each item shard makes of a batch."""
     ratings = movielens_like(count, seed=number + count)
     made = []
     for column in range(columns):
         observer = PreUpdateObserver(4) if test else None
-        done = learn(SPEC.build(Block(column, columns)), ratings, 4, observer=observer)
+        done = learn(spec.build(Block(column, columns)), ratings, 4, observer=observer)
         tested = ratings if observer else []
         scores = observer.scores if observer else []
-        made.append(Part(number, column, done.recommendations, tested, scores, (1.5, 2.0)))
+        standings = observer.standings if observer else []
+        made.append(
+            Part(
+                number,
+                column,
+                done.recommendations,
+                tested,
+                scores,
+                (1.5, 2.0),
+                done.places,
+                standings,
+            )
+        )
     return made
 
 
 @pytest.mark.parametrize("test", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 30])
-def test_parts_round_trip(test: bool, count: int) -> None:
-    for part in parts_of(1, count, 3, test=test):
+@pytest.mark.parametrize("spec", [SPEC, EXACT])
+def test_parts_round_trip(spec: RecommenderSpec, test: bool, count: int) -> None:
+    for part in parts_of(1, count, 3, test=test, spec=spec):
         decoded = PartCoder().decode(PartCoder().encode(part))
         assert merge([decoded], 4) == merge([part], 4)
         assert merge_tests([decoded], 4, "mf") == merge_tests([part], 4, "mf")
@@ -52,6 +68,18 @@ def test_lists_and_tests_of_all_item_shards_are_merged() -> None:
     tests = merge_tests(parts, 4, "mf").evaluations
     assert len(merge(parts, 4)) == len(tests) == 30
     assert {(one.update_us, one.top_n_us) for one in tests} == {(4.5, 6.0)}
+
+
+def test_places_are_kept_where_a_list_is_empty() -> None:
+    parts = [
+        Part(1, 0, [Recommendation("u", [], 1.0, "o")], places=[[]]),
+        Part(1, 1, [Recommendation("u", [ScoredItem("b", 0.5)], 1.0, "o")], places=[[7]]),
+        Part(1, 2, [Recommendation("u", [ScoredItem("a", 0.5)], 1.0, "o")], places=[[3]]),
+    ]
+    decoded = [PartCoder().decode(PartCoder().encode(part)) for part in parts]
+    assert [one.places for one in decoded] == [[[]], [[7]], [[3]]]
+    (merged,) = merge(decoded, 4).recommendations
+    assert list(merged.items) == [ScoredItem("a", 0.5), ScoredItem("b", 0.5)]
 
 
 def whole(parts: list[Part]) -> RecommendationBatch:
@@ -110,4 +138,7 @@ def test_the_names_that_savepoints_depend_on() -> None:
 def test_the_bytes_of_a_part_never_change() -> None:
     lists = [Recommendation("196", [ScoredItem("242", 0.5)], 1.0, "o")]
     encoded = PartCoder().encode(Part(1, 2, lists))
-    assert encoded == b'\x00\x00\x00;[1,2,[["196",[["242",0.5]],1.0,"o","",[]]],[],[],[0.0,0.0]]'
+    assert (
+        encoded
+        == b'\x00\x00\x00D[1,2,[["196",[["242",0.5]],1.0,"o","",[]]],[],[],[0.0,0.0],false,[]]'
+    )
