@@ -238,7 +238,7 @@ def mix(
     mixture.priors[slot, 1] = RECENT_PRIOR / recent_total if recent_total > 0.0 else 0.0
     mixture.priors[slot, 2] = 0.0
     starts_total = items.totals[STARTS_TOTAL]
-    if starts_total > 0.0 and (size == 0 or not with_repeats and size <= _LONGEST_START):
+    if starts_total > 0.0 and (size == 0 or (not with_repeats and size <= _LONGEST_START)):
         mixture.priors[slot, 2] = STARTS_PRIOR * 0.5**size / starts_total
     mixture.counts[slot] = size
     if not size:
