@@ -42,7 +42,7 @@ from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
-from transforms.sharding.parts import Part
+from transforms.sharding.parts import part_of
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -188,32 +188,14 @@ class _Learner:
             if whole:
                 yield from self._whole(done, tests.ratings, tests.scores)
             else:
-                yield self._part(key, minibatch.number, done, tests)
+                part = part_of(minibatch.number, key[1], done, tests)
+                yield user_shard_key(key[0], settings.sharding), part
         if changed:
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
         _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
             counters.distribution(counters.LATENCY_MS).update(max(0, round(latency)))
-
-    def _part(
-        self,
-        key: ModelShard,
-        number: int,
-        done: Learned,
-        tests: PreUpdateObserver,
-    ) -> KeyedPart:
-        part = Part(
-            number,
-            key[1],
-            done.recommendations,
-            tests.ratings,
-            tests.scores,
-            (done.update_us, done.top_n_us),
-            done.places,
-            tests.standings,
-        )
-        return user_shard_key(key[0], self._settings.sharding), part
 
     def _whole(
         self, done: Learned, tested: list[Rating], scores: list[PreUpdateScores]

@@ -14,6 +14,7 @@ from apache_beam.coders import Coder, registry
 
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.evaluation.observer import (
+    PreUpdateObserver,
     PreUpdateScores,
     Standing,
     evaluate,
@@ -26,7 +27,7 @@ from transforms.formats.records import (
     headers_of_text,
     text_headers,
 )
-from transforms.learning.shard import merge_recommendations
+from transforms.learning.shard import Learned, merge_recommendations
 from transforms.recommenders.recommender import Candidates
 
 _LENGTH: Final = struct.Struct(">I")
@@ -55,6 +56,20 @@ class Part:
     times: tuple[float, float] = (0.0, 0.0)
     places: Sequence[Sequence[int]] = field(default_factory=list)
     standings: Sequence[Standing] = field(default_factory=list)
+
+
+def part_of(number: int, item_shard: int, done: Learned, tests: PreUpdateObserver) -> Part:
+    """Returns what an item shard learned, listed and tested of a batch."""
+    return Part(
+        number,
+        item_shard,
+        done.recommendations,
+        tests.ratings,
+        tests.scores,
+        (done.update_us, done.top_n_us),
+        done.places,
+        tests.standings,
+    )
 
 
 def merge(parts: Sequence[Part], top_n: int) -> RecommendationBatch:

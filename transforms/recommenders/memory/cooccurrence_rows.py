@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,7 @@ class Rows(NamedTuple):
         return np.repeat(np.arange(len(self.ends)), np.diff(self.ends, prepend=0))
 
 
-def no_rows(n: int) -> Rows:
-    """Returns n empty rows."""
-    return Rows(np.zeros(n, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+_NO_ROWS: Final = Rows(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 class CountRows(NamedTuple):
@@ -72,21 +70,29 @@ class CountRows(NamedTuple):
         }
 
 
+NO_COUNTS: Final = CountRows(_NO_ROWS, None)
+"""Of no items, where counts of items that are listed elsewhere are not kept."""
+
+NO_COUNTS_OF_PAIRS: Final = CountRows(_NO_ROWS, _NO_ROWS)
+"""Of no items, where they are."""
+
+
 def load_counts(
-    arrays: SavedArrays, columns: ItemColumns, longest: int, *, with_elsewhere: bool
+    arrays: SavedArrays, columns: ItemColumns, neighbors: int, *, with_elsewhere: bool
 ) -> CountRows:
     """Returns what `CountRows.state_dict` returned.
 
     Args:
         arrays: Where it is.
         columns: Which items are listed here.
-        longest: Greatest number of entries of a row.
+        neighbors: Beyond so many items a row has at most twice as many entries.
         with_elsewhere: Whether counts of items that are listed elsewhere have to be there.
 
     Raises:
         IncompatibleModelError: An array is missing or damaged, or a row is longer.
     """
     n, of = columns.n, columns.of
+    longest = n if n <= neighbors else 2 * neighbors
     rows = _load_rows(arrays, "counts", n, longest)
     listed = (of[rows.ids] >= 0).all()
     arrays.require(listed, "counts.ids", "has an item that is listed elsewhere")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
-    cooccurrence_lists,
     cooccurrence_one_score,
     cooccurrence_sparse_learning,
+    cooccurrence_sparse_lists,
 )
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
@@ -50,6 +52,7 @@ class SparseCounts:
         self._keeps_elsewhere = counts.elsewhere is not None
         self.entries = RaggedRows(np.float32)
         self.elsewhere = RaggedRows(np.float32)
+        self._popular = PopularItems()
         ends, ids, weights = counts.listed
         self.entries.load(ends, columns.of[ids], weights)
         if counts.elsewhere is not None:
@@ -104,8 +107,8 @@ class SparseCounts:
         step = 0
         while True:
             learned, full, step = cooccurrence_sparse_learning.learn_sparse(
-                _arrays(self.entries),
-                _arrays(self.elsewhere),
+                self._arrays(self.entries),
+                self._arrays(self.elsewhere),
                 histories.arrays,
                 items.arrays,
                 items.column_arrays,
@@ -118,11 +121,16 @@ class SparseCounts:
                 step,
             )
             if learned:
+                self._popular.follow(items.column_arrays, batch.items[:learned])
                 return int(learned)
             if full >= 0:
                 self.cut_or_widen(self.entries, full)
             else:
                 self.cut_or_widen(self.elsewhere, -2 - full)
+
+    def _arrays(self, rows: RaggedRows) -> RowArrays:
+        most = 2 * self._neighbors
+        return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room, rows.free, most)
 
     def score(
         self,
@@ -134,15 +142,15 @@ class SparseCounts:
         with_repeats: bool,
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
-        rows = _arrays(self.entries)
-        cooccurrence_lists.score_sparse(rows, columns, mixture, slot, with_repeats, scores)
+        rows = self._arrays(self.entries)
+        cooccurrence_sparse_lists.score_sparse(rows, columns, mixture, slot, with_repeats, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int
     ) -> NDArray[np.float32]:
         """Does what `DenseCounts.counts_of` does."""
         counts = np.empty(len(others), dtype=np.float32)
-        entries, elsewhere = _arrays(self.entries), _arrays(self.elsewhere)
+        entries, elsewhere = self._arrays(self.entries), self._arrays(self.elsewhere)
         cooccurrence_one_score.counts_sparse(entries, elsewhere, columns, others, item, counts)
         return counts
 
@@ -160,8 +168,8 @@ class SparseCounts:
         with_repeats: bool,
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
-        cooccurrence_lists.top_n_after_each_sparse(
-            _arrays(self.entries),
+        cooccurrence_sparse_lists.top_n_after_each_sparse(
+            self._arrays(self.entries),
             columns,
             constants,
             batch.items,
@@ -170,11 +178,46 @@ class SparseCounts:
             with_repeats,
             log,
             mixture,
+            self._popular.arrays(columns, self._columns.n_listed),
+            self._popular.scratch(columns),
             excluded,
             ends,
             *lists,
         )
 
+    def best_items(
+        self,
+        columns: ColumnArrays,
+        mixture: Mixture,
+        slot: int,
+        excluded: NDArray[np.int32],
+        n: int,
+        *,
+        with_repeats: bool,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
+        n_column = self._columns.n_listed
+        best, scores = np.empty(n, dtype=np.int32), np.empty(n)
+        count = cooccurrence_sparse_lists.top_n_sparse(
+            self._arrays(self.entries),
+            columns,
+            mixture,
+            slot,
+            with_repeats,
+            self._popular.arrays(columns, n_column),
+            self._popular.scratch(columns),
+            np.empty(n_column),
+            excluded,
+            best,
+            scores,
+        )
+        return best[:count], scores[:count]
 
-def _arrays(rows: RaggedRows) -> RowArrays:
-    return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room)
+
+def in_memory(
+    counts: CountRows, columns: ItemColumns, neighbors: int
+) -> DenseCounts | SparseCounts:
+    """Returns counts as a matrix if there are no more items than `neighbors`, else as rows."""
+    if columns.n <= neighbors:
+        return DenseCounts(columns, counts)
+    return SparseCounts(neighbors, columns, counts)

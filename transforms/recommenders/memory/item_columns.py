@@ -74,6 +74,19 @@ class ItemColumns:
             scores[self.elsewhere()] = -np.inf
         return scores
 
+    def columns_of(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Returns the columns of those of several items that are listed here."""
+        columns = self.of[items]
+        return columns[columns >= 0]
+
+    def by_item(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns scores by column as scores by item, minus infinity for what is elsewhere."""
+        if not self.n_elsewhere:
+            return scores
+        of_items = np.full(self.n, -np.inf)
+        of_items[self.listed()] = scores
+        return of_items
+
     def keep(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these, ascending; item `kept[j]` becomes `j`."""
         self.load(self._of.rows[kept] >= 0)

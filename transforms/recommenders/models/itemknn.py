@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts
-from transforms.recommenders.memory.cooccurrence_rows import CountRows, load_counts, no_rows
-from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
+from transforms.recommenders.memory.cooccurrence_rows import (
+    NO_COUNTS,
+    NO_COUNTS_OF_PAIRS,
+    load_counts,
+)
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_features import ItemFeatures
-from transforms.recommenders.memory.item_statistics import (
-    Habits,
-    ItemStatistics,
-)
-from transforms.recommenders.minibatch import Minibatch, UpdateTrace
+from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
@@ -30,6 +31,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     UpdateLog,
     empty_log,
     empty_mixture,
+    unlisted_positive,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
 from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
@@ -78,13 +80,18 @@ class ItemKNN(MinibatchModel, ShardedModel):
     choice), by the length of the history, smoothed by 50 choices of all. A user without history
     gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
 
-    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history. Where
-    items are sharded, each shard knows the histories of its own items alone: its probabilities
-    are those among its items, and merging compares them as they are.
+    A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
+    or dropped from a row still counts in d.
+
+    Item shards list, together, what one model does, to the bit: each has all histories and all
+    that is known of single items, and the columns c(., j) of the items j that it lists. The
+    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
+    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
+    entries of its rows by itself, so lists may differ once one model would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -105,8 +112,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self.n_user = self.n_item = 0
         self._constants = config.constants()
         self._items = ItemStatistics(config.shrinkage)
-        self._counts: DenseCounts | SparseCounts
-        self._load_counts(CountRows(no_rows(0), None))
+        self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
         self._histories = Histories(config.history)
         self._habits = Habits(config.history)
         self._features = ItemFeatures(config.feature_weight)
@@ -131,7 +137,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         self._sharded, self._scores_elsewhere = True, score_elsewhere
-        self._load_counts(CountRows(no_rows(0), no_rows(0) if score_elsewhere else None))
+        counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
     def add_item_elsewhere(self) -> None:
         """Adds the item with index `n_item`, which another shard lists."""
@@ -153,13 +160,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             self._features.see(item, rating.features.item)
         self._histories.reserve(user, 1)
         dense = self.n_item <= self.config.neighbors
-        positive = Positives(
-            np.array([user], dtype=np.int32),
-            np.array([item], dtype=np.int32),
-            np.array([strength(rating.weight)]),
-            np.array([rating.timestamp]),
-            np.zeros(1, dtype=np.bool),
-        )
+        positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
@@ -197,13 +198,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             with_repeats=self._with_repeats,
         )
 
-    def _learn(
-        self,
-        batch: Positives,
-        dense: int,
-        log: UpdateLog,
-        mixture: Mixture,
-    ) -> int:
+    def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
         """Returns how many positives were learned, at least one.
 
         Args:
@@ -230,16 +225,20 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
-        return self._of_items(self._scores(user, with_repeats=self._with_repeats))
+        return self._items.columns.by_item(self._scores(user, with_repeats=self._with_repeats))
 
     def best_items(
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Returns the best of the items that are listed here, and their scores."""
+        counts, by_need = self._counts, 0 < n <= LONGEST_LIST and not self._features.known
+        if isinstance(counts, SparseCounts) and by_need:
+            self._mix(user, with_repeats=self._with_repeats)
+            arrays, repeats = self._items.column_arrays, self._with_repeats
+            return counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
         columns = self._items.columns
-        hidden = columns.of[excluded]
         scores = self._scores(user, with_repeats=self._with_repeats)
-        best, best_scores = top_n_excluding(scores, hidden[hidden >= 0], n)
+        best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
         return columns.items[best], best_scores
 
     def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
@@ -270,15 +269,6 @@ class ItemKNN(MinibatchModel, ShardedModel):
             0,
         )
 
-    def _of_items(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns scores by column as scores by item."""
-        columns = self._items.columns
-        if not columns.n_elsewhere:
-            return scores
-        of_items = np.full(self.n_item, -np.inf)
-        of_items[columns.listed()] = scores
-        return of_items
-
     def score_of(self, user: int, item: int) -> float:
         """Returns the score of one item, listed here or not."""
         with_repeats = self._with_repeats and user != _NOBODY
@@ -297,7 +287,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
         scores = self._scores(_NOBODY, with_repeats=False)
-        return self._of_items(scores * self._newcomer_scale())
+        return self._items.columns.by_item(scores * self._newcomer_scale())
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
@@ -311,7 +301,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._items.keep(kept)
         self._features.keep_items(kept)
         self.n_item = len(kept)
-        self._load_counts(counts)
+        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
     def state_dict(self) -> Arrays:
         """Returns counts as rows end to end, numbers of items, habits, and histories."""
@@ -330,21 +320,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
             IncompatibleModelError: An array is missing or damaged, or a history or a row of
                 counts is longer than the hyperparameters allow.
         """
-        neighbors = self.config.neighbors
-        longest = n_item if n_item <= neighbors else 2 * neighbors
+        columns, neighbors = self._items.columns, self.config.neighbors
         self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
         self._habits.load_state_dict(arrays)
         self._features.load_state_dict(arrays, n_item)
         self._histories.load_state_dict(arrays, n_user, n_item)
-        counts = load_counts(
-            arrays, self._items.columns, longest, with_elsewhere=self._scores_elsewhere
-        )
+        counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
         self.n_user, self.n_item = n_user, n_item
-        self._load_counts(counts)
-
-    def _load_counts(self, counts: CountRows) -> None:
-        columns, neighbors = self._items.columns, self.config.neighbors
-        if self.n_item <= neighbors:
-            self._counts = DenseCounts(columns, counts)
-        else:
-            self._counts = SparseCounts(neighbors, columns, counts)
+        self._counts = in_memory(counts, columns, neighbors)

@@ -13,10 +13,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
     Mixture,
-    RowArrays,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
 
@@ -45,9 +43,10 @@ def _swap_dense(
 
 
 @compile_exact
-def _swap_item(
+def swap_item(
     columns: ColumnArrays, constants: Constants, item: int, before: NDArray[np.float64]
 ) -> None:
+    """Swaps what is known of an item by itself, if it is listed here, with what was before."""
     column = columns.of[item]
     if column < 0:
         return
@@ -86,23 +85,7 @@ def _sum_dense(
 
 
 @compile_exact
-def _sum_sparse(
-    sparse: RowArrays,
-    rows: NDArray[np.int32],
-    factors: NDArray[np.float64],
-    scores: NDArray[np.float64],
-) -> None:
-    """Does what `_sum_dense` does with rows that hold some of their entries."""
-    ids, values = sparse.ids, sparse.values
-    for number in range(len(rows)):
-        start = sparse.starts[rows[number]]
-        factor = factors[number]
-        for place in range(start, start + sparse.sizes[rows[number]]):
-            scores[ids[place]] += factor * values[place]
-
-
-@compile_exact
-def _complete(
+def complete(
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
@@ -154,27 +137,11 @@ def score_dense(
     scores[:] = 0.0
     count = min(mixture.counts[slot], mixture.factors.shape[1])
     _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    _complete(columns, mixture, slot, with_repeats, scores)
+    complete(columns, mixture, slot, with_repeats, scores)
 
 
 @compile_exact
-def score_sparse(
-    rows: RowArrays,
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    with_repeats: bool,
-    scores: NDArray[np.float64],
-) -> None:
-    """Does what `score_dense` does with sparse rows."""
-    scores[:] = 0.0
-    count = min(mixture.counts[slot], mixture.factors.shape[1])
-    _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    _complete(columns, mixture, slot, with_repeats, scores)
-
-
-@compile_exact
-def _best(
+def best_of(
     scores: NDArray[np.float64],
     columns: ColumnArrays,
     excluded: NDArray[np.int32],
@@ -237,54 +204,13 @@ def top_n_after_each_dense(
             scores = buffer[: column_counts[number]]
             score_dense(matrix, columns, mixture, number, with_repeats, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
+            counts[slot] = best_of(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
             # No list is of what was before this update.
             first = number
             break
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_item(columns, constants, batch_items[number], log.items[number])
     for number in range(first + 1, len(batch_items)):
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
-
-
-@compile_exact
-def top_n_after_each_sparse(
-    rows: RowArrays,
-    columns: ColumnArrays,
-    constants: Constants,
-    batch_items: NDArray[np.int32],
-    column_counts: NDArray[np.int64],
-    listed: NDArray[np.bool],
-    with_repeats: bool,
-    log: UpdateLog,
-    mixture: Mixture,
-    excluded: NDArray[np.int32],
-    excluded_ends: NDArray[np.int64],
-    best: NDArray[np.int32],
-    best_scores: NDArray[np.float64],
-    counts: NDArray[np.int32],
-) -> None:
-    """Does what `top_n_after_each_dense` does with what `learn_sparse` left."""
-    buffer = np.empty(len(columns.norms))
-    slot = len(counts)
-    first = 0
-    for number in range(len(batch_items) - 1, -1, -1):
-        if listed[number]:
-            slot -= 1
-            scores = buffer[: column_counts[number]]
-            score_sparse(rows, columns, mixture, number, with_repeats, scores)
-            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
-        if slot == 0:
-            # No list is of what was before this update.
-            first = number
-            break
-        steps = 2 * log.counts[number]
-        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
-    for number in range(first + 1, len(batch_items)):
-        steps = 2 * log.counts[number]
-        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_item(columns, constants, batch_items[number], log.items[number])

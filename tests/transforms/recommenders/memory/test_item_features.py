@@ -31,7 +31,7 @@ def _changed(features: ItemFeatures, n: int) -> list[float]:
     nothing = np.zeros(n)
     every = np.arange(n, dtype=np.int32)
     scores = np.ones(n)
-    columns = ColumnArrays(every, every, nothing, nothing, nothing, nothing)
+    columns = ColumnArrays(every, every, np.zeros(7), nothing, nothing, nothing, nothing)
     features.change_scores(ONE_ITEM, 0, columns, scores, all_listed=True)
     alone = [features.change_one(ONE_ITEM, 0, item, 0.0, 1.0) for item in range(n)]
     assert alone == scores.tolist()

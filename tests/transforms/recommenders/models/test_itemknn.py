@@ -12,7 +12,7 @@ from tests.transforms.recommenders.contract import RecommenderContract
 from tests.transforms.recommenders.featured import featured
 from transforms.formats.records import Features, Rating
 from transforms.learning.shard import learn
-from transforms.recommenders.memory.cooccurrence_rows import CountRows, no_rows
+from transforms.recommenders.memory.cooccurrence_rows import NO_COUNTS
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.models.itemknn import ItemKNN
@@ -233,7 +233,8 @@ def _cosines(vectors: dict[str, np.ndarray], user: str, plain: _Plain) -> dict[s
 def test_features_change_scores_as_the_equation_says(repeats: str) -> None:
     recommender = RecommenderSpec("itemknn", repeats=repeats).build()
     plain = _Plain(ItemKNNConfig(), repeats=repeats == "allow")
-    random, vectors = np.random.default_rng(4), {}
+    random = np.random.default_rng(4)
+    vectors: dict[str, np.ndarray] = {}
     for rating in _weighted(400):
         number = int(rating.item)
         item = str(number % 32)
@@ -360,7 +361,8 @@ def test_what_has_no_similarity_comes_by_popularity() -> None:
 def test_beyond_the_bound_rows_keep_their_heaviest_entries() -> None:
     columns = ItemColumns()
     columns.load(np.ones(20, dtype=np.bool))
-    counts = SparseCounts(3, columns, CountRows(no_rows(20), None))
+    counts = SparseCounts(3, columns, NO_COUNTS)
+    counts.make_room()
     for item in range(1, 20):
         if counts.entries.sizes[0] == counts.entries.room[0]:
             counts.cut_or_widen(counts.entries, 0)

@@ -66,8 +66,9 @@ class Announced:
 def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(
     hyperparameters: dict[str, float],
 ) -> None:
-    config = MFConfig(**hyperparameters)
-    ours = RecommenderSpec("mf", hyperparameters, seed=11, repeats="never").build()
+    spec = RecommenderSpec("mf", hyperparameters, seed=11, repeats="never")
+    ours, config = spec.build(), spec.config
+    assert isinstance(config, MFConfig)
     theirs = Announced(config, 11)
     for rating in movielens_like(6000, users=200, items=400):
         ours.update(rating)
@@ -99,7 +100,9 @@ def test_lists_begin_as_the_most_popular() -> None:
 
 
 def test_flurs_own_calls_work_and_agree() -> None:
-    model = MF(MFConfig(k=5, **FLURS), seed=1)
+    spec = RecommenderSpec("mf", {"k": 5, **FLURS}, seed=1)
+    model = spec.build().model
+    assert isinstance(model, MF)
     theirs = MFRecommender(k=5, l2_reg=0.01, learn_rate=0.05)
     theirs.initialize()
     for index in range(6):
