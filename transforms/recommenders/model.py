@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating
+from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.numerics.top_n import top_n_excluding
@@ -185,6 +185,11 @@ class MinibatchModel(Model):
         Returns:
             0 where learning one by one is as fast.
         """
+
+    def learns_alone(self, features: Features | None) -> bool:
+        """Whether a positive with these features is not to be given to `learn_batch`."""
+        del features
+        return False
 
     @abstractmethod
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:

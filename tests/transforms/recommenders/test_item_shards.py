@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support import movielens_like, same_arrays
+from tests.transforms.recommenders.featured import featured
 from transforms.errors import IncompatibleModelError
 from transforms.evaluation.observer import PreUpdateObserver, evaluate, evaluate_standings
 from transforms.formats.records import Evaluation, Rating, Recommendation, Request
@@ -78,6 +79,15 @@ def test_merged_lists_are_those_of_one_recommender_to_the_bit(
     assert sum(len(part.model.state_dict()["counts.ids"]) for part in parts) == len(
         one.model.state_dict()["counts.ids"]
     )
+
+
+@pytest.mark.parametrize("repeats", ["never", "allow"])
+def test_features_of_all_items_are_known_to_each_shard(repeats: str) -> None:
+    spec = RecommenderSpec("itemknn", repeats=repeats)
+    one, parts = spec.build(), built(spec, 3)
+    ratings = featured(500)
+    assert as_text(lists_of(parts, ratings)) == as_text(lists_of([one], ratings))
+    assert not one.minibatch_size(TOP_N)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating
+from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import (
@@ -19,6 +19,7 @@ from transforms.recommenders.memory.cooccurrence_rows import (
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.histories import Histories
+from transforms.recommenders.memory.item_features import ItemFeatures
 from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
@@ -114,6 +115,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
         self._histories = Histories(config.history)
         self._habits = Habits(config.history)
+        self._features = ItemFeatures(config.feature_weight)
         self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
@@ -145,6 +147,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def _add_item(self, *, listed: bool) -> None:
         self._items.add_item(listed=listed)
         self._counts.make_room()
+        self._features.add_item()
         self.n_item += 1
 
     def allow_repeats(self, allowed: bool) -> None:
@@ -153,14 +156,23 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
+        if rating.features and self._features.uses(rating.features.item):
+            self._features.see(item, rating.features.item)
         self._histories.reserve(user)
         dense = self.n_item <= self.config.neighbors
         positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
-        """Returns how many positives to learn together."""
+        """Returns how many positives to learn together; those with features are learned alone."""
+        if self._features.known:
+            return 0
         return _BATCH if n else _UNLISTED_BATCH
+
+    def learns_alone(self, features: Features | None) -> bool:
+        """Whether a list after such a positive depends on features of items."""
+        said = features is not None and self._features.uses(features.item)
+        return said or self._features.known
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
@@ -218,10 +230,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Returns the best of the items that are listed here, and their scores."""
-        if isinstance(self._counts, SparseCounts) and 0 < n <= LONGEST_LIST:
+        counts, by_need = self._counts, 0 < n <= LONGEST_LIST and not self._features.known
+        if isinstance(counts, SparseCounts) and by_need:
             self._mix(user, with_repeats=self._with_repeats)
             arrays, repeats = self._items.column_arrays, self._with_repeats
-            return self._counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
+            return counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
         columns = self._items.columns
         scores = self._scores(user, with_repeats=self._with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
@@ -233,6 +246,13 @@ class ItemKNN(MinibatchModel, ShardedModel):
         scores = np.empty(self._items.columns.n_listed)
         columns = self._items.column_arrays
         self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
+        self._features.change_scores(
+            self._histories.arrays,
+            user,
+            columns,
+            scores,
+            all_listed=not self._items.columns.n_elsewhere,
+        )
         return scores
 
     def _mix(self, user: int, *, with_repeats: bool) -> None:
@@ -256,6 +276,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
         counts = self._counts.counts_of(self._items.column_arrays, others, item)
         score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        chosen = float(self._items.arrays.chosen[item])
+        score = self._features.change_one(self._histories.arrays, user, item, chosen, score)
         return score if user != _NOBODY else score * self._newcomer_scale()
 
     def _newcomer_scale(self) -> float:
@@ -276,6 +298,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._histories.keep_items(kept, self.n_item)
         counts = self._counts.rows().keep(kept)
         self._items.keep(kept)
+        self._features.keep_items(kept)
         self.n_item = len(kept)
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -286,6 +309,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             **self._histories.state_dict(),
             **self._items.state_dict(),
             **self._habits.state_dict(),
+            **self._features.state_dict(),
         }
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
@@ -298,6 +322,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         columns, neighbors = self._items.columns, self.config.neighbors
         self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
         self._habits.load_state_dict(arrays)
+        self._features.load_state_dict(arrays, n_item)
         self._histories.load_state_dict(arrays, n_user, n_item)
         counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
         self.n_user, self.n_item = n_user, n_item

@@ -32,6 +32,10 @@ class ItemKNNConfig:
         default=2000,
         metadata={"help": "maximum number of neighbors kept for each item"},
     )
+    feature_weight: float = field(
+        default=0.7,
+        metadata={"help": "weight of item features for items of few positives; 0 for none"},
+    )
     session_gap: float = field(
         default=0.0,
         metadata={
@@ -50,6 +54,7 @@ class ItemKNNConfig:
         above("shrinkage", self.shrinkage, 0)
         at_least("neighbors", self.neighbors, 1)
         at_most("neighbors", self.neighbors, 100_000)
+        at_least("feature_weight", self.feature_weight, 0)
         at_least("session_gap", self.session_gap, 0)
 
     def constants(self) -> Constants:

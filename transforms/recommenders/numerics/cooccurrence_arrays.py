@@ -20,7 +20,7 @@ STREAKS: Final = 3
 EXPERTS: Final = 3
 """Similar items, items of the history by place, and items that follow the newest one."""
 
-TOTAL, RECENT_TOTAL, POSITIVES, EPOCH = range(4)
+TOTAL, RECENT_TOTAL, POSITIVES, EPOCH, STARTS_TOTAL, STARTS, STARTS_EPOCH = range(7)
 """Places in `ItemArrays.totals`."""
 
 
@@ -89,16 +89,19 @@ class ItemArrays(NamedTuple):
         chosen: How often it was chosen, by weight.
         norms: `1 / sqrt(chosen + shrinkage)`.
         recent: The same as `chosen`, in units of `2 ** -EPOCH`, with a half-life.
+        starts: How often it was the first of a history, by weight, in units of
+            `2 ** -STARTS_EPOCH`, with a half-life.
         degrees: Sum of its co-occurrence counts.
         left: How often it was a user's newest item when they chose again.
         same: How often that was the same item.
-        totals: Shape (4,): sums of `chosen` and `recent`, positives learned, half-lives before
-            the unit of `recent`.
+        totals: Shape (7,): sums of `chosen` and `recent`, positives learned, half-lives before
+            the unit of `recent`; the sum of `starts`, histories begun, half-lives before its unit.
     """
 
     chosen: NDArray[np.float64]
     norms: NDArray[np.float64]
     recent: NDArray[np.float64]
+    starts: NDArray[np.float64]
     degrees: NDArray[np.float64]
     left: NDArray[np.float64]
     same: NDArray[np.float64]
@@ -109,7 +112,7 @@ class ColumnArrays(NamedTuple):
     """The items that are listed here: all of them, or those of an item shard.
 
     Counts have a column for each, in the order of the items. Where all are listed, columns are
-    items, and `chosen`, `norms` and `recent` are those of `ItemArrays` themselves.
+    items, and all other arrays are those of `ItemArrays` themselves.
 
     Attributes:
         of: Column of each item, shape (n_item or more,); of one that is listed elsewhere
@@ -119,6 +122,7 @@ class ColumnArrays(NamedTuple):
         chosen: As in `ItemArrays`, by column.
         norms: Likewise.
         recent: Likewise.
+        starts: Likewise.
     """
 
     of: NDArray[np.int32]
@@ -127,6 +131,7 @@ class ColumnArrays(NamedTuple):
     chosen: NDArray[np.float64]
     norms: NDArray[np.float64]
     recent: NDArray[np.float64]
+    starts: NDArray[np.float64]
 
 
 class RowArrays(NamedTuple):
@@ -177,7 +182,8 @@ class Constants(NamedTuple):
         session_gap: Pause in seconds that ends a history; 0 for none.
         gap_weights: What to add to a count for each gap in a history, shape (longest,).
         recency: Weight of each age in a history, shape (longest or fewer,).
-        growth: Weight of a positive in `recent` within a half-life, shape (half-life,).
+        growth: Weight of a positive in `recent` within a half-life, or of the start of a history
+            in `starts`, shape (half-life,).
     """
 
     longest: int
@@ -197,7 +203,7 @@ class Mixture(NamedTuple):
         factors: Weight of the row of counts of each, shape (slots, len(recency)).
         extras: What to add to the score of each; of the newest item its whole score. Shape
             (slots, longest).
-        priors: Weight of an item's `chosen` and of its `recent`, shape (slots, 2).
+        priors: Weight of an item's `chosen`, its `recent` and its `starts`, shape (slots, 3).
     """
 
     recent: NDArray[np.int32]
@@ -219,7 +225,7 @@ class UpdateLog(NamedTuple):
             item's column, also where it is not listed here, and those of its row.
         places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
             that is new. Same shape.
-        items: `chosen` and `recent` of the item before, shape (slots, 2).
+        items: `chosen`, `recent` and `starts` of the item before, shape (slots, 3).
     """
 
     others: NDArray[np.int32]
@@ -236,7 +242,7 @@ def empty_mixture(slots: int, constants: Constants) -> Mixture:
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, len(constants.recency))),
         np.empty((slots, constants.longest)),
-        np.zeros((slots, 2)),
+        np.zeros((slots, 3)),
     )
 
 
@@ -247,5 +253,5 @@ def empty_log(slots: int, longest: int) -> UpdateLog:
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, 2 * longest), dtype=np.float32),
         np.empty((slots, 2 * longest), dtype=np.int64),
-        np.empty((slots, 2)),
+        np.empty((slots, 3)),
     )

@@ -51,8 +51,10 @@ def swap_item(
     if column < 0:
         return
     chosen, recent = columns.chosen[column], columns.recent[column]
+    starts = columns.starts[column]
     columns.chosen[column], columns.recent[column] = before[0], before[1]
-    before[0], before[1] = chosen, recent
+    columns.starts[column] = before[2]
+    before[0], before[1], before[2] = chosen, recent, starts
     columns.norms[column] = 1.0 / np.sqrt(columns.chosen[column] + constants.shrinkage)
 
 
@@ -97,9 +99,15 @@ def complete(
         for column in range(len(scores)):
             score = scores[column] * norms[column] + prior * chosen[column]
             scores[column] = score + recent_prior * recent[column]
+    else:
+        for column in range(len(scores)):
+            scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    starts_prior, starts = mixture.priors[slot, 2], columns.starts
+    if starts_prior > 0.0:
+        for column in range(len(scores)):
+            scores[column] += starts_prior * starts[column]
+    if not with_repeats:
         return
-    for column in range(len(scores)):
-        scores[column] += prior * chosen[column] + recent_prior * recent[column]
     for age in range(mixture.counts[slot]):
         column = columns.of[mixture.recent[slot, age]]
         if column >= 0:

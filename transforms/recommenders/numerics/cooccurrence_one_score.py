@@ -98,8 +98,12 @@ def score_one(
     if not with_repeats:
         score = score * items.norms[item] + prior * items.chosen[item]
         score += recent_prior * items.recent[item]
+    else:
+        score += prior * items.chosen[item] + recent_prior * items.recent[item]
+    if mixture.priors[slot, 2] > 0.0:
+        score += mixture.priors[slot, 2] * items.starts[item]
+    if not with_repeats:
         return score
-    score += prior * items.chosen[item] + recent_prior * items.recent[item]
     for age in range(mixture.counts[slot]):
         if mixture.recent[slot, age] == item:
             extra = mixture.extras[slot, age]

@@ -31,12 +31,14 @@ class PopularArrays(NamedTuple):
         columns: Theirs, shape (p,).
         chosen: The others' `chosen` is at most this.
         recent: The others' `recent` is at most this.
+        starts: The others' `starts` is at most this.
         are_all: Whether there are no others.
     """
 
     columns: NDArray[np.int32]
     chosen: float
     recent: float
+    starts: float
     are_all: bool
 
 
@@ -95,9 +97,15 @@ def _complete(
         for column in touched:
             score = scores[column] * norms[column] + prior * chosen[column]
             scores[column] = score + recent_prior * recent[column]
+    else:
+        for column in touched:
+            scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    starts_prior = mixture.priors[slot, 2]
+    if starts_prior > 0.0:
+        for column in touched:
+            scores[column] += starts_prior * columns.starts[column]
+    if not with_repeats:
         return
-    for column in touched:
-        scores[column] += prior * chosen[column] + recent_prior * recent[column]
     for age in range(mixture.counts[slot]):
         column, extra = columns.of[mixture.recent[slot, age]], mixture.extras[slot, age]
         if column >= 0:
@@ -175,6 +183,7 @@ def list_by_need(
     _complete(columns, mixture, slot, with_repeats, touched[:count], scores)
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     most = prior * popular.chosen + recent_prior * popular.recent
+    most += mixture.priors[slot, 2] * popular.starts
     length = 0
     for number in range(count):
         column = touched[number]
@@ -192,6 +201,7 @@ def follow_popular(
     changed: NDArray[np.int32],
     floor: float,
     recent_floor: float,
+    starts_floor: float,
     is_popular: NDArray[np.bool],
     popular: NDArray[np.int32],
     count: int,
@@ -203,6 +213,7 @@ def follow_popular(
         changed: The items that rose.
         floor: The others' `chosen` was at most this.
         recent_floor: The others' `recent` was at most this.
+        starts_floor: The others' `starts` was at most this.
         is_popular: Of all columns; changes.
         popular: The popular columns, and room for all of `changed`.
         count: How many there are.
@@ -211,7 +222,8 @@ def follow_popular(
         column = columns.of[item]
         if column < 0 or is_popular[column]:
             continue
-        if columns.chosen[column] > floor or columns.recent[column] > recent_floor:
+        rose = columns.chosen[column] > floor or columns.recent[column] > recent_floor
+        if rose or columns.starts[column] > starts_floor:
             is_popular[column] = True
             popular[count] = column
             count += 1

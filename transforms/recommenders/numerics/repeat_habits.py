@@ -11,6 +11,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     EXPERTS,
     LENGTHS,
     RECENT_TOTAL,
+    STARTS_TOTAL,
     STREAKS,
     TOTAL,
     Constants,
@@ -27,6 +28,12 @@ PRIOR: Final = 0.01
 
 RECENT_PRIOR: Final = 0.1
 """Weight of an item's share of the recent positives."""
+
+STARTS_PRIOR: Final = 1.0
+"""Weight of an item's share of what histories began with, for a user who has none; it halves with
+each item of a history."""
+
+_LONGEST_START: Final = 6
 
 FIRST_CREDIT: Final = 7.0
 """What each expert is credited with before the first positive."""
@@ -229,10 +236,14 @@ def mix(
     total, recent_total = items.totals[TOTAL], items.totals[RECENT_TOTAL]
     mixture.priors[slot, 0] = PRIOR / total if total > 0.0 else 0.0
     mixture.priors[slot, 1] = RECENT_PRIOR / recent_total if recent_total > 0.0 else 0.0
+    mixture.priors[slot, 2] = 0.0
+    starts_total = items.totals[STARTS_TOTAL]
+    if starts_total > 0.0 and (size == 0 or (not with_repeats and size <= _LONGEST_START)):
+        mixture.priors[slot, 2] = STARTS_PRIOR * 0.5**size / starts_total
     mixture.counts[slot] = size
     if not size:
         if with_repeats:
-            mixture.priors[slot] /= PRIOR + RECENT_PRIOR
+            mixture.priors[slot] /= PRIOR + RECENT_PRIOR + STARTS_PRIOR
         return
     last = histories.starts[user] + size - 1
     count = _recency_of_ages(histories, constants, user, factors)

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from tests.support import movielens_like, same_arrays
+from tests.transforms.recommenders import contract
 from tests.transforms.recommenders.contract import RecommenderContract
-from transforms.formats.records import Rating
+from tests.transforms.recommenders.featured import featured
+from transforms.formats.records import Features, Rating
+from transforms.learning.shard import learn
 from transforms.recommenders.memory.cooccurrence_rows import NO_COUNTS
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.memory.item_columns import ItemColumns
@@ -22,6 +25,14 @@ class TestItemKNN(RecommenderContract):
     newcomers_by_positives = False
     spec = RecommenderSpec("itemknn", {"history": 8}, repeats="never")
     other_spec = RecommenderSpec("itemknn", {"history": 9}, repeats="never")
+
+
+class TestItemKNNWithFeatures(TestItemKNN):
+    spec = RecommenderSpec("itemknn", {"history": 8, "feature_weight": 2.0}, repeats="never")
+
+    @pytest.fixture(autouse=True)
+    def ratings_with_features(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(contract, "movielens_like", featured)
 
 
 class TestItemKNNWithFewNeighbors(RecommenderContract):
@@ -50,6 +61,7 @@ class _Plain:
         self.counts: dict[tuple[str, str], float] = defaultdict(float)
         self.chosen: dict[str, float] = defaultdict(float)
         self.recent: dict[str, float] = defaultdict(float)
+        self.starts: dict[str, float] = defaultdict(float)
         self.degrees: dict[str, float] = defaultdict(float)
         self.left: dict[Any, float] = defaultdict(float)
         self.same: dict[Any, float] = defaultdict(float)
@@ -76,6 +88,9 @@ class _Plain:
 
     def base(self, user: str, item: str) -> float:
         score, shrinkage = self.prior(item), self.config.shrinkage
+        length = len(self.histories[user])
+        if not self.repeats and length <= 6:
+            score += 0.5**length * self.starts[item] / sum(self.starts.values())
         for other, weight in self.ages(user):
             if self.repeats:
                 norm = self.degrees[other] + shrinkage
@@ -126,6 +141,10 @@ class _Plain:
             self.recent[one] *= 0.5**0.001
         self.chosen[item] += rating.weight
         self.recent[item] += rating.weight
+        if not history:
+            for one in self.starts:
+                self.starts[one] *= 0.5**0.001
+            self.starts[item] += rating.weight
         kept = [pair for pair in history if pair[0] != item]
         self.histories[user] = [(item, rating.timestamp), *kept][: self.config.history]
 
@@ -199,6 +218,77 @@ def test_scores_are_those_of_the_equations(
             assert 0.5 < scores.sum() <= 1.0
 
 
+def _cosines(vectors: dict[str, np.ndarray], user: str, plain: _Plain) -> dict[str, float]:
+    """Of a user's profile with each item; where there are as many items as just doubled."""
+    every = np.array(list(vectors.values()))
+    spread = every.std(axis=0)
+    units = {item: (vector - every.mean(axis=0)) / spread for item, vector in vectors.items()}
+    units = {item: unit / np.linalg.norm(unit) for item, unit in units.items()}
+    ages = enumerate(item for item, _ in plain.histories[user])
+    profile = sum(0.5 ** (age / 10) * units[item] for age, item in ages)
+    return {item: float(unit @ profile / np.linalg.norm(profile)) for item, unit in units.items()}
+
+
+@pytest.mark.parametrize("repeats", ["never", "allow"])
+def test_features_change_scores_as_the_equation_says(repeats: str) -> None:
+    recommender = RecommenderSpec("itemknn", repeats=repeats).build()
+    plain = _Plain(ItemKNNConfig(), repeats=repeats == "allow")
+    random = np.random.default_rng(4)
+    vectors: dict[str, np.ndarray] = {}
+    for rating in _weighted(400):
+        number = int(rating.item)
+        item = str(number % 32)
+        vectors.setdefault(item, random.normal(size=4))
+        rated = rating._replace(item=item, features=Features(item=tuple(vectors[item])))
+        recommender.update(rated)
+        plain.learn(rated)
+    assert len(vectors) == 32
+    for user in recommender.users.ids[:10]:
+        scores = recommender.model.item_scores(recommender.users.get(user) or 0)
+        cosines = _cosines(vectors, user, plain)
+        for item, score in zip(recommender.items.ids, scores, strict=True):
+            change = 0.7 * cosines[item] * 20 / (20 + plain.chosen[item])
+            expected = plain.scores(user)[item]
+            expected = expected * (1 + change) if change > 0 else expected / (1 - change)
+            assert score == pytest.approx(expected, rel=1e-5)
+
+
+def test_features_that_come_amid_a_minibatch_are_as_one_by_one() -> None:
+    ratings = [
+        # At first none has any, at last not all.
+        rating if number < 150 or (number % 5 == 0 and number > 300) else with_features
+        for number, (rating, with_features) in enumerate(
+            zip(movielens_like(500), featured(500), strict=True)
+        )
+    ]
+    together, plain = (RecommenderSpec("itemknn", repeats="never").build() for _ in range(2))
+    made = learn(together, ratings, 10).recommendations
+    for rating, one in zip(ratings, made, strict=True):
+        plain.update(rating)
+        assert one.items == plain.recommend(rating.user, 10)
+    assert together.minibatch_size(10) == 0
+    assert same_arrays(together.state_dict(), plain.state_dict())
+
+
+def test_a_new_item_comes_by_its_features() -> None:
+    random = np.random.default_rng(5)
+    clicks = []
+    for number in range(3000):
+        side = int(random.integers(2))
+        item = f"{side}-{number // 30}" if random.random() < 0.1 else f"{side}-{random.integers(9)}"
+        of_item = Features(item=tuple(np.eye(2)[side].tolist()))
+        clicks.append(Rating(f"{side}-{number % 40}", item, 1.0, 0.0, features=of_item))
+    clicks.append(Rating("first", "0-new", 1.0, 0.0, features=Features(item=(1.0, 0.0))))
+    with_features, without = (_learned(clicks, feature_weight=weight) for weight in (0.7, 0.0))
+    for user, better in (("0-7", True), ("1-7", False)):
+        place, before = (
+            [item for item, _ in one.recommend(user, 10_000)].index("0-new")
+            for one in (with_features, without)
+        )
+        assert (place < before) == better
+    assert not any("features" in name for name in without.state_dict())
+
+
 def test_a_long_pause_ends_a_session() -> None:
     clicks = [Rating("u", item, 1.0, time) for item, time in (("a", 0.0), ("b", 10.0))]
     clicks += [Rating("u", "c", 1.0, 2000.0), Rating("u", "d", 1.0, 2010.0)]
@@ -218,6 +308,29 @@ def test_a_newcomer_gets_what_is_popular_lately() -> None:
     ratings += [Rating(f"v{number}", "new", 1.0, 0.0) for number in range(50)]
     recommender = _learned(ratings)
     assert [item for item, _ in recommender.recommend("nobody", 3)] == ["filler", "new", "old"]
+
+
+def test_a_newcomer_gets_what_histories_begin_with() -> None:
+    pairs = [f"{user}axyz"[:5] for user in "12345"] + ["6bxyz", "7bxzy"]
+    recommender = _learned(_clicks(*pairs))
+    # All but b are chosen more often; who begins with b goes on with them.
+    assert [item for item, _ in recommender.recommend("nobody", 2)] == ["a", "b"]
+
+
+def test_what_histories_begin_with_fades() -> None:
+    random = np.random.default_rng(1)
+    ratings = [Rating(f"u{number}", "old", 1.0, 0.0) for number in range(3000)]
+    ratings += [Rating(f"v{number}", str(random.integers(400)), 1.0, 0.0) for number in range(9000)]
+    ratings += [Rating(f"w{number}", "new", 1.0, 0.0) for number in range(300)]
+    recommender = RecommenderSpec("itemknn", repeats="never").build()
+    recommender.learn_all(ratings)
+    assert [item for item, _ in recommender.recommend("nobody", 1)] == ["new"]
+    one_by_one = _learned(ratings)
+    saved, alone = recommender.state_dict(), one_by_one.state_dict()
+    assert all(np.array_equal(saved[name], alone[name]) for name in saved if "starts" in name)
+    # In units of the last whole half-life, 300 histories ago.
+    expected = 1000 / np.log(2) * 2**0.3
+    assert saved["model.starts"].sum() == pytest.approx(expected, rel=0.01)
 
 
 def test_what_is_chosen_soon_after_goes_together_more() -> None:
@@ -313,6 +426,7 @@ def test_forgetting_is_a_selection(neighbors: int) -> None:
         ({"gap_power": -1.0}, "gap_power is -1.0"),
         ({"shrinkage": float("nan")}, "shrinkage is nan"),
         ({"neighbors": 0}, "neighbors is 0"),
+        ({"feature_weight": -1.0}, "feature_weight is -1.0"),
     ],
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:
