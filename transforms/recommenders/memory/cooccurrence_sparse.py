@@ -7,14 +7,16 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
     cooccurrence_lists,
     cooccurrence_one_score,
+    cooccurrence_scores,
     cooccurrence_sparse_learning,
 )
 from transforms.recommenders.numerics.cooccurrence_arrays import (
@@ -23,6 +25,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     Mixture,
     Positives,
     RowArrays,
+    TransitionArrays,
     UpdateLog,
 )
 
@@ -110,7 +113,7 @@ class SparseCounts:
                 histories.arrays,
                 items.arrays,
                 items.column_arrays,
-                habits.arrays,
+                habits.arrays(items.n),
                 constants,
                 batch,
                 with_repeats,
@@ -127,16 +130,15 @@ class SparseCounts:
 
     def score(
         self,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         mixture: Mixture,
         slot: int,
         scores: NDArray[np.float64],
-        *,
-        with_repeats: bool,
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
         rows = _arrays(self.entries)
-        cooccurrence_lists.score_sparse(rows, columns, mixture, slot, with_repeats, scores)
+        cooccurrence_scores.score_sparse(rows, transitions, columns, mixture, slot, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int
@@ -150,6 +152,7 @@ class SparseCounts:
     def top_n_after_each(
         self,
         batch: Minibatch,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
@@ -157,18 +160,16 @@ class SparseCounts:
         excluded: NDArray[np.int32],
         ends: NDArray[np.int64],
         lists: TopNLists,
-        *,
-        with_repeats: bool,
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
         cooccurrence_lists.top_n_after_each_sparse(
             _arrays(self.entries),
+            transitions,
             columns,
             constants,
             batch.items,
             self._columns.among_first(batch.item_counts),
             batch.listed,
-            with_repeats,
             log,
             mixture,
             excluded,

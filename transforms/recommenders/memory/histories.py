@@ -42,6 +42,13 @@ class Histories:
         while rows.room[user] < needed:
             rows.widen(user, self._longest)
 
+    def newest(self, users: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Returns the newest item of each of these users who has a history."""
+        rows = self._rows
+        sizes = rows.sizes[users]
+        last = rows.starts[users] + sizes - 1
+        return rows.ids[last[sizes > 0]]
+
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these."""
         self._rows.keep(kept)

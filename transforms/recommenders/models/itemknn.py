@@ -18,8 +18,9 @@ from transforms.recommenders.memory.cooccurrence_rows import (
 )
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
@@ -33,7 +34,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     unlisted_positive,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
-from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
+from transforms.recommenders.numerics.experts import PRIOR, mix
 from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
@@ -113,12 +114,12 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._items = ItemStatistics(config.shrinkage)
         self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
         self._histories = Histories(config.history)
-        self._habits = Habits(config.history)
+        self._habits = Habits(config.history, config.half_life, config.neighbors)
         self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
-        self._one = empty_mixture(1, self._constants)
-        self._unlisted = empty_mixture(0, self._constants)
+        self._one = empty_mixture(1, config.history)
+        self._unlisted = empty_mixture(0, config.history)
         # What `learn_batch` fills until it is called again, once it is asked for lists.
         self._listed_log = empty_log(0, config.history)
         self._listed = self._unlisted
@@ -135,6 +136,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         self._sharded, self._scores_elsewhere = True, score_elsewhere
+        # A test needs the scores of all items.
+        self._constants = self._constants._replace(tunes=False)
         counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -144,6 +147,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def _add_item(self, *, listed: bool) -> None:
         self._items.add_item(listed=listed)
+        self._habits.transitions.add_item()
         self._counts.make_room()
         self.n_item += 1
 
@@ -169,7 +173,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         if n:
             if len(self._listed_log.counts) < m:
                 self._listed_log = empty_log(m, self.config.history)
-                self._listed = empty_mixture(m, self._constants)
+                self._listed = empty_mixture(m, self.config.history)
             log, mixture = self._listed_log, self._listed
         for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
             self._histories.reserve(user, count)
@@ -179,11 +183,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
             self._counts,
+            self._habits.transitions.arrays,
             self._items.column_arrays,
             self._constants,
             log,
             mixture,
-            with_repeats=self._with_repeats,
         )
 
     def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
@@ -200,7 +204,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
             columns = self._items.columns
             self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
         counts = self._counts
-        return counts.learn(
+        self._reserve_transitions(batch)
+        learned = counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
             self._histories,
             self._items,
@@ -210,6 +215,13 @@ class ItemKNN(MinibatchModel, ShardedModel):
             mixture,
             with_repeats=self._with_repeats,
         )
+        self._habits.tuning.tell()
+        return learned
+
+    def _reserve_transitions(self, batch: Positives) -> None:
+        if self._with_repeats or self._constants.tunes:
+            newest = self._histories.newest(np.unique(batch.users))
+            self._habits.transitions.reserve(np.concatenate([newest, batch.items]))
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
@@ -229,7 +241,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._mix(user, with_repeats=with_repeats)
         scores = np.empty(self._items.columns.n_listed)
         columns = self._items.column_arrays
-        self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
+        transitions = self._habits.transitions.arrays
+        self._counts.score(transitions, columns, self._one, 0, scores)
         return scores
 
     def _mix(self, user: int, *, with_repeats: bool) -> None:
@@ -237,9 +250,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         mix(
             self._histories.arrays,
             self._items.arrays,
-            self._habits.arrays,
+            self._habits.arrays(self.n_item),
             self._constants,
-            user,
+            # As kernels know users, so that one compiled version does.
+            np.int32(user),
             with_repeats,
             self._one,
             0,
@@ -250,9 +264,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         with_repeats = self._with_repeats and user != _NOBODY
         self._mix(user, with_repeats=with_repeats)
         one = self._one
-        others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
+        others = one.recent[0, : int(one.rows[0])]
+        transitions = self._habits.transitions.arrays
         counts = self._counts.counts_of(self._items.column_arrays, others, item)
-        score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        score = float(score_one(counts, transitions, self._items.arrays, one, 0, item))
         return score if user != _NOBODY else score * self._newcomer_scale()
 
     def _newcomer_scale(self) -> float:
@@ -273,6 +288,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._histories.keep_items(kept, self.n_item)
         counts = self._counts.rows().keep(kept)
         self._items.keep(kept)
+        self._habits.keep_items(kept)
         self.n_item = len(kept)
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -294,7 +310,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         """
         columns, neighbors = self._items.columns, self.config.neighbors
         self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
-        self._habits.load_state_dict(arrays)
+        self._habits.load_state_dict(arrays, n_item)
         self._histories.load_state_dict(arrays, n_user, n_item)
         counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
         self.n_user, self.n_item = n_user, n_item

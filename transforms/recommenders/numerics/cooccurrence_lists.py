@@ -14,11 +14,14 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     Constants,
     Mixture,
     RowArrays,
+    TransitionArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.cooccurrence_scores import score_dense, score_sparse
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
+from transforms.recommenders.numerics.transition_kernels import swap_transition
 
 
 @compile_exact
@@ -58,114 +61,6 @@ def _swap_item(
 
 
 @compile_exact
-def _sum_dense(
-    matrix: NDArray[np.float32],
-    rows: NDArray[np.int32],
-    factors: NDArray[np.float64],
-    scores: NDArray[np.float64],
-) -> None:
-    """Adds `factors[a]` times row `rows[a]`, in the order of a, to `scores`, shape (n,)."""
-    # Four at a time, as a score is then read and written once for them.
-    whole = len(rows) // 4 * 4
-    for number in range(0, whole, 4):
-        a, b = matrix[rows[number]], matrix[rows[number + 1]]
-        c, d = matrix[rows[number + 2]], matrix[rows[number + 3]]
-        e, f, g, h = factors[number], factors[number + 1], factors[number + 2], factors[number + 3]
-        for item in range(len(scores)):
-            score = scores[item] + e * a[item]
-            score += f * b[item]
-            score += g * c[item]
-            scores[item] = score + h * d[item]
-    for number in range(whole, len(rows)):
-        row = matrix[rows[number]]
-        factor = factors[number]
-        for item in range(len(scores)):
-            scores[item] += factor * row[item]
-
-
-@compile_exact
-def _sum_sparse(
-    sparse: RowArrays,
-    rows: NDArray[np.int32],
-    factors: NDArray[np.float64],
-    scores: NDArray[np.float64],
-) -> None:
-    """Does what `_sum_dense` does with rows that hold some of their entries."""
-    ids, values = sparse.ids, sparse.values
-    for number in range(len(rows)):
-        start = sparse.starts[rows[number]]
-        factor = factors[number]
-        for place in range(start, start + sparse.sizes[rows[number]]):
-            scores[ids[place]] += factor * values[place]
-
-
-@compile_exact
-def _complete(
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    with_repeats: bool,
-    scores: NDArray[np.float64],
-) -> None:
-    """Makes scores of sums of rows."""
-    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
-    if not with_repeats:
-        for column in range(len(scores)):
-            score = scores[column] * norms[column] + prior * chosen[column]
-            scores[column] = score + recent_prior * recent[column]
-        return
-    for column in range(len(scores)):
-        scores[column] += prior * chosen[column] + recent_prior * recent[column]
-    for age in range(mixture.counts[slot]):
-        column = columns.of[mixture.recent[slot, age]]
-        if column >= 0:
-            extra = mixture.extras[slot, age]
-            scores[column] = scores[column] + extra if age else extra
-
-
-@compile_exact
-def score_dense(
-    matrix: NDArray[np.float32],
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    with_repeats: bool,
-    scores: NDArray[np.float64],
-) -> None:
-    """Fills the score of each item that is listed here, by column, shape (n_column,).
-
-    Args:
-        matrix: The counts.
-        columns: Of those items.
-        mixture: What `mix` filled.
-        slot: The row of it.
-        with_repeats: As in `mix`.
-        scores: Is filled.
-    """
-    scores[:] = 0.0
-    count = min(mixture.counts[slot], mixture.factors.shape[1])
-    _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    _complete(columns, mixture, slot, with_repeats, scores)
-
-
-@compile_exact
-def score_sparse(
-    rows: RowArrays,
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    with_repeats: bool,
-    scores: NDArray[np.float64],
-) -> None:
-    """Does what `score_dense` does with sparse rows."""
-    scores[:] = 0.0
-    count = min(mixture.counts[slot], mixture.factors.shape[1])
-    _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    _complete(columns, mixture, slot, with_repeats, scores)
-
-
-@compile_exact
 def _best(
     scores: NDArray[np.float64],
     columns: ColumnArrays,
@@ -188,12 +83,12 @@ def _best(
 @compile_exact
 def top_n_after_each_dense(
     matrix: NDArray[np.float32],
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
-    with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
     excluded: NDArray[np.int32],
@@ -205,13 +100,14 @@ def top_n_after_each_dense(
     """Lists as of l of m positives, from the last to the first; restores all at the end.
 
     Args:
-        matrix: As `learn_dense` left it, as are `columns`, `log` and `mixture`.
+        matrix: As `learn_dense` left it, as are `transitions` up to `columns`, `log` and
+            `mixture`.
+        transitions: Which item follows which.
         columns: Of the items that are listed here.
         constants: Of the model.
         batch_items: Shape (m,).
         column_counts: How many columns there were at each positive, shape (m,).
         listed: Whether a list is made as of each, shape (m,).
-        with_repeats: As in `learn_dense`.
         log: Of the updates.
         mixture: Of the lists.
         excluded: Items that lists do not have, end to end.
@@ -227,7 +123,7 @@ def top_n_after_each_dense(
         if listed[number]:
             slot -= 1
             scores = buffer[: column_counts[number]]
-            score_dense(matrix, columns, mixture, number, with_repeats, scores)
+            score_dense(matrix, transitions, columns, mixture, number, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
             counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
@@ -236,20 +132,22 @@ def top_n_after_each_dense(
             break
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
 
 
 @compile_exact
 def top_n_after_each_sparse(
     rows: RowArrays,
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
-    with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
     excluded: NDArray[np.int32],
@@ -266,7 +164,7 @@ def top_n_after_each_sparse(
         if listed[number]:
             slot -= 1
             scores = buffer[: column_counts[number]]
-            score_sparse(rows, columns, mixture, number, with_repeats, scores)
+            score_sparse(rows, transitions, columns, mixture, number, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
             counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
@@ -276,7 +174,9 @@ def top_n_after_each_sparse(
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
         _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
         _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
