@@ -24,11 +24,10 @@ from transforms.recommenders.numerics import (
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     Positives,
-    TransitionArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class DenseCounts:

@@ -22,12 +22,11 @@ from transforms.recommenders.numerics import (
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     Positives,
     RowArrays,
-    TransitionArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class SparseCounts:

@@ -8,13 +8,8 @@ from numpy.typing import NDArray
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    Constants,
-    Mixture,
-    TransitionArrays,
-    UpdateLog,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Constants, UpdateLog
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class CooccurrenceTrace:

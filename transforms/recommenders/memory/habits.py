@@ -8,13 +8,8 @@ from numpy.typing import NDArray
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.transitions import Transitions
 from transforms.recommenders.memory.tuning import Tuning
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    EXPERTS,
-    LENGTHS,
-    STREAKS,
-    HabitArrays,
-)
 from transforms.recommenders.numerics.experts import FIRST_CREDIT
+from transforms.recommenders.numerics.habit_arrays import EXPERTS, LENGTHS, STREAKS, HabitArrays
 
 
 class Habits:

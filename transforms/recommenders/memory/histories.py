@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.ragged import RaggedRows
-from transforms.recommenders.numerics.cooccurrence_arrays import STREAKS, HistoryArrays
+from transforms.recommenders.numerics.cooccurrence_arrays import HistoryArrays
+from transforms.recommenders.numerics.habit_arrays import STREAKS
 
 
 class Histories:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import Rows
 from transforms.recommenders.memory.ragged import RaggedRows
-from transforms.recommenders.numerics.cooccurrence_arrays import TransitionArrays
+from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 
 _MOST: Final = 256
 

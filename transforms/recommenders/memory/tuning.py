@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.numerics.cooccurrence_arrays import (
+from transforms.recommenders.numerics.cooccurrence_arrays import MEDIUM
+from transforms.recommenders.numerics.habit_arrays import (
     EXPERT_SETTING,
-    MEDIUM,
     SETTINGS,
     TuningArrays,
     empty_mixture,

@@ -26,15 +26,14 @@ from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
-    Mixture,
     Positives,
     UpdateLog,
     empty_log,
-    empty_mixture,
     unlisted_positive,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
-from transforms.recommenders.numerics.experts import PRIOR, mix
+from transforms.recommenders.numerics.habit_arrays import Mixture, empty_mixture
+from transforms.recommenders.numerics.mixing import PRIOR, mix
 from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
@@ -136,8 +135,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         self._sharded, self._scores_elsewhere = True, score_elsewhere
-        # A test needs the scores of all items.
-        self._constants = self._constants._replace(tunes=False)
+        # A test needs the scores of all items, and an expert's credit the counts of all pairs.
+        learns_habits = self._constants.learns_habits and score_elsewhere
+        self._constants = self._constants._replace(tunes=False, learns_habits=learns_habits)
         counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -219,7 +219,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         return learned
 
     def _reserve_transitions(self, batch: Positives) -> None:
-        if self._with_repeats or self._constants.tunes:
+        if self._with_repeats or self._constants.learns_habits:
             newest = self._histories.newest(np.unique(batch.users))
             self._habits.transitions.reserve(np.concatenate([newest, batch.items]))
 

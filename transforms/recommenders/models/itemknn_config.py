@@ -81,5 +81,6 @@ class ItemKNNConfig:
             recency,
             np.count_nonzero(recency, axis=1),
             self.tune == "auto",
+            self.tune == "auto",
             np.exp2(np.arange(RECENT_HALF_LIFE) / RECENT_HALF_LIFE),
         )

@@ -15,21 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
-    EXPERTS,
-    SETTINGS,
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
-    Mixture,
     Positives,
     UpdateLog,
 )
 from transforms.recommenders.numerics.cooccurrence_scores import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
-from transforms.recommenders.numerics.experts import mix, mix_by
+from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
 

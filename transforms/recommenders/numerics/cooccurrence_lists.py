@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     RowArrays,
-    TransitionArrays,
     UpdateLog,
 )
 from transforms.recommenders.numerics.cooccurrence_scores import score_dense, score_sparse
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
 from transforms.recommenders.numerics.transition_kernels import swap_transition

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    Mixture,
-    RowArrays,
-    TransitionArrays,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.transition_kernels import add_transitions
 

@@ -12,12 +12,12 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
     UpdateLog,
 )
 from transforms.recommenders.numerics.experts import learn_habits
+from transforms.recommenders.numerics.habit_arrays import HabitArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
@@ -131,7 +131,7 @@ def finish(
         scratch: As in `learn_habits`.
     """
     log.next_rows[slot] = -1
-    if (with_repeats or constants.tunes) and histories.sizes[user]:
+    if (with_repeats or constants.learns_habits) and histories.sizes[user]:
         learn_habits(histories, items, habits, constants, user, item, weight, log, slot, scratch)
     sum_of_changes = 0.0
     for gap in range(log.counts[slot]):

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    LENGTHS,
-    STREAKS,
-    HabitArrays,
-    HistoryArrays,
-    ItemArrays,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import HistoryArrays, ItemArrays
+from transforms.recommenders.numerics.habit_arrays import LENGTHS, STREAKS, HabitArrays
 from transforms.recommenders.numerics.jit import compile_exact
 
 _ITEM_PRIOR: Final = 10.0

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    ItemArrays,
-    TransitionArrays,
-    UpdateLog,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, ItemArrays, UpdateLog
+from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 

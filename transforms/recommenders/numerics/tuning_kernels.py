@@ -8,12 +8,11 @@ import numpy as np
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     POSITIVES,
-    SETTINGS,
     Constants,
     HistoryArrays,
     ItemArrays,
-    TuningArrays,
 )
+from transforms.recommenders.numerics.habit_arrays import SETTINGS, TuningArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
