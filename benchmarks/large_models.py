@@ -4,7 +4,9 @@
 
 prints, for `mf` with k=40: top-10 lists from 100,000 items beside FluRS's `recommend`, in turn;
 registering 100,000 items one by one; the cost of a rating after 5 million beside that after
-50,000; and memory, snapshot and restore with a million users and 100,000 items. `--only` chooses.
+50,000; and memory, snapshot and restore with a million users and 100,000 items. Then, for a
+catalog of a million items: `itemknn` beside one of 10,000 with the same histories, and `mf`
+beside a product of a matrix and a vector in single precision. `--only` chooses.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from flurs.data.entity import User
 from flurs.recommender import MFRecommender
 
 from transforms.formats.records import Rating
+from transforms.learning.shard import learn
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime import garbage_collection
@@ -31,6 +34,11 @@ from transforms.runtime import garbage_collection
 _SPEC: Final = RecommenderSpec("mf", {"k": 40})
 _ITEMS: Final = 100_000
 _ROUNDS: Final = 5
+_FEW: Final = 10_000
+_MANY: Final = 1_000_000
+_OF_ONE: Final = 20
+_WARM: Final = 300
+_TIMED: Final = 10_000
 
 
 def _learned(ratings: int, users: int, items: int) -> Recommender:
@@ -134,12 +142,69 @@ def memory() -> None:
     print(f"restored in {time.perf_counter() - start:.1f} s")
 
 
+def catalog() -> None:
+    """The same users among 10,000 items, and among a million."""
+    costs = [_cost_among(items) for items in (_FEW, _MANY)]
+    for name, few, many in zip(("learning", "listing"), *costs, strict=True):
+        print(
+            f"itemknn, {name} for the same users: {few:.1f} us among {_FEW:,} items,"
+            f" {many:.1f} us among {_MANY:,}: {many / few:.2f}x"
+        )
+
+
+def _cost_among(items: int) -> tuple[float, float]:
+    """Returns microseconds of learning a rating and of making a list."""
+    random = np.random.default_rng(0)
+    recommender = RecommenderSpec("itemknn").build()
+    # Others have chosen the rest, each some that are near each other.
+    others = [Rating(f"o{item // _OF_ONE}", f"i{item}", 5.0, 0.0) for item in range(_FEW, items)]
+    recommender.learn_all(others)
+    popular = (random.pareto(1.0, 400_000) * 100).astype(np.int64) % _FEW
+    users = random.integers(20_000, size=len(popular))
+    ratings = [
+        Rating(f"u{user}", f"i{item}", 5.0, 0.0)
+        for user, item in zip(users.tolist(), popular.tolist(), strict=True)
+    ]
+    recommender.learn_all(ratings[:-_TIMED])
+    learn(recommender, ratings[:_WARM], 10)
+    done = [
+        learn(recommender, ratings[at : at + 1000], 10)
+        for at in range(len(ratings) - _TIMED, len(ratings), 1000)
+    ]
+    return (
+        statistics.median(one.update_us for one in done),
+        statistics.median(one.top_n_us for one in done),
+    )
+
+
+def factors() -> None:
+    """`mf` among a million items, beside a product with all their factors."""
+    recommender = _SPEC.build()
+    for item in range(_MANY):
+        recommender.update(Rating(f"u{item % 1000}", f"i{item}", 5.0, 0.0))
+    q = recommender.state_dict()["model.q"].astype(np.float32)
+    p = q[0].copy()
+    size = recommender.minibatch_size(10)
+    ours, theirs = [], []
+    for number in range(_ROUNDS):
+        ratings = [Rating(f"u{at}", f"i{number * size + at}", 5.0, 0.0) for at in range(size)]
+        ours.append(learn(recommender, ratings, 10).top_n_us)
+        theirs.append(_microseconds(lambda: q @ p, 5))
+    one, other = statistics.median(ours), statistics.median(theirs)
+    print(
+        f"mf, top-10 of {_MANY:,} items, exact, {size} at a time: {one:,.0f} us, a product in"
+        f" single precision {other:,.0f} us: {other / one:.1f}x"
+    )
+
+
 def _peak() -> float:
     """Megabytes that this process has held at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-_QUESTIONS: Final = {one.__name__: one for one in (top_n, register, events, memory)}
+_QUESTIONS: Final = {
+    one.__name__: one for one in (top_n, register, events, memory, catalog, factors)
+}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -24,10 +24,12 @@ quarter; on sessions it uses `--test`, so name a validation part there.
 from __future__ import annotations
 
 import argparse
+import logging
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, ParamSpec
 
 from beam_pipeline.failures import EXPECTED, reason_of
 from beam_pipeline.movielens import DEFAULT_FOLDER, DownloadError, fetch
@@ -35,8 +37,10 @@ from beam_pipeline.options import ModelOptions
 from beam_pipeline.settings import Settings, parse
 from beam_pipeline.usage import Parser, UsageError
 from benchmarks.quality.history import history
-from benchmarks.quality.ours import Candidate, candidate, measure, variants
+from benchmarks.quality.ours import candidate, measure, variants
 from benchmarks.quality.outcomes import Outcome
+from benchmarks.quality.peer_programs.wire import DAY
+from benchmarks.quality.peers import PEERS, PeerError, measure_peer
 from benchmarks.quality.protocols import (
     NEXT_CLICK,
     PREQUENTIAL,
@@ -52,6 +56,7 @@ from benchmarks.quality.table import whole
 from transforms.formats.records import Rating
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES
 
+_Arguments = ParamSpec("_Arguments")
 _FACTORS: Final = (0.25, 0.5, 2.0, 4.0)
 
 
@@ -77,25 +82,50 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--models",
-        nargs="*",
+        nargs="+",
         metavar="NAME[,HYPERPARAMETER=VALUE...]",
         default=[DEFAULT_MODEL, *(name for name in MODEL_NAMES if name != DEFAULT_MODEL)],
         help="models to measure; the first is what the others are compared with (default: all,"
         f" {DEFAULT_MODEL} first)",
     )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=tuple(PEERS),
+        default=[],
+        help="outside recommenders to measure, too, each in an environment of its own, made at the"
+        " first use",
+    )
+    parser.add_argument(
+        "--retrain",
+        metavar=f"{DAY}|POSITIVES",
+        type=_schedule,
+        default=DAY,
+        help="how often peers that do not learn incrementally are retrained: before the first list"
+        f" of each {DAY}, or after so many positives (default: {DAY})",
+    )
     parser.add_argument("--tune", metavar="MODEL", help="try other hyperparameters of this model")
     return parser
 
 
+def _schedule(text: str) -> str:
+    if text != DAY and not (text.isdecimal() and int(text)):
+        msg = f"{text!r} is neither {DAY} nor a number of positives"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def main(argv: Sequence[str]) -> int:
     """Prints tables in Markdown, or tunes; returns the exit code."""
+    # Each model would say once more what `--repeats auto` took.
+    logging.getLogger("transforms.recommenders.repeats").setLevel(logging.ERROR)
     try:
         arguments, others = _parser().parse_known_args(argv)
         _run(arguments, _settings(arguments, others))
     except (UsageError, ValueError) as e:
         _say(f"error: {e}")
         return 2
-    except (DownloadError, *EXPECTED) as e:
+    except (DownloadError, subprocess.CalledProcessError, *EXPECTED) as e:
         _say(f"error: {reason_of(e) or e}")
         return 1
     return 0
@@ -132,16 +162,29 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             recall, mrr = outcome.scores.recall, float(outcome.reciprocals.mean())
             print(f"{recall:.4f} {mrr:.4f}  {variant.name}", flush=True)
         return
-    print(f"{len(stream.ratings)} ratings, {stream.tests} tests\n", flush=True)
-    outcomes = [_measured(model, stream, top_n) for model in models]
-    print(whole(outcomes, history(stream)))
+    commands = {name: PEERS[name].command(arguments.retrain) for name in arguments.peers}
+    outcomes = [_said(measure, model, stream, top_n) for model in models]
+    repeats = outcomes[0].repeats.tolist()
+    left_out = []
+    for name, command in commands.items():
+        try:
+            outcomes.append(_said(measure_peer, PEERS[name], command, stream, top_n, repeats))
+        except PeerError as e:
+            left_out.append(f"Left out: {e}.")
+            _say(left_out[-1])
+    print(f"{len(stream.ratings)} positives, {stream.tests} tests", end="; ")
+    print(f"{sum(repeats)} of the lists could name items that the user had.\n")
+    print("\n".join([whole(outcomes, history(stream)), *left_out]))
 
 
-def _measured(model: Candidate, stream: Stream, top_n: int) -> Outcome:
+def _said(
+    measure_one: Callable[_Arguments, Outcome], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> Outcome:
+    """Measures, and says what came out, as the table comes when all are done."""
     started = time.monotonic()
-    outcome = measure(model, stream, top_n)
+    outcome = measure_one(*args, **kwargs)
     _say(
-        f"{model.name}: recall {outcome.scores.recall:.4f}, MRR"
+        f"{outcome.name}: recall {outcome.scores.recall:.4f}, MRR"
         f" {outcome.reciprocals.mean():.4f}, {time.monotonic() - started:.0f} s"
     )
     return outcome

@@ -11,6 +11,7 @@ from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.memory.item_statistics import ItemStatistics
+from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
@@ -53,6 +54,7 @@ class SparseCounts:
         self._keeps_elsewhere = counts.elsewhere is not None
         self.entries = RaggedRows(np.float32)
         self.elsewhere = RaggedRows(np.float32)
+        self._popular = PopularItems()
         ends, ids, weights = counts.listed
         self.entries.load(ends, columns.of[ids], weights)
         if counts.elsewhere is not None:
@@ -107,8 +109,8 @@ class SparseCounts:
         step = 0
         while True:
             learned, full, step = cooccurrence_sparse_learning.learn_sparse(
-                _arrays(self.entries),
-                _arrays(self.elsewhere),
+                self._arrays(self.entries),
+                self._arrays(self.elsewhere),
                 histories.arrays,
                 items.arrays,
                 items.column_arrays,
@@ -121,11 +123,16 @@ class SparseCounts:
                 step,
             )
             if learned:
+                self._popular.follow(items.column_arrays, batch.items[:learned])
                 return int(learned)
             if full >= 0:
                 self.cut_or_widen(self.entries, full)
             else:
                 self.cut_or_widen(self.elsewhere, -2 - full)
+
+    def _arrays(self, rows: RaggedRows) -> RowArrays:
+        most = 2 * self._neighbors
+        return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room, rows.free, most)
 
     def score(
         self,
@@ -136,7 +143,7 @@ class SparseCounts:
         scores: NDArray[np.float64],
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
-        rows = _arrays(self.entries)
+        rows = self._arrays(self.entries)
         cooccurrence_scores.score_sparse(rows, transitions, columns, mixture, slot, scores)
 
     def counts_of(
@@ -144,7 +151,7 @@ class SparseCounts:
     ) -> NDArray[np.float32]:
         """Does what `DenseCounts.counts_of` does."""
         counts = np.empty(len(others), dtype=np.float32)
-        entries, elsewhere = _arrays(self.entries), _arrays(self.elsewhere)
+        entries, elsewhere = self._arrays(self.entries), self._arrays(self.elsewhere)
         cooccurrence_one_score.counts_sparse(entries, elsewhere, columns, others, item, counts)
         return counts
 
@@ -162,7 +169,7 @@ class SparseCounts:
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
         cooccurrence_lists.top_n_after_each_sparse(
-            _arrays(self.entries),
+            self._arrays(self.entries),
             transitions,
             columns,
             constants,
@@ -171,14 +178,39 @@ class SparseCounts:
             batch.listed,
             log,
             mixture,
+            self._popular.arrays(columns, self._columns.n_listed),
+            self._popular.scratch(columns),
             excluded,
             ends,
             *lists,
         )
 
-
-def _arrays(rows: RaggedRows) -> RowArrays:
-    return RowArrays(rows.ids, rows.values, rows.starts, rows.sizes, rows.room)
+    def best_items(
+        self,
+        transitions: TransitionArrays,
+        columns: ColumnArrays,
+        mixture: Mixture,
+        slot: int,
+        excluded: NDArray[np.int32],
+        n: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
+        n_column = self._columns.n_listed
+        best, scores = np.empty(n, dtype=np.int32), np.empty(n)
+        count = cooccurrence_lists.top_n_sparse(
+            self._arrays(self.entries),
+            transitions,
+            columns,
+            mixture,
+            slot,
+            self._popular.arrays(columns, n_column),
+            self._popular.scratch(columns),
+            np.empty(n_column),
+            excluded,
+            best,
+            scores,
+        )
+        return best[:count], scores[:count]
 
 
 def in_memory(

@@ -58,10 +58,10 @@ class ItemStatistics:
     @property
     def column_arrays(self) -> ColumnArrays:
         """For kernels, until an item is added."""
-        of, items = self.columns.of, self.columns.items
+        shared = self.columns.of, self.columns.items, self.arrays.totals
         if not self.columns.n_elsewhere:
-            return ColumnArrays(of, items, *(getattr(self.arrays, name) for name in _LISTED))
-        return ColumnArrays(of, items, *(rows.rows for rows in self._of_columns.values()))
+            return ColumnArrays(*shared, *(getattr(self.arrays, name) for name in _LISTED))
+        return ColumnArrays(*shared, *(rows.rows for rows in self._of_columns.values()))
 
     def add_item(self, *, listed: bool = True) -> None:
         """Adds an item that was never chosen.

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.growable import GrowableRows
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM
 
-_FIRST_ROOM: Final = 4
 _FIRST_CAPACITY: Final = 256
 
 
@@ -31,6 +31,7 @@ class RaggedRows:
         n: How many rows there are.
         ids: The pool, int32.
         values: The values of `ids`, same shape, or shape (0,) without values.
+        free: The place in the pool from which on it is free, int64, shape (1,).
     """
 
     def __init__(self, values: DTypeLike | None = None) -> None:
@@ -40,7 +41,7 @@ class RaggedRows:
         self._starts = GrowableRows(dtype=np.int64)
         self._sizes = GrowableRows(dtype=np.int32)
         self._room = GrowableRows(dtype=np.int32)
-        self._free = 0
+        self.free = np.zeros(1, dtype=np.int64)
 
     @property
     def n(self) -> int:
@@ -86,16 +87,16 @@ class RaggedRows:
             most: The room that a row may have at most; it must have less.
         """
         room, size = int(self.room[index]), int(self.sizes[index])
-        wider = max(_FIRST_ROOM, 2 * room)
+        wider = max(FIRST_ROOM, 2 * room)
         wider = wider if most is None else min(most, wider)
-        if self._free + wider > len(self.ids):
+        if self.free[0] + wider > len(self.ids):
             self.room[index] = wider
             self._lay_out()
             return
-        start, moved = int(self.starts[index]), self._free
+        start, moved = int(self.starts[index]), int(self.free[0])
         self.room[index] = wider
         self.starts[index] = moved
-        self._free += wider
+        self.free[0] += wider
         self.ids[moved : moved + size] = self.ids[start : start + size]
         if self._has_values:
             self.values[moved : moved + size] = self.values[start : start + size]
@@ -149,7 +150,7 @@ class RaggedRows:
         sizes = np.diff(ends, prepend=0)
         self._starts.load(ends - sizes)
         self._sizes.load(sizes)
-        self._room.load(np.where(sizes == 0, 0, np.maximum(_FIRST_ROOM, sizes)))
+        self._room.load(np.where(sizes == 0, 0, np.maximum(FIRST_ROOM, sizes)))
         self.ids = ids
         if values is not None:
             self.values = values.astype(self.values.dtype)
@@ -158,11 +159,11 @@ class RaggedRows:
     def _lay_out(self) -> None:
         """Gives each row its room in new arrays half of which are free."""
         ends = np.cumsum(self._room.used(), dtype=np.int64)
-        self._free = int(ends[-1]) if len(ends) else 0
+        self.free[0] = ends[-1] if len(ends) else 0
         starts = ends - self._room.used()
         sizes = self._sizes.used()
         old, new = _places(self._starts.used(), sizes), _places(starts, sizes)
-        capacity = max(_FIRST_CAPACITY, 2 * self._free)
+        capacity = max(_FIRST_CAPACITY, 2 * int(self.free[0]))
         ids = np.zeros(capacity, dtype=np.int32)
         ids[new] = self.ids[old]
         self.ids = ids

@@ -36,6 +36,8 @@ class Tuning:
             np.array([MEDIUM]),
             np.zeros(SETTINGS),
             np.zeros(0),
+            np.zeros(0),
+            np.zeros(0, dtype=np.int32),
             empty_mixture(SETTINGS, longest),
         )
         self._told = MEDIUM
@@ -48,7 +50,10 @@ class Tuning:
     def arrays(self, n_item: int) -> TuningArrays:
         """For kernels, with room for the scores of so many items."""
         if len(self._arrays.scores) < n_item:
-            self._arrays = self._arrays._replace(scores=np.zeros(n_item))
+            room = 2 * n_item
+            self._arrays = self._arrays._replace(
+                scores=np.zeros(room), sums=np.zeros(room), touched=np.zeros(room, dtype=np.int32)
+            )
         return self._arrays._replace(scores=self._arrays.scores[:n_item])
 
     def tell(self) -> None:

@@ -21,7 +21,7 @@ from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_statistics import ItemStatistics
-from transforms.recommenders.minibatch import Minibatch, UpdateTrace
+from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
@@ -231,6 +231,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Returns the best of the items that are listed here, and their scores."""
+        if isinstance(self._counts, SparseCounts) and 0 < n <= LONGEST_LIST:
+            self._mix(user, with_repeats=self._with_repeats)
+            transitions, arrays = self._habits.transitions.arrays, self._items.column_arrays
+            return self._counts.best_items(transitions, arrays, self._one, 0, excluded, n)
         columns = self._items.columns
         scores = self._scores(user, with_repeats=self._with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)

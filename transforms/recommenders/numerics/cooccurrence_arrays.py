@@ -111,6 +111,7 @@ class ColumnArrays(NamedTuple):
         of: Column of each item, shape (n_item or more,); of one that is listed elsewhere
             `-1 - number`, with its number among those.
         items: Item of each column, shape (n_column or more,).
+        totals: As in `ItemArrays`, of all items.
         chosen: As in `ItemArrays`, by column.
         norms: Likewise.
         recent: Likewise.
@@ -118,6 +119,7 @@ class ColumnArrays(NamedTuple):
 
     of: NDArray[np.int32]
     items: NDArray[np.int32]
+    totals: NDArray[np.float64]
     chosen: NDArray[np.float64]
     norms: NDArray[np.float64]
     recent: NDArray[np.float64]
@@ -131,7 +133,9 @@ class RowArrays(NamedTuple):
         values: Its value.
         starts: Where each row starts.
         sizes: How many entries each row has.
-        room: How many entries each row can have.
+        room: How many entries each row can have until it moves.
+        free: The place in the pool from which on it is free, shape (1,).
+        most: How many entries a row may have.
     """
 
     ids: NDArray[np.int32]
@@ -139,6 +143,8 @@ class RowArrays(NamedTuple):
     starts: NDArray[np.int64]
     sizes: NDArray[np.int32]
     room: NDArray[np.int32]
+    free: NDArray[np.int64]
+    most: int
 
 
 class Constants(NamedTuple):
@@ -178,7 +184,8 @@ class UpdateLog(NamedTuple):
         counts: How many of a row of `others` count, shape (slots,).
         values: The counts before, in both directions, shape (slots, 2 * longest): those of the
             item's column, also where it is not listed here, and those of its row.
-        places: Where they are in sparse rows; `-1 - place` of one that is new. Same shape.
+        places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
+            that is new. Same shape.
         items: `chosen` and `recent` of the item before, shape (slots, 2).
         next_rows: The item whose transitions were added to, -1 for none, shape (slots,).
         next_places: Where in the pool, shape (slots,).

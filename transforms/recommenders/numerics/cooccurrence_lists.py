@@ -19,6 +19,12 @@ from transforms.recommenders.numerics.cooccurrence_scores import score_dense, sc
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.listing_by_need import (
+    INCOMPLETE,
+    PopularArrays,
+    Scratch,
+    list_by_need,
+)
 from transforms.recommenders.numerics.top_n import keep_best
 from transforms.recommenders.numerics.transition_kernels import swap_transition
 
@@ -139,6 +145,55 @@ def top_n_after_each_dense(
 
 
 @compile_exact
+def top_n_sparse(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    popular: PopularArrays,
+    scratch: Scratch,
+    scores: NDArray[np.float64],
+    excluded: NDArray[np.int32],
+    best: NDArray[np.int32],
+    best_scores: NDArray[np.float64],
+) -> int:
+    """Fills a list from sparse rows; returns its length.
+
+    Args:
+        rows: The counts.
+        transitions: Which item follows which.
+        columns: Of the items that are listed here.
+        mixture: What `mix` filled.
+        slot: The row of it.
+        popular: The most popular items.
+        scratch: Is used.
+        scores: Room for the score of each column that there is, shape (n_column,).
+        excluded: Items that are not listed.
+        best: Is filled with the list, shape (n,).
+        best_scores: Is filled with its scores, shape (n,).
+    """
+    n_column = len(scores)
+    count = list_by_need(
+        rows,
+        transitions,
+        columns,
+        mixture,
+        slot,
+        n_column,
+        popular,
+        excluded,
+        scratch,
+        best,
+        best_scores,
+    )
+    if count != INCOMPLETE:
+        return count
+    score_sparse(rows, transitions, columns, mixture, slot, scores)
+    return _best(scores, columns, excluded, best, best_scores)
+
+
+@compile_exact
 def top_n_after_each_sparse(
     rows: RowArrays,
     transitions: TransitionArrays,
@@ -149,23 +204,38 @@ def top_n_after_each_sparse(
     listed: NDArray[np.bool],
     log: UpdateLog,
     mixture: Mixture,
+    popular: PopularArrays,
+    scratch: Scratch,
     excluded: NDArray[np.int32],
     excluded_ends: NDArray[np.int64],
     best: NDArray[np.int32],
     best_scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Does what `top_n_after_each_dense` does with what `learn_sparse` left."""
+    """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
+
+    Of the arguments two are others: `popular` has the most popular items after all positives, and
+    `scratch` is used.
+    """
     buffer = np.empty(len(columns.norms))
     slot = len(counts)
     first = 0
     for number in range(len(batch_items) - 1, -1, -1):
         if listed[number]:
             slot -= 1
-            scores = buffer[: column_counts[number]]
-            score_sparse(rows, transitions, columns, mixture, number, scores)
-            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
+            counts[slot] = top_n_sparse(
+                rows,
+                transitions,
+                columns,
+                mixture,
+                number,
+                popular,
+                scratch,
+                buffer[: column_counts[number]],
+                excluded[excluded_ends[number] : excluded_ends[number + 1]],
+                best[slot],
+                best_scores[slot],
+            )
         if slot == 0:
             # No list is of what was before this update.
             first = number

@@ -14,13 +14,16 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     RowArrays,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_scores import score_sparse
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
-from transforms.recommenders.numerics.ragged_kernels import find
-from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
+from transforms.recommenders.numerics.tuning_kernels import (
+    follow_leader,
+    is_test,
+    judge_by_need,
+)
 
 
 @compile_exact
@@ -38,8 +41,7 @@ def _test_sparse(
     tuning, transitions = habits.tuning, habits.transitions
     for setting in range(SETTINGS):
         mix_by(histories, items, habits, constants, user, False, setting, tuning.mixture, setting)
-        score_sparse(rows, transitions, columns, tuning.mixture, setting, tuning.scores)
-        judge(histories, tuning, user, item, setting)
+        judge_by_need(rows, transitions, columns, histories, tuning, user, item, setting)
 
 
 @compile_exact
@@ -57,10 +59,11 @@ def learn_sparse(
     mixture: Mixture,
     first_step: int,
 ) -> tuple[int, int, int]:
-    """Does what `learn_dense` does, up to the first positive that needs room in a full row.
+    """Does what `learn_dense` does, up to the first positive for which a full row has no room.
 
-    To make room moves or drops entries, so there is no log of a positive during which it was
-    made; it has to be the first, whose log is never applied.
+    A row that is full moves to the end of the pool, with twice the room. Where the pool is full,
+    or the row as long as it may be, entries are moved or dropped elsewhere, so there is no log of
+    a positive during which that was done; it has to be the first, whose log is never applied.
 
     Args:
         rows: The counts, a row for each item.
@@ -167,6 +170,23 @@ def _add_sparse(
 
 
 @compile_exact
+def _widened(rows: RowArrays, row: int) -> bool:
+    """Moves a full row to where the pool is free, as `RaggedRows.widen` does, if it can."""
+    wider = min(rows.most, max(FIRST_ROOM, 2 * rows.room[row]))
+    moved = rows.free[0]
+    if wider == rows.room[row] or moved + wider > len(rows.ids):
+        return False
+    start, size = rows.starts[row], rows.sizes[row]
+    for place in range(size):
+        rows.ids[moved + place] = rows.ids[start + place]
+        rows.values[moved + place] = rows.values[start + place]
+    rows.starts[row] = moved
+    rows.room[row] = wider
+    rows.free[0] += wider
+    return True
+
+
+@compile_exact
 def _place_for(rows: RowArrays, row: int, entry: int) -> int:
     """Returns the place of an entry, which is new if it is beyond its row.
 
@@ -176,7 +196,7 @@ def _place_for(rows: RowArrays, row: int, entry: int) -> int:
     place = find(rows.ids, rows.starts[row], rows.sizes[row], entry)
     if place >= 0:
         return place
-    if rows.sizes[row] == rows.room[row]:
+    if rows.sizes[row] == rows.room[row] and not _widened(rows, row):
         return len(rows.ids)
     new: int = rows.starts[row] + rows.sizes[row]
     rows.ids[new] = entry
@@ -194,9 +214,10 @@ def _add_at(
     slot: int,
     step: int,
 ) -> None:
-    log.places[slot, step] = place
-    if place == rows.starts[row] + rows.sizes[row]:
-        log.places[slot, step] = -1 - place
+    from_start = place - rows.starts[row]
+    log.places[slot, step] = from_start
+    if from_start == rows.sizes[row]:
+        log.places[slot, step] = -1 - from_start
         rows.sizes[row] += 1
     log.values[slot, step] = rows.values[place]
     rows.values[place] += change
@@ -222,6 +243,7 @@ def swap_sparse(
         if place < 0:
             place = -1 - place
             rows.sizes[row] += 1 if forward else -1
+        place += rows.starts[row]
         before, after = log.values[slot, step], rows.values[place]
         rows.values[place] = before
         log.values[slot, step] = after
@@ -243,8 +265,10 @@ def _take_back(
         other_column = column_of[log.others[slot, step // 2]]
         if other_column >= 0:
             continue
+        row = max(-1 - column_of[item], -1 - other_column)
         place = log.places[slot, step]
         if place < 0:
             place = -1 - place
-            elsewhere.sizes[max(-1 - column_of[item], -1 - other_column)] -= 1
+            elsewhere.sizes[row] -= 1
+        place += elsewhere.starts[row]
         elsewhere.values[place] = log.values[slot, step]

@@ -80,6 +80,8 @@ class TuningArrays(NamedTuple):
         leader: The setting that lists, shape (1,).
         latest: The utility of each setting in a test, shape (SETTINGS,).
         scores: Room for those of all items, shape (n_item,).
+        sums: The same for sums, shape (n_item or more,); zero between tests.
+        touched: Room for the columns whose sum is not zero, same shape.
         mixture: Room for a list by each setting.
     """
 
@@ -88,6 +90,8 @@ class TuningArrays(NamedTuple):
     leader: NDArray[np.int64]
     latest: NDArray[np.float64]
     scores: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    touched: NDArray[np.int32]
     mixture: Mixture
 
 

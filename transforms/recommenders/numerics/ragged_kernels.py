@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.jit import compile_exact
+
+FIRST_ROOM: Final = 4
+"""Room of a row when it gets its first entry."""
 
 
 @compile_exact

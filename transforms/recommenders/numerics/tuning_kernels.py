@@ -8,11 +8,17 @@ import numpy as np
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     POSITIVES,
+    ColumnArrays,
     Constants,
     HistoryArrays,
     ItemArrays,
+    RowArrays,
 )
-from transforms.recommenders.numerics.habit_arrays import SETTINGS, TuningArrays
+from transforms.recommenders.numerics.habit_arrays import (
+    SETTINGS,
+    TransitionArrays,
+    TuningArrays,
+)
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
@@ -57,6 +63,69 @@ def judge(
     for one in range(len(scores)):
         rank += scores[one] > chosen
     tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank)
+
+
+@compile_exact
+def _touch(tuning: TuningArrays, column: int, weight: float, count: int) -> int:
+    """Adds to a sum, which is 0 if it is new; returns how many there are."""
+    if weight > 0.0:
+        if tuning.sums[column] == 0.0:
+            tuning.touched[count] = column
+            count += 1
+        tuning.sums[column] += weight
+    return count
+
+
+@compile_exact
+def _score(columns: ColumnArrays, tuning: TuningArrays, setting: int, column: int) -> float:
+    mixture, score = tuning.mixture, tuning.sums[column]
+    if mixture.cosine[setting]:
+        score *= columns.norms[column]
+    score += mixture.priors[setting, 0] * columns.chosen[column]
+    completed: float = score + mixture.priors[setting, 1] * columns.recent[column]
+    return completed
+
+
+@compile_exact
+def judge_by_need(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    histories: HistoryArrays,
+    tuning: TuningArrays,
+    user: int,
+    item: int,
+    setting: int,
+) -> None:
+    """Takes the utility of a setting from sparse rows without a look at all items.
+
+    It is that of `judge` among the items that go together with the history, or follow its newest;
+    0 if the chosen item is none of them. Leaves `tuning.sums` zero.
+    """
+    mixture, count = tuning.mixture, 0
+    for age in range(mixture.rows[setting]):
+        row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
+        for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
+            count = _touch(tuning, rows.ids[place], factor * rows.values[place], count)
+    newest, weight = mixture.recent[setting, 0], mixture.following[setting]
+    if weight > 0.0:
+        start = transitions.starts[newest]
+        for place in range(start, start + transitions.sizes[newest]):
+            column = columns.of[transitions.ids[place]]
+            count = _touch(tuning, column, weight * transitions.counts[place], count)
+    start = histories.starts[user]
+    for place in range(start, start + histories.sizes[user]):
+        tuning.sums[columns.of[histories.ids[place]]] = 0.0
+    column = columns.of[item]
+    known = tuning.sums[column] > 0.0
+    chosen = _score(columns, tuning, setting, column)
+    rank = 0
+    for number in range(count):
+        column = tuning.touched[number]
+        if tuning.sums[column] > 0.0:
+            rank += _score(columns, tuning, setting, column) > chosen
+            tuning.sums[column] = 0.0
+    tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank) if known else 0.0
 
 
 @compile_exact
