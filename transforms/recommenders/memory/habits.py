@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.arrays import Arrays, SavedArrays
+from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.transitions import Transitions
 from transforms.recommenders.memory.tuning import Tuning
+from transforms.recommenders.numerics.cooccurrence_arrays import Positives
 from transforms.recommenders.numerics.experts import FIRST_CREDIT
 from transforms.recommenders.numerics.habit_arrays import EXPERTS, LENGTHS, STREAKS, HabitArrays
 
@@ -42,6 +44,11 @@ class Habits:
             self.transitions.arrays,
             self.tuning.arrays(n_item),
         )
+
+    def reserve(self, histories: Histories, batch: Positives) -> None:
+        """Makes room for what positives add, before they are learned."""
+        newest = histories.newest(np.unique(batch.users))
+        self.transitions.reserve(np.concatenate([newest, batch.items]))
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""

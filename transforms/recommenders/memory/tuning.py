@@ -16,6 +16,9 @@ from transforms.recommenders.numerics.habit_arrays import (
     empty_mixture,
 )
 
+EXPERTS_LIST: Final = "experts"
+"""The name of the setting by which the mixture of experts lists."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -29,7 +32,7 @@ class Tuning:
 
     def __init__(self, longest: int, half_life: float) -> None:
         self._names = [f"half_life {half_life * factor:g}" for factor in (1 / 3, 1.0, 3.0)]
-        self._names.append("experts")
+        self._names.append(EXPERTS_LIST)
         self._arrays = TuningArrays(
             np.zeros(SETTINGS),
             np.zeros((SETTINGS, SETTINGS)),

@@ -21,6 +21,7 @@ from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_statistics import ItemStatistics
+from transforms.recommenders.memory.tuning import EXPERTS_LIST
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
@@ -63,34 +64,32 @@ class ItemKNN(MinibatchModel, ShardedModel):
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
         score(j) = sum_g a_g s(h_g, j) + prior(j)
 
-    **With repeats** a score is the probability that the user chooses the item next. p, that of
-    h_0, comes from how often users chose the same item again: of all, by the streak of the same
-    item (up to 2) and the length of the history (up to 4), and of h_0 itself, smoothed by 10
-    positives of all. Three experts share the rest, with d(i) the sum of c(i, j) over all j:
+    **With repeats** a score is the probability that the user chooses the item next: p for h_0,
+    from how often users chose the same item again (of all, by the streak of the same item, up to
+    2, and the length of the history, up to 4; and of h_0 itself, smoothed by 10 positives of
+    all). A mixture of six experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
+    that the stream teaches, see `numerics.experts`. A user without history gets the prior, in
+    positives: `n(j) + 10 r(j) sum n / sum r`.
 
-        P(h_0) = p
-        P(j) = (1 - p) (w_0 base(j) / Z + w_1 q(g_j) / sum q + w_2 c(h_0, j) / d(h_0))
-        base(j) = sum_g a_g c(h_g, j) / (d(h_g) + shrinkage) + prior(j)
-
-    where Z is the sum of base over all items, h_0 included, so that probabilities sum to at most
-    1; q(g), for items of the history alone, is the share of choices of another item than h_0 that
-    went to place g, (1 + choices) / (5 + times that the place was there); and the weights follow
-    the experts' shares of past choices by expectation maximization that forgets (0.9995 a
-    choice), by the length of the history, smoothed by 50 choices of all. A user without history
-    gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
+    **Tuned**, with `tune` "auto", lists without repeats are by one of four settings: the cosines
+    with a third of `half_life`, with it, and with three times it, and the experts without p and
+    places. Each is tested with positives before they are learned, and one that is surely better
+    takes over, see `tuning_kernels.follow_leader`. Item shards do not test: they have the scores
+    of their own items alone.
 
     A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
-    or dropped from a row still counts in d.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 256
+    are known to follow it. An item that is evicted or dropped from a row still counts in d.
 
-    Item shards list, together, what one model does, to the bit: each has all histories and all
-    that is known of single items, and the columns c(., j) of the items j that it lists. The
-    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
-    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
-    entries of its rows by itself, so lists may differ once one model would have dropped any.
+    Item shards list, together, what one model does, to the bit, but for tuning: each has all
+    histories, what follows what, all that is known of single items, and the columns c(., j) of
+    the items j that it lists. The weights w need c of any chosen item with its user's history;
+    c(i, j) of two items that are both listed elsewhere is kept for them, once, unless repeats
+    never come. Each shard drops entries of its rows by itself, so lists may differ once one model
+    would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -100,9 +99,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         Weight Collaborative Filtering. CIKM 2005; with distance in a session: M. Ludewig, D.
         Jannach. Evaluation of Session-based Recommendation Algorithms. UMUAI 28, 2018. Repeats
         apart from other items: P. Ren et al. RepeatNet: A Repeat Aware Neural Recommendation
-        Machine for Session-Based Recommendation. AAAI 2019. Expectation maximization as positives
-        come: R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse,
-        and other Variants. 1998.
+        Machine for Session-Based Recommendation. AAAI 2019.
     """
 
     def __init__(self, config: ItemKNNConfig, seed: int) -> None:
@@ -155,6 +152,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         """Learns how people repeat, and lists accordingly, from now on."""
         self._with_repeats = allowed
 
+    def lists_by(self) -> str:
+        """Returns which setting lists, see above."""
+        return EXPERTS_LIST if self._with_repeats else self._habits.tuning.leader
+
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
         self._histories.reserve(user, 1)
@@ -204,7 +205,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
             columns = self._items.columns
             self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
         counts = self._counts
-        self._reserve_transitions(batch)
+        if self._with_repeats or self._constants.learns_habits:
+            self._habits.reserve(self._histories, batch)
         learned = counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
             self._histories,
@@ -217,11 +219,6 @@ class ItemKNN(MinibatchModel, ShardedModel):
         )
         self._habits.tuning.tell()
         return learned
-
-    def _reserve_transitions(self, batch: Positives) -> None:
-        if self._with_repeats or self._constants.learns_habits:
-            newest = self._histories.newest(np.unique(batch.users))
-            self._habits.transitions.reserve(np.concatenate([newest, batch.items]))
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""

@@ -1,4 +1,26 @@
-"""Kernels over the experts of `ItemKNN`: what they say of a choice, and how much each counts."""
+"""Kernels over the experts of `ItemKNN`: what they say of a choice, and how much each counts.
+
+With the notation of `ItemKNN`, and d(i) the sum of c(i, j) over all j, each gives a probability
+that a user with the last items h_0, h_1, ... chooses j, if it is another one than h_0:
+
+    near, far: sum_g a_g c(h_g, j) / (d(h_g) + shrinkage), over its sum over all j, a_g with a
+        third of the half-life and with three times it
+    popular: n(j) / sum n
+    recent: r(j) / sum r
+    places: q(g_j) / sum q, for items of the history alone; q(g) is the share of choices of another
+        item than h_0 that went to place g, (1 + choices) / (5 + times that the place was there)
+    next: the share of such choices right after h_0 that were of j
+
+so a mixture of them sums to at most 1. The weights are the experts' shares of past choices, by
+expectation maximization that forgets: a choice adds to each expert's credit its part in the
+probability of the item by the mixture, and all credit falls by 0.001 of itself. There is credit by
+the length of the history (1, 2, 3, or more) and of all choices; the weights are those by length,
+smoothed by 50 choices of all. An expert that has nothing to say counts nothing.
+
+References:
+    R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse, and other
+    Variants. Learning in Graphical Models, 1998.
+"""
 
 from __future__ import annotations
 
