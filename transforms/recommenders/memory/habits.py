@@ -47,6 +47,9 @@ class Habits:
 
     def reserve(self, histories: Histories, batch: Positives) -> None:
         """Makes room for what positives add, before they are learned."""
+        if len(batch.users) == 1:
+            self.transitions.reserve(histories.newest(batch.users))
+            return
         newest = histories.newest(np.unique(batch.users))
         self.transitions.reserve(np.concatenate([newest, batch.items]))
 

@@ -48,7 +48,8 @@ class Histories:
         rows = self._rows
         sizes = rows.sizes[users]
         last = rows.starts[users] + sizes - 1
-        return rows.ids[last[sizes > 0]]
+        newest: NDArray[np.int32] = rows.ids[last[sizes > 0]]
+        return newest
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.memory.cooccurrence import Rows
+from transforms.recommenders.memory.cooccurrence_rows import Rows
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 
@@ -39,6 +39,10 @@ class Transitions:
     def reserve(self, items: NDArray[np.int32]) -> None:
         """Makes room for one more entry in an item's row each time that it is among `items`."""
         rows = self._rows
+        if len(items) == 1:
+            if rows.sizes[items[0]] == rows.room[items[0]] < self._most:
+                rows.widen(int(items[0]), self._most)
+            return
         named, counts = np.unique(items, return_counts=True)
         needed = np.minimum(rows.sizes[named] + counts, self._most)
         for place in np.flatnonzero(rows.room[named] < needed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,7 +254,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             self._habits.arrays(self.n_item),
             self._constants,
             # As kernels know users, so that one compiled version does.
-            np.int32(user),
+            cast("int", np.int32(user)),
             with_repeats,
             self._one,
             0,
