@@ -194,7 +194,7 @@ def test_a_shard_keeps_the_columns_of_its_items_and_pairs_of_others_for_repeats(
 
 
 def test_counts_that_repeats_or_tests_need_have_to_be_there() -> None:
-    spec = RecommenderSpec("itemknn", repeats="never")
+    spec = RecommenderSpec("itemknn", {"tune": "off"}, repeats="never")
     shard = spec.build(Block(0, 2))
     shard.learn_all(stream(100, 1))
     saved = encode(spec, 1, shard, Block(0, 2))

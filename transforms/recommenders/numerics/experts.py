@@ -187,7 +187,13 @@ def credit_experts(
     weights[PLACES] *= place_weight(habits, place) / places_total(habits, size) if place else 0.0
     if has_followers:
         weights[NEXT] *= transition_share(habits.transitions, items, newest, item)
-    normalize(weights)
+    total = 0.0
+    for expert in range(EXPERTS):
+        total += weights[expert]
+    if not 0.0 < total < np.inf:
+        return
+    for expert in range(EXPERTS):
+        weights[expert] /= total
     own, of_all = habits.experts[min(size, LENGTHS) - 1], habits.experts[LENGTHS]
     for expert in range(EXPERTS):
         own[expert] = own[expert] * _MEMORY + weights[expert]
