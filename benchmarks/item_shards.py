@@ -128,8 +128,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--models", nargs="+", default=["itemknn"])
     parser.add_argument("--shards", nargs="+", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--repeats", default="auto")
+    parser.add_argument("--first", type=int, help="how many positives; all if it is left out")
     known = parser.parse_args(argv)
-    ratings = read_positives(known.input, known.least)
+    ratings = read_positives(known.input, known.least)[: known.first]
     print("| model | shards | recall@10 | same lists | learning | listing | testing | state |")
     print("|---|---|---|---|---|---|---|---|")
     for model in known.models:

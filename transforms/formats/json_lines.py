@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from transforms.errors import MalformedRecordError
+from transforms.formats.listed_ratings import ListedRatings
 from transforms.formats.records import (
     Evaluation,
     Rating,
@@ -60,6 +65,42 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
     if fallback:
         fields["fallback"] = fallback
     return orjson.dumps(fields)
+
+
+def encode_recommendations(recommendations: Sequence[Recommendation]) -> list[bytes]:
+    """Writes what `encode_recommendation` does for each, faster where they are columns."""
+    if not isinstance(recommendations, ListedRatings):
+        return list(map(encode_recommendation, recommendations))
+    ratings, lists = recommendations.ratings, recommendations.lists
+    items, scores = lists.entries()
+    entries: list[bytes] = [b""] * (2 * len(items))
+    entries[0::2] = map(_item_prefix, map(lists.ids.__getitem__, items))
+    entries[1::2] = _numbers(scores)
+    times = _numbers([rating.timestamp for rating in ratings])
+    encoded, start = [], 0
+    for (user, _, _, _, origin, *_), time, count in zip(
+        ratings, times, lists.counts.tolist(), strict=True
+    ):
+        end = start + 2 * count
+        # Each entry begins with the end of the one before.
+        listed = b"".join(entries[start:end])[2:] + b"}" if count else b""
+        encoded.append(
+            b'{"user":%b,"items":[%b],"timestamp":%b,"origin":%b}'
+            % (orjson.dumps(user), listed, time, orjson.dumps(origin))
+        )
+        start = end
+    return encoded
+
+
+@lru_cache(maxsize=1 << 16)
+def _item_prefix(item: str) -> bytes:
+    return b'},{"item":%b,"score":' % orjson.dumps(item)
+
+
+def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
+    """Returns each number as JSON."""
+    joined = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return joined.split(b",") if joined else []
 
 
 def decode_recommendation(value: bytes) -> Recommendation:

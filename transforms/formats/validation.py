@@ -250,6 +250,19 @@ def as_number(name: str, value: object) -> float:
     raise MalformedRecordError(msg)
 
 
+def optional_number(value: object) -> float | None:
+    """Returns a rating; None for null and for text without content.
+
+    Raises:
+        MalformedRecordError: It is no number.
+    """
+    if type(value) is str:
+        return number_of_text("rating", value) if value and not value.isspace() else None
+    if value is None:
+        return None
+    return as_number("rating", value)
+
+
 def number_of_text(name: str, text: str) -> float:
     """Returns the number that a text writes, or raises.
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.listed_ratings import TopNColumns
 from transforms.formats.records import Rating, ScoredItem, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
@@ -241,7 +242,7 @@ class Recommender:
             for _ in self.learn_batches(ratings[first : first + size], 0):
                 pass
 
-    def top_n_after_each(self, part: LearnedBatch, n: int) -> list[ScoredItems]:
+    def top_n_after_each(self, part: LearnedBatch, n: int) -> Sequence[ScoredItems]:
         """Returns what `recommend` would have returned just after each listed rating.
 
         Args:
@@ -251,9 +252,8 @@ class Recommender:
         if part.trace is None:
             listed = itertools.compress(part.users, part.listed)
             return [self.recommend(user, n) for user in listed]
-        items, scores, counts = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
-        rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
-        return [self._named(best[:count], of[:count]) for best, of, count in rows]
+        lists = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
+        return TopNColumns(self.items.ids, *lists)
 
     def _register_all(
         self, ratings: Sequence[Rating], listed: NDArray[np.bool], *, with_seen: bool

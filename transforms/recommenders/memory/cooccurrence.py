@@ -19,7 +19,6 @@ from transforms.recommenders.numerics import (
     cooccurrence_learning,
     cooccurrence_lists,
     cooccurrence_one_score,
-    cooccurrence_scores,
 )
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
@@ -114,7 +113,7 @@ class DenseCounts:
         scores: NDArray[np.float64],
     ) -> None:
         """Fills the score of each item that is listed here, see `score_dense`."""
-        cooccurrence_scores.score_dense(self.matrix, transitions, columns, mixture, slot, scores)
+        cooccurrence_lists.score_dense(self.matrix, transitions, columns, mixture, slot, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int

@@ -15,10 +15,9 @@ from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
-    cooccurrence_lists,
     cooccurrence_one_score,
-    cooccurrence_scores,
     cooccurrence_sparse_learning,
+    cooccurrence_sparse_lists,
 )
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
@@ -144,7 +143,7 @@ class SparseCounts:
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
         rows = self._arrays(self.entries)
-        cooccurrence_scores.score_sparse(rows, transitions, columns, mixture, slot, scores)
+        cooccurrence_sparse_lists.score_sparse(rows, transitions, columns, mixture, slot, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int
@@ -168,7 +167,7 @@ class SparseCounts:
         lists: TopNLists,
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
-        cooccurrence_lists.top_n_after_each_sparse(
+        cooccurrence_sparse_lists.top_n_after_each_sparse(
             self._arrays(self.entries),
             transitions,
             columns,
@@ -197,7 +196,7 @@ class SparseCounts:
         """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
         n_column = self._columns.n_listed
         best, scores = np.empty(n, dtype=np.int32), np.empty(n)
-        count = cooccurrence_lists.top_n_sparse(
+        count = cooccurrence_sparse_lists.top_n_sparse(
             self._arrays(self.entries),
             transitions,
             columns,

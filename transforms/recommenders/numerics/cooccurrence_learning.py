@@ -22,7 +22,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     Positives,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_scores import score_dense
+from transforms.recommenders.numerics.cooccurrence_lists import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact

@@ -12,21 +12,12 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    RowArrays,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_scores import score_dense, score_sparse
-from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
-from transforms.recommenders.numerics.listing_by_need import (
-    INCOMPLETE,
-    PopularArrays,
-    Scratch,
-    list_by_need,
-)
 from transforms.recommenders.numerics.top_n import keep_best
-from transforms.recommenders.numerics.transition_kernels import swap_transition
+from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
 
 
 @compile_exact
@@ -53,9 +44,10 @@ def _swap_dense(
 
 
 @compile_exact
-def _swap_item(
+def swap_item(
     columns: ColumnArrays, constants: Constants, item: int, before: NDArray[np.float64]
 ) -> None:
+    """Swaps what is known of an item by itself, if it is listed here, with what was before."""
     column = columns.of[item]
     if column < 0:
         return
@@ -66,7 +58,85 @@ def _swap_item(
 
 
 @compile_exact
-def _best(
+def _sum_dense(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    factors: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Adds `factors[a]` times row `rows[a]`, in the order of a, to `scores`, shape (n,)."""
+    # Four at a time, as a score is then read and written once for them.
+    whole = len(rows) // 4 * 4
+    for number in range(0, whole, 4):
+        a, b = matrix[rows[number]], matrix[rows[number + 1]]
+        c, d = matrix[rows[number + 2]], matrix[rows[number + 3]]
+        e, f, g, h = factors[number], factors[number + 1], factors[number + 2], factors[number + 3]
+        for item in range(len(scores)):
+            score = scores[item] + e * a[item]
+            score += f * b[item]
+            score += g * c[item]
+            scores[item] = score + h * d[item]
+    for number in range(whole, len(rows)):
+        row = matrix[rows[number]]
+        factor = factors[number]
+        for item in range(len(scores)):
+            scores[item] += factor * row[item]
+
+
+@compile_exact
+def complete(
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    scores: NDArray[np.float64],
+) -> None:
+    """Makes scores of sums of rows."""
+    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
+    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
+    if mixture.cosine[slot]:
+        for column in range(len(scores)):
+            score = scores[column] * norms[column] + prior * chosen[column]
+            scores[column] = score + recent_prior * recent[column]
+        return
+    for column in range(len(scores)):
+        scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    for age in range(mixture.places[slot]):
+        column = columns.of[mixture.recent[slot, age]]
+        if column >= 0:
+            extra = mixture.extras[slot, age]
+            scores[column] = scores[column] + extra if age else extra
+
+
+@compile_exact
+def score_dense(
+    matrix: NDArray[np.float32],
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    scores: NDArray[np.float64],
+) -> None:
+    """Fills the score of each item that is listed here, by column, shape (n_column,).
+
+    Args:
+        matrix: The counts.
+        transitions: Which item follows which.
+        columns: Of those items.
+        mixture: What `mix` filled.
+        slot: The row of it.
+        scores: Is filled.
+    """
+    scores[:] = 0.0
+    count = mixture.rows[slot]
+    _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
+    if mixture.following[slot] > 0.0:
+        newest = mixture.recent[slot, 0]
+        add_transitions(transitions, columns, newest, mixture.following[slot], scores)
+    complete(columns, mixture, slot, scores)
+
+
+@compile_exact
+def best_of(
     scores: NDArray[np.float64],
     columns: ColumnArrays,
     excluded: NDArray[np.int32],
@@ -130,122 +200,15 @@ def top_n_after_each_dense(
             scores = buffer[: column_counts[number]]
             score_dense(matrix, transitions, columns, mixture, number, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = _best(scores, columns, hidden, best[slot], best_scores[slot])
+            counts[slot] = best_of(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
             # No list is of what was before this update.
             first = number
             break
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_item(columns, constants, batch_items[number], log.items[number])
         swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
-        swap_transition(transitions, log, number)
-
-
-@compile_exact
-def top_n_sparse(
-    rows: RowArrays,
-    transitions: TransitionArrays,
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    popular: PopularArrays,
-    scratch: Scratch,
-    scores: NDArray[np.float64],
-    excluded: NDArray[np.int32],
-    best: NDArray[np.int32],
-    best_scores: NDArray[np.float64],
-) -> int:
-    """Fills a list from sparse rows; returns its length.
-
-    Args:
-        rows: The counts.
-        transitions: Which item follows which.
-        columns: Of the items that are listed here.
-        mixture: What `mix` filled.
-        slot: The row of it.
-        popular: The most popular items.
-        scratch: Is used.
-        scores: Room for the score of each column that there is, shape (n_column,).
-        excluded: Items that are not listed.
-        best: Is filled with the list, shape (n,).
-        best_scores: Is filled with its scores, shape (n,).
-    """
-    n_column = len(scores)
-    count = list_by_need(
-        rows,
-        transitions,
-        columns,
-        mixture,
-        slot,
-        n_column,
-        popular,
-        excluded,
-        scratch,
-        best,
-        best_scores,
-    )
-    if count != INCOMPLETE:
-        return count
-    score_sparse(rows, transitions, columns, mixture, slot, scores)
-    return _best(scores, columns, excluded, best, best_scores)
-
-
-@compile_exact
-def top_n_after_each_sparse(
-    rows: RowArrays,
-    transitions: TransitionArrays,
-    columns: ColumnArrays,
-    constants: Constants,
-    batch_items: NDArray[np.int32],
-    column_counts: NDArray[np.int64],
-    listed: NDArray[np.bool],
-    log: UpdateLog,
-    mixture: Mixture,
-    popular: PopularArrays,
-    scratch: Scratch,
-    excluded: NDArray[np.int32],
-    excluded_ends: NDArray[np.int64],
-    best: NDArray[np.int32],
-    best_scores: NDArray[np.float64],
-    counts: NDArray[np.int32],
-) -> None:
-    """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
-
-    Of the arguments two are others: `popular` has the most popular items after all positives, and
-    `scratch` is used.
-    """
-    buffer = np.empty(len(columns.norms))
-    slot = len(counts)
-    first = 0
-    for number in range(len(batch_items) - 1, -1, -1):
-        if listed[number]:
-            slot -= 1
-            counts[slot] = top_n_sparse(
-                rows,
-                transitions,
-                columns,
-                mixture,
-                number,
-                popular,
-                scratch,
-                buffer[: column_counts[number]],
-                excluded[excluded_ends[number] : excluded_ends[number + 1]],
-                best[slot],
-                best_scores[slot],
-            )
-        if slot == 0:
-            # No list is of what was before this update.
-            first = number
-            break
-        steps = 2 * log.counts[number]
-        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
-        swap_transition(transitions, log, number)
-    for number in range(first + 1, len(batch_items)):
-        steps = 2 * log.counts[number]
-        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
-        _swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_item(columns, constants, batch_items[number], log.items[number])
         swap_transition(transitions, log, number)

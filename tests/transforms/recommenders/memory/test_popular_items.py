@@ -10,7 +10,7 @@ from tests.support import movielens_like
 from transforms.formats.records import Rating
 from transforms.recommenders.memory import popular_items
 from transforms.recommenders.models.itemknn import ItemKNN
-from transforms.recommenders.numerics import cooccurrence_lists
+from transforms.recommenders.numerics import cooccurrence_sparse_lists as kernels
 from transforms.recommenders.numerics.listing_by_need import list_by_need
 from transforms.recommenders.numerics.top_n import top_n
 from transforms.recommenders.recommender import Recommender
@@ -70,9 +70,9 @@ def test_most_lists_need_no_look_at_all_items(monkeypatch: pytest.MonkeyPatch) -
     one = recommender("never")
     one.learn_all(stream(3000))
     # Compiled code is bound to the kernel that it calls; the function that it is made of is not.
-    kernel = cooccurrence_lists.top_n_sparse
-    monkeypatch.setattr(cooccurrence_lists, "top_n_sparse", getattr(kernel, "py_func", kernel))
-    monkeypatch.setattr(cooccurrence_lists, "list_by_need", noted)
+    kernel = kernels.top_n_sparse
+    monkeypatch.setattr(kernels, "top_n_sparse", getattr(kernel, "py_func", kernel))
+    monkeypatch.setattr(kernels, "list_by_need", noted)
     for user in range(60):
         by_need(one, user, 10)
     assert looks.count(10) > 50

@@ -1,0 +1,166 @@
+"""Kernels that list from sparse co-occurrence counts, see `cooccurrence_lists`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    ColumnArrays,
+    Constants,
+    RowArrays,
+    UpdateLog,
+)
+from transforms.recommenders.numerics.cooccurrence_lists import best_of, complete, swap_item
+from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
+from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.listing_by_need import (
+    INCOMPLETE,
+    PopularArrays,
+    Scratch,
+    list_by_need,
+)
+from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
+
+
+@compile_exact
+def _sum_sparse(
+    sparse: RowArrays,
+    rows: NDArray[np.int32],
+    factors: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Does what `_sum_dense` does with rows that hold some of their entries."""
+    ids, values = sparse.ids, sparse.values
+    for number in range(len(rows)):
+        start = sparse.starts[rows[number]]
+        factor = factors[number]
+        for place in range(start, start + sparse.sizes[rows[number]]):
+            scores[ids[place]] += factor * values[place]
+
+
+@compile_exact
+def score_sparse(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    scores: NDArray[np.float64],
+) -> None:
+    """Does what `score_dense` does with sparse rows."""
+    scores[:] = 0.0
+    count = mixture.rows[slot]
+    _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
+    if mixture.following[slot] > 0.0:
+        newest = mixture.recent[slot, 0]
+        add_transitions(transitions, columns, newest, mixture.following[slot], scores)
+    complete(columns, mixture, slot, scores)
+
+
+@compile_exact
+def top_n_sparse(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    popular: PopularArrays,
+    scratch: Scratch,
+    scores: NDArray[np.float64],
+    excluded: NDArray[np.int32],
+    best: NDArray[np.int32],
+    best_scores: NDArray[np.float64],
+) -> int:
+    """Fills a list from sparse rows; returns its length.
+
+    Args:
+        rows: The counts.
+        transitions: Which item follows which.
+        columns: Of the items that are listed here.
+        mixture: What `mix` filled.
+        slot: The row of it.
+        popular: The most popular items.
+        scratch: Is used.
+        scores: Room for the score of each column that there is, shape (n_column,).
+        excluded: Items that are not listed.
+        best: Is filled with the list, shape (n,).
+        best_scores: Is filled with its scores, shape (n,).
+    """
+    n_column = len(scores)
+    count = list_by_need(
+        rows,
+        transitions,
+        columns,
+        mixture,
+        slot,
+        n_column,
+        popular,
+        excluded,
+        scratch,
+        best,
+        best_scores,
+    )
+    if count != INCOMPLETE:
+        return count
+    score_sparse(rows, transitions, columns, mixture, slot, scores)
+    return best_of(scores, columns, excluded, best, best_scores)
+
+
+@compile_exact
+def top_n_after_each_sparse(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    constants: Constants,
+    batch_items: NDArray[np.int32],
+    column_counts: NDArray[np.int64],
+    listed: NDArray[np.bool],
+    log: UpdateLog,
+    mixture: Mixture,
+    popular: PopularArrays,
+    scratch: Scratch,
+    excluded: NDArray[np.int32],
+    excluded_ends: NDArray[np.int64],
+    best: NDArray[np.int32],
+    best_scores: NDArray[np.float64],
+    counts: NDArray[np.int32],
+) -> None:
+    """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
+
+    Of the arguments two are others: `popular` has the most popular items after all positives, and
+    `scratch` is used.
+    """
+    buffer = np.empty(len(columns.norms))
+    slot = len(counts)
+    first = 0
+    for number in range(len(batch_items) - 1, -1, -1):
+        if listed[number]:
+            slot -= 1
+            counts[slot] = top_n_sparse(
+                rows,
+                transitions,
+                columns,
+                mixture,
+                number,
+                popular,
+                scratch,
+                buffer[: column_counts[number]],
+                excluded[excluded_ends[number] : excluded_ends[number + 1]],
+                best[slot],
+                best_scores[slot],
+            )
+        if slot == 0:
+            # No list is of what was before this update.
+            first = number
+            break
+        steps = 2 * log.counts[number]
+        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
+        swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
+    for number in range(first + 1, len(batch_items)):
+        steps = 2 * log.counts[number]
+        swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
+        swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
