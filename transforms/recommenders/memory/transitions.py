@@ -39,15 +39,10 @@ class Transitions:
     def reserve(self, items: NDArray[np.int32]) -> None:
         """Makes room for one more entry in an item's row each time that it is among `items`."""
         rows = self._rows
-        if len(items) == 1:
-            if rows.sizes[items[0]] == rows.room[items[0]] < self._most:
-                rows.widen(int(items[0]), self._most)
-            return
-        named, counts = np.unique(items, return_counts=True)
-        needed = np.minimum(rows.sizes[named] + counts, self._most)
-        for place in np.flatnonzero(rows.room[named] < needed):
-            while rows.room[named[place]] < needed[place]:
-                rows.widen(int(named[place]), self._most)
+        if len(items) != 1:
+            rows.reserve(items, self._most)
+        elif rows.sizes[items[0]] == rows.room[items[0]] < self._most:
+            rows.widen(int(items[0]), self._most)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
