@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,15 +18,13 @@ from transforms.formats import json_lines
 from transforms.formats.detection import TreeDecoder, decode_message
 from transforms.formats.pass_headers import passed
 from transforms.formats.plans import Plan
-from transforms.formats.records import MAX_ID_LENGTH, Header, Rating
+from transforms.formats.records import MAX_ID_LENGTH, NEW_RATING, Header, Rating
 from transforms.formats.validation import optional_number
 
 # What orjson takes, these take alike.
 _OF_ANY_JSON: Final = (json_lines.decode, decode_message)
 _NUMBERS: Final = frozenset({int, float})
 _ID_TYPES: Final = frozenset({int, str})
-# Makes the same as `Rating`, at half the cost.
-_NEW_RATING: Final = partial(tuple.__new__, Rating)
 
 
 class Plain(NamedTuple):
@@ -99,7 +96,7 @@ class PlainReader:
         n = len(users)
         sent = [passed(one, self._header_names) for one in headers] if headers else [()] * n
         columns = (users, items, ratings, times, origins, [None] * n, [1.0] * n, sent)
-        return Plain(list(map(_NEW_RATING, zip(*columns, strict=True))), unrated)
+        return Plain(list(map(NEW_RATING, zip(*columns, strict=True))), unrated)
 
     def _rows(
         self, values: Sequence[bytes | None], decode: TreeDecoder, of_rows: Plan | None

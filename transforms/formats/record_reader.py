@@ -7,7 +7,8 @@ for all formats. A document that is a list holds several events.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -28,7 +29,6 @@ from transforms.formats.plain_records import PlainReader
 from transforms.formats.plan_cache import PlanCache, described
 from transforms.formats.plans import Plan, plan_of
 from transforms.formats.raw_records import RawRecords, Surroundings
-from transforms.formats.records import Request
 from transforms.formats.times import PLAIN_SECONDS, TimeReader
 from transforms.formats.validation import (
     checked_features,
@@ -46,19 +46,16 @@ _FEW: Final = 8
 class _Reading:
     """A batch that is being read."""
 
-    def __init__(
-        self,
-        batch: RawRecords,
-        origins: Sequence[str],
-        decode: TreeDecoder,
-        of_rows: Plan | None,
-    ) -> None:
+    def __init__(self, batch: RawRecords, decode: TreeDecoder) -> None:
         self.batch = batch
-        self.origins = origins
         self.decode = decode
-        self.of_rows = of_rows
+        self.origins = [f"{batch.source}{position}" for position in batch.positions]
         self.around = Surroundings(batch)
         self.found = Found()
+
+
+_Take = Callable[[Any, str, _Reading], None]
+"""Puts what is in a tree into `_Reading.found`, given its origin."""
 
 
 class RecordReader:
@@ -109,25 +106,26 @@ class RecordReader:
         Raises:
             UnsupportedFormatError: There is no decoder for the batch's format.
         """
+        reading = self._start(batch)
         assert batch.record_format is not None
         columns = batch.record_format.columns
         of_rows = plan_of(columns.names, self._mapping, rows=True) if columns else None
-        decode = self._decoder(batch.record_format)
-        reading = _Reading(
-            batch, [f"{batch.source}{at}" for at in batch.positions], decode, of_rows
-        )
         for start in range(0, len(batch.values), _AT_ONCE):
-            self._read_part(reading, start, min(start + _AT_ONCE, len(batch.values)))
+            self._read_part(reading, start, min(start + _AT_ONCE, len(batch.values)), of_rows)
         return reading.found
 
-    def _read_part(self, reading: _Reading, start: int, stop: int) -> None:
+    def _start(self, batch: RawRecords) -> _Reading:
+        assert batch.record_format is not None
+        return _Reading(batch, self._decoder(batch.record_format))
+
+    def _read_part(self, reading: _Reading, start: int, stop: int, of_rows: Plan | None) -> None:
         """Reads records as columns if all are plain, else its halves, and a few one by one."""
         # Before the first is described, and of weighted events, the plan alone says too little.
         if self._has_described and not self._weights:
             headers, values = reading.batch.headers, reading.batch.values
             part = slice(start, stop)
             plain = self._plain.read(
-                values[part], reading.origins[part], headers[part], reading.decode, reading.of_rows
+                values[part], reading.origins[part], headers[part], reading.decode, of_rows
             )
             found = reading.found
             if plain:
@@ -136,13 +134,14 @@ class RecordReader:
                 return
         if stop - start > _FEW:
             middle = (start + stop) // 2
-            self._read_part(reading, start, middle)
-            self._read_part(reading, middle, stop)
+            self._read_part(reading, start, middle, of_rows)
+            self._read_part(reading, middle, stop, of_rows)
             return
+        take = partial(self._document, of_rows=of_rows)
         for index in range(start, stop):
-            self._read_record(reading, index)
+            self._read_record(reading, index, take)
 
-    def _read_record(self, reading: _Reading, index: int) -> None:
+    def _read_record(self, reading: _Reading, index: int, take: _Take) -> None:
         batch, around, found = reading.batch, reading.around, reading.found
         value = batch.values[index]
         if value is None:
@@ -155,7 +154,7 @@ class RecordReader:
             around.sent = passed(around.headers, self._header_names)
         try:
             tree = reading.decode(require_value(value, self._max_record_bytes))
-            self._document(tree, reading.of_rows, origin, around, found)
+            take(tree, origin, reading)
         except MalformedRecordError as e:
             found.unusable.append(_unusable(index, origin, value, e))
 
@@ -170,30 +169,14 @@ class RecordReader:
         A request has the same mapping as a rating; one with the plain field `user` is understood
         besides. One without a time has the broker's.
         """
-        assert batch.record_format is not None
-        found = Found()
-        around = Surroundings(batch)
-        decode, longest = self._decoder(batch.record_format), self._max_record_bytes
-        for index, (position, value) in enumerate(zip(batch.positions, batch.values, strict=True)):
-            if value is None:
-                found.skipped.append(Skipped(TOMBSTONE))
-                continue
-            origin = f"{batch.source}{position}"
-            around.index = index
-            if batch.headers:
-                around.headers = batch.headers[index]
-                around.sent = passed(around.headers, self._header_names)
-            try:
-                tree = decode(require_value(value, longest))
-                found.requests.append(self._request(tree, origin, around, batch.published))
-            except MalformedRecordError as e:
-                found.unusable.append(_unusable(index, origin, value, e))
-        return found
+        reading = self._start(batch)
+        for index in range(len(batch.values)):
+            self._read_record(reading, index, self._request)
+        return reading.found
 
-    def _document(
-        self, tree: Any, of_rows: Plan | None, origin: str, around: Surroundings, found: Found
-    ) -> None:
-        """Reads a document that is not plain; a list holds several events."""
+    def _document(self, tree: Any, origin: str, reading: _Reading, of_rows: Plan | None) -> None:
+        """Reads a document; a list holds several events."""
+        around, found = reading.around, reading.found
         if of_rows:
             self._map(tree, of_rows, origin, around, found)
         elif type(tree) is not list:
@@ -291,7 +274,8 @@ class RecordReader:
         msg = f"event is of type {type(event).__name__}, expected a string"
         raise MalformedRecordError(msg)
 
-    def _request(self, tree: Any, origin: str, around: Surroundings, published: float) -> Request:
+    def _request(self, tree: Any, origin: str, reading: _Reading) -> None:
+        around, published = reading.around, reading.batch.published
         around.outer = {}
         time = None
         if self._unwrap and not _is_plain_request(tree):
@@ -305,7 +289,8 @@ class RecordReader:
         timestamp = self._time(plan, tree, around, time)
         asked = published if timestamp is None else timestamp
         context = plan.context(tree, around)
-        return checked_request(user, asked, context, origin, around.sent)
+        made = checked_request(user, asked, context, origin, around.sent)
+        reading.found.requests.append(made)
 
 
 def _unusable(index: int, origin: str, value: bytes, error: MalformedRecordError) -> Unusable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -140,11 +140,12 @@ def _learn_in_minibatches(
     learning = listing = 0.0
     parts: list[Sequence[ScoredItems]] = []
     followed: list[Rating] = []
-    for first in range(0, len(ratings), size):
+    most = max(size, recommender.minibatch_size(0))
+    for first, stop in _minibatches(mask, size, most):
         start = clock()
         at = first
-        asked = mask[first : first + size] if top_n else None
-        for part in recommender.learn_batches(ratings[first : first + size], top_n, asked):
+        asked = mask[first:stop] if top_n else None
+        for part in recommender.learn_batches(ratings[first:stop], top_n, asked):
             done.changed += part.changed
             listed = clock()
             learning += listed - start
@@ -163,6 +164,18 @@ def _learn_in_minibatches(
         done.recommendations = list(map(recommendation_of, followed, lists))
     done.places = _places(recommender, lists)
     return learning, listing
+
+
+def _minibatches(mask: NDArray[np.bool], lists: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yields starts and stops of parts that have at most so many lists, and ratings."""
+    listed = np.flatnonzero(mask)
+    start = 0
+    while start < len(mask):
+        beyond = int(np.searchsorted(listed, start)) + lists
+        stop = int(listed[beyond]) if beyond < len(listed) else len(mask)
+        stop = min(stop, start + most)
+        yield start, stop
+        start = stop
 
 
 def _places(

@@ -7,7 +7,7 @@ items that a user has seen, and the list itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -330,9 +330,10 @@ class Recommender:
         listed = self._known.listed
         return popularity if listed is None else listed.hide_elsewhere(popularity)
 
-    def places(self, items: Iterable[ScoredItem]) -> list[int]:
+    def places(self, items: Sequence[ScoredItem]) -> list[int]:
         """Returns the index of each item of a list, which is the order of those that tie."""
-        return [cast("int", self.items.get(item)) for item, _ in items]
+        names = items.items if isinstance(items, ScoredItems) else [item for item, _ in items]
+        return cast("list[int]", list(map(self.items.get, names)))
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""
