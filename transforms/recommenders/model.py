@@ -70,6 +70,10 @@ class Model(ABC):
         """Is told whether lists may name items that a user has; of no matter to most models."""
         del allowed
 
+    def lists_by(self) -> str:
+        """Returns the setting that the stream chose for lists; nothing in most models."""
+        return ""
+
     def newcomer_scores(self) -> NDArray[np.floating] | None:
         """Returns a score for each item for a user who is not known, shape (n_item,).
 

@@ -1,4 +1,4 @@
-"""What `ItemKNN` knows of each item by itself, and how people repeat."""
+"""What `ItemKNN` knows of each item by itself."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     EPOCH,
-    EXPERTS,
-    LENGTHS,
     POSITIVES,
     RECENT_TOTAL,
     STARTS,
     STARTS_EPOCH,
     STARTS_TOTAL,
-    STREAKS,
     TOTAL,
     ColumnArrays,
-    HabitArrays,
     ItemArrays,
 )
-from transforms.recommenders.numerics.repeat_habits import FIRST_CREDIT
 
 RECENT_HALF_LIFE: Final = 1000
 """Half-life of recent popularity, in positives, and of what histories begin with, in histories."""
 
 _FORGOTTEN: Final = 1e-200
 _LISTED: Final = ("chosen", "norms", "recent", "starts")
-_SAVED: Final = ("chosen", "recent", "starts", "degrees", "left", "same")
+_SAVED: Final = ("chosen", "recent", "starts", "degrees", "left", "same", "followed")
 
 _FADING: Final = (
     ("recent", RECENT_TOTAL, POSITIVES, EPOCH),
@@ -182,43 +177,3 @@ class ItemStatistics:
         if self.columns.n_elsewhere:
             for name, rows in self._of_columns.items():
                 rows.load(getattr(self.arrays, name)[self.columns.listed()])
-
-
-class Habits:
-    """How people repeat, as counts.
-
-    Args:
-        history: Greatest length of a history.
-
-    Attributes:
-        arrays: For kernels.
-    """
-
-    def __init__(self, history: int) -> None:
-        self.arrays = HabitArrays(
-            np.zeros((2, STREAKS, LENGTHS)),
-            np.zeros((2, history)),
-            np.zeros((LENGTHS + 1, EXPERTS)),
-        )
-        self.arrays.experts[LENGTHS] = FIRST_CREDIT
-
-    def state_dict(self) -> Arrays:
-        """Returns the arrays by name."""
-        return {name: array.copy() for name, array in self.arrays._asdict().items()}
-
-    def load_state_dict(self, arrays: SavedArrays) -> None:
-        """Takes over what `state_dict` returned.
-
-        Raises:
-            IncompatibleModelError: An array is missing or damaged.
-        """
-        loaded = {
-            name: arrays.counts(name, array.shape, np.float64)
-            for name, array in self.arrays._asdict().items()
-        }
-        for name in ("stays", "places"):
-            part_of = (loaded[name][1] <= loaded[name][0]).all()
-            arrays.require(part_of, name, "counts more of a part than of the whole")
-        some = loaded["experts"][LENGTHS].sum() > 0
-        arrays.require(some, "experts", "gives credit to none")
-        self.arrays = HabitArrays(**loaded)

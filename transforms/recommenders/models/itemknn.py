@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,24 @@ from transforms.recommenders.memory.cooccurrence_rows import (
 )
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_features import ItemFeatures
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_statistics import ItemStatistics
+from transforms.recommenders.memory.tuning import EXPERTS_LIST
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
-    Mixture,
     Positives,
     UpdateLog,
     empty_log,
-    empty_mixture,
     unlisted_positive,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
-from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
+from transforms.recommenders.numerics.habit_arrays import Mixture, empty_mixture
+from transforms.recommenders.numerics.mixing import PRIOR, mix
 from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
@@ -64,34 +65,32 @@ class ItemKNN(MinibatchModel, ShardedModel):
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
         score(j) = sum_g a_g s(h_g, j) + prior(j)
 
-    **With repeats** a score is the probability that the user chooses the item next. p, that of
-    h_0, comes from how often users chose the same item again: of all, by the streak of the same
-    item (up to 2) and the length of the history (up to 4), and of h_0 itself, smoothed by 10
-    positives of all. Three experts share the rest, with d(i) the sum of c(i, j) over all j:
+    **With repeats** a score is the probability that the user chooses the item next: p for h_0,
+    from how often users chose the same item again (of all, by the streak of the same item, up to
+    2, and the length of the history, up to 4; and of h_0 itself, smoothed by 10 positives of
+    all). A mixture of six experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
+    that the stream teaches, see `numerics.experts`. A user without history gets the prior, in
+    positives: `n(j) + 10 r(j) sum n / sum r`.
 
-        P(h_0) = p
-        P(j) = (1 - p) (w_0 base(j) / Z + w_1 q(g_j) / sum q + w_2 c(h_0, j) / d(h_0))
-        base(j) = sum_g a_g c(h_g, j) / (d(h_g) + shrinkage) + prior(j)
-
-    where Z is the sum of base over all items, h_0 included, so that probabilities sum to at most
-    1; q(g), for items of the history alone, is the share of choices of another item than h_0 that
-    went to place g, (1 + choices) / (5 + times that the place was there); and the weights follow
-    the experts' shares of past choices by expectation maximization that forgets (0.9995 a
-    choice), by the length of the history, smoothed by 50 choices of all. A user without history
-    gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
+    **Tuned**, with `tune` "auto", lists without repeats are by one of four settings: the cosines
+    with a third of `half_life`, with it, and with three times it, and the experts without p and
+    places. Each is tested with positives before they are learned, and one that is surely better
+    takes over, see `tuning_kernels.follow_leader`. Item shards do not test: they have the scores
+    of their own items alone.
 
     A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
-    or dropped from a row still counts in d.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 256
+    are known to follow it. An item that is evicted or dropped from a row still counts in d.
 
-    Item shards list, together, what one model does, to the bit: each has all histories and all
-    that is known of single items, and the columns c(., j) of the items j that it lists. The
-    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
-    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
-    entries of its rows by itself, so lists may differ once one model would have dropped any.
+    Item shards list, together, what one model does, to the bit, but for tuning: each has all
+    histories, what follows what, all that is known of single items, and the columns c(., j) of
+    the items j that it lists. The weights w need c of any chosen item with its user's history;
+    c(i, j) of two items that are both listed elsewhere is kept for them, once, unless repeats
+    never come. Each shard drops entries of its rows by itself, so lists may differ once one model
+    would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -101,9 +100,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         Weight Collaborative Filtering. CIKM 2005; with distance in a session: M. Ludewig, D.
         Jannach. Evaluation of Session-based Recommendation Algorithms. UMUAI 28, 2018. Repeats
         apart from other items: P. Ren et al. RepeatNet: A Repeat Aware Neural Recommendation
-        Machine for Session-Based Recommendation. AAAI 2019. Expectation maximization as positives
-        come: R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse,
-        and other Variants. 1998.
+        Machine for Session-Based Recommendation. AAAI 2019.
     """
 
     def __init__(self, config: ItemKNNConfig, seed: int) -> None:
@@ -114,13 +111,13 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._items = ItemStatistics(config.shrinkage)
         self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
         self._histories = Histories(config.history)
-        self._habits = Habits(config.history)
+        self._habits = Habits(config.history, config.half_life, config.neighbors)
         self._features = ItemFeatures(config.feature_weight)
         self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
-        self._one = empty_mixture(1, self._constants)
-        self._unlisted = empty_mixture(0, self._constants)
+        self._one = empty_mixture(1, config.history)
+        self._unlisted = empty_mixture(0, config.history)
         # What `learn_batch` fills until it is called again, once it is asked for lists.
         self._listed_log = empty_log(0, config.history)
         self._listed = self._unlisted
@@ -137,6 +134,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         self._sharded, self._scores_elsewhere = True, score_elsewhere
+        # A test needs the scores of all items, and an expert's credit the counts of all pairs.
+        learns_habits = self._constants.learns_habits and score_elsewhere
+        self._constants = self._constants._replace(tunes=False, learns_habits=learns_habits)
         counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -146,6 +146,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def _add_item(self, *, listed: bool) -> None:
         self._items.add_item(listed=listed)
+        self._habits.transitions.add_item()
         self._counts.make_room()
         self._features.add_item()
         self.n_item += 1
@@ -153,6 +154,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def allow_repeats(self, allowed: bool) -> None:
         """Learns how people repeat, and lists accordingly, from now on."""
         self._with_repeats = allowed
+
+    def lists_by(self) -> str:
+        """Returns which setting lists, see above."""
+        return EXPERTS_LIST if self._with_repeats else self._habits.tuning.leader
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
@@ -181,7 +186,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         if n:
             if len(self._listed_log.counts) < m:
                 self._listed_log = empty_log(m, self.config.history)
-                self._listed = empty_mixture(m, self._constants)
+                self._listed = empty_mixture(m, self.config.history)
             log, mixture = self._listed_log, self._listed
         self._histories.reserve_each(batch.users)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
@@ -190,11 +195,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
             self._counts,
+            self._habits.transitions.arrays,
             self._items.column_arrays,
             self._constants,
             log,
             mixture,
-            with_repeats=self._with_repeats,
         )
 
     def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
@@ -211,7 +216,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
             columns = self._items.columns
             self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
         counts = self._counts
-        return counts.learn(
+        if self._with_repeats or self._constants.learns_habits:
+            self._habits.reserve(self._histories, batch)
+        learned = counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
             self._histories,
             self._items,
@@ -221,6 +228,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
             mixture,
             with_repeats=self._with_repeats,
         )
+        self._habits.tuning.tell()
+        return learned
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
@@ -233,8 +242,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         counts, by_need = self._counts, 0 < n <= LONGEST_LIST and not self._features.known
         if isinstance(counts, SparseCounts) and by_need:
             self._mix(user, with_repeats=self._with_repeats)
-            arrays, repeats = self._items.column_arrays, self._with_repeats
-            return counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
+            transitions, arrays = self._habits.transitions.arrays, self._items.column_arrays
+            return counts.best_items(transitions, arrays, self._one, 0, excluded, n)
         columns = self._items.columns
         scores = self._scores(user, with_repeats=self._with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
@@ -245,7 +254,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._mix(user, with_repeats=with_repeats)
         scores = np.empty(self._items.columns.n_listed)
         columns = self._items.column_arrays
-        self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
+        transitions = self._habits.transitions.arrays
+        self._counts.score(transitions, columns, self._one, 0, scores)
         self._features.change_scores(
             self._histories.arrays,
             user,
@@ -260,9 +270,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         mix(
             self._histories.arrays,
             self._items.arrays,
-            self._habits.arrays,
+            self._habits.arrays(self.n_item),
             self._constants,
-            user,
+            # As kernels know users, so that one compiled version does.
+            cast("int", np.int32(user)),
             with_repeats,
             self._one,
             0,
@@ -273,9 +284,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         with_repeats = self._with_repeats and user != _NOBODY
         self._mix(user, with_repeats=with_repeats)
         one = self._one
-        others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
+        others = one.recent[0, : int(one.rows[0])]
+        transitions = self._habits.transitions.arrays
         counts = self._counts.counts_of(self._items.column_arrays, others, item)
-        score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        score = float(score_one(counts, transitions, self._items.arrays, one, 0, item))
         chosen = float(self._items.arrays.chosen[item])
         score = self._features.change_one(self._histories.arrays, user, item, chosen, score)
         return score if user != _NOBODY else score * self._newcomer_scale()
@@ -299,6 +311,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         counts = self._counts.rows().keep(kept)
         self._items.keep(kept)
         self._features.keep_items(kept)
+        self._habits.keep_items(kept)
         self.n_item = len(kept)
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -321,7 +334,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         """
         columns, neighbors = self._items.columns, self.config.neighbors
         self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
-        self._habits.load_state_dict(arrays)
+        self._habits.load_state_dict(arrays, n_item)
         self._features.load_state_dict(arrays, n_item)
         self._histories.load_state_dict(arrays, n_user, n_item)
         counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)

@@ -6,19 +6,13 @@ group. Arrays are replaced when they grow, so groups are made anew for each call
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTHS: Final = 4
-"""Histories of so many items or more count as equally long for how people repeat."""
-
-STREAKS: Final = 3
-"""So many choices of the same item in a row, less one, count as equally many."""
-
-EXPERTS: Final = 3
-"""Similar items, items of the history by place, and items that follow the newest one."""
+SHORT, MEDIUM, LONG = range(3)
+"""Rows of `Constants.recency`: a third of the half-life, the half-life, and three times it."""
 
 TOTAL, RECENT_TOTAL, POSITIVES, EPOCH, STARTS_TOTAL, STARTS, STARTS_EPOCH = range(7)
 """Places in `ItemArrays.totals`."""
@@ -94,6 +88,7 @@ class ItemArrays(NamedTuple):
         degrees: Sum of its co-occurrence counts.
         left: How often it was a user's newest item when they chose again.
         same: How often that was the same item.
+        followed: How often another item was chosen next, by weight.
         totals: Shape (7,): sums of `chosen` and `recent`, positives learned, half-lives before
             the unit of `recent`; the sum of `starts`, histories begun, half-lives before its unit.
     """
@@ -105,6 +100,7 @@ class ItemArrays(NamedTuple):
     degrees: NDArray[np.float64]
     left: NDArray[np.float64]
     same: NDArray[np.float64]
+    followed: NDArray[np.float64]
     totals: NDArray[np.float64]
 
 
@@ -156,23 +152,6 @@ class RowArrays(NamedTuple):
     most: int
 
 
-class HabitArrays(NamedTuple):
-    """How people repeat, see `ItemKNN`.
-
-    Attributes:
-        stays: How often a user chose again, and of these the same item, by the streak before
-            and the length of the history, shape (2, STREAKS, LENGTHS).
-        places: How often each place of a history was there when another item than the newest
-            was chosen, and of these its item, shape (2, history).
-        experts: Credit of each expert, by the length of the history and in all, shape
-            (LENGTHS + 1, EXPERTS).
-    """
-
-    stays: NDArray[np.float64]
-    places: NDArray[np.float64]
-    experts: NDArray[np.float64]
-
-
 class Constants(NamedTuple):
     """Hyperparameters and what follows from them.
 
@@ -181,7 +160,11 @@ class Constants(NamedTuple):
         shrinkage: See `ItemKNN`.
         session_gap: Pause in seconds that ends a history; 0 for none.
         gap_weights: What to add to a count for each gap in a history, shape (longest,).
-        recency: Weight of each age in a history, shape (longest or fewer,).
+        recency: Weight of each age in a history for each of three half-lives, shape
+            (3, longest); 0 from the first that does not count.
+        ages: How many ages count, for each of them, shape (3,).
+        tunes: Whether the best setting is looked for.
+        learns_habits: Whether it is also learned where items do not repeat how people choose.
         growth: Weight of a positive in `recent` within a half-life, or of the start of a history
             in `starts`, shape (half-life,).
     """
@@ -191,26 +174,10 @@ class Constants(NamedTuple):
     session_gap: float
     gap_weights: NDArray[np.float64]
     recency: NDArray[np.float64]
+    ages: NDArray[np.int64]
+    tunes: bool
+    learns_habits: bool
     growth: NDArray[np.float64]
-
-
-class Mixture(NamedTuple):
-    """What a list is made from beside counts, for each of several lists.
-
-    Attributes:
-        recent: The newest items of the user's history, the newest first, shape (slots, longest).
-        counts: How many of a row of `recent` count, shape (slots,).
-        factors: Weight of the row of counts of each, shape (slots, len(recency)).
-        extras: What to add to the score of each; of the newest item its whole score. Shape
-            (slots, longest).
-        priors: Weight of an item's `chosen`, its `recent` and its `starts`, shape (slots, 3).
-    """
-
-    recent: NDArray[np.int32]
-    counts: NDArray[np.int32]
-    factors: NDArray[np.float64]
-    extras: NDArray[np.float64]
-    priors: NDArray[np.float64]
 
 
 class UpdateLog(NamedTuple):
@@ -226,6 +193,10 @@ class UpdateLog(NamedTuple):
         places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
             that is new. Same shape.
         items: `chosen`, `recent` and `starts` of the item before, shape (slots, 3).
+        next_rows: The item whose transitions were added to, -1 for none, shape (slots,).
+        next_places: Where in the pool, shape (slots,).
+        next_ids: The item that was there before, -1 for none, shape (slots,).
+        next_counts: Its count, shape (slots,).
     """
 
     others: NDArray[np.int32]
@@ -233,17 +204,10 @@ class UpdateLog(NamedTuple):
     values: NDArray[np.float32]
     places: NDArray[np.int64]
     items: NDArray[np.float64]
-
-
-def empty_mixture(slots: int, constants: Constants) -> Mixture:
-    """Returns a mixture to be filled."""
-    return Mixture(
-        np.empty((slots, constants.longest), dtype=np.int32),
-        np.zeros(slots, dtype=np.int32),
-        np.empty((slots, len(constants.recency))),
-        np.empty((slots, constants.longest)),
-        np.zeros((slots, 3)),
-    )
+    next_rows: NDArray[np.int32]
+    next_places: NDArray[np.int64]
+    next_ids: NDArray[np.int32]
+    next_counts: NDArray[np.float32]
 
 
 def empty_log(slots: int, longest: int) -> UpdateLog:
@@ -254,4 +218,8 @@ def empty_log(slots: int, longest: int) -> UpdateLog:
         np.empty((slots, 2 * longest), dtype=np.float32),
         np.empty((slots, 2 * longest), dtype=np.int64),
         np.empty((slots, 3)),
+        np.full(slots, -1, dtype=np.int32),
+        np.empty(slots, dtype=np.int64),
+        np.empty(slots, dtype=np.int32),
+        np.empty(slots, dtype=np.float32),
     )

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
-    Mixture,
     Positives,
     UpdateLog,
 )
+from transforms.recommenders.numerics.cooccurrence_lists import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
+from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact
-from transforms.recommenders.numerics.repeat_habits import mix
+from transforms.recommenders.numerics.mixing import mix, mix_by
+from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
 
 @compile_exact
@@ -55,6 +56,25 @@ def _add_dense(
         before = matrix[other, column]
         matrix[other, column] = before + change
     values[2 * gap] = before
+
+
+@compile_exact
+def _test_dense(
+    matrix: NDArray[np.float32],
+    histories: HistoryArrays,
+    items: ItemArrays,
+    columns: ColumnArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+    item: int,
+) -> None:
+    """Tests each setting with a positive that is about to be learned, see `tuning_kernels`."""
+    tuning, transitions = habits.tuning, habits.transitions
+    for setting in range(SETTINGS):
+        mix_by(histories, items, habits, constants, user, False, setting, tuning.mixture, setting)
+        score_dense(matrix, transitions, columns, tuning.mixture, setting, tuning.scores)
+        judge(histories, tuning, user, item, setting)
 
 
 @compile_exact
@@ -88,11 +108,14 @@ def learn_dense(
         mixture: Is filled with what lists are made from after each that is listed, m slots; may
             have none if nothing is listed.
     """
-    scratch = np.empty(len(constants.recency))
+    scratch = np.empty(constants.longest + EXPERTS)
     for number in range(len(batch.users)):
         slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
+        if not with_repeats and is_test(histories, items, constants, user, item):
+            _test_dense(matrix, histories, items, columns, habits, constants, user, item)
+            follow_leader(habits.tuning)
         start, size = histories.starts[user], histories.sizes[user]
         others, values = log.others[slot], log.values[slot]
         count = others_of(histories.ids, start, size, item, others)

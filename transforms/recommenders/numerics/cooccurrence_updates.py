@@ -15,14 +15,14 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.experts import learn_habits
+from transforms.recommenders.numerics.habit_arrays import HabitArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
-from transforms.recommenders.numerics.repeat_habits import learn_habits
 
 
 @compile_exact
@@ -134,19 +134,20 @@ def finish(
         histories: Of all users.
         items: Of all items.
         columns: Of those that are listed here.
-        habits: How people repeat.
+        habits: How people choose.
         constants: Of the model.
         user: Who chose.
         item: What.
         weight: Its strength.
         time: When, in seconds.
-        with_repeats: Whether to learn how people repeat.
+        with_repeats: Whether lists have items that the user chose before.
         log: Has the other items and the counts as they were before; what else changes is noted.
         slot: The row of it.
-        scratch: Room for the weight of each age in a history.
+        scratch: As in `learn_habits`.
     """
-    if with_repeats and histories.sizes[user]:
-        learn_habits(histories, items, habits, constants, user, item, log.values[slot], scratch)
+    log.next_rows[slot] = -1
+    if (with_repeats or constants.learns_habits) and histories.sizes[user]:
+        learn_habits(histories, items, habits, constants, user, item, weight, log, slot, scratch)
     sum_of_changes = 0.0
     for gap in range(log.counts[slot]):
         change = np.float32(weight * constants.gap_weights[gap])

@@ -69,15 +69,21 @@ class _Plain:
         self.returns: dict[int, float] = defaultdict(float)
         self.streaks: dict[str, int] = defaultdict(int)
         self.histories: dict[str, list[tuple[str, float]]] = defaultdict(list)
-        self.credit = {length: [0.0, 0.0, 0.0] for length in range(1, 5)}
-        self.all_credit = [7.0, 7.0, 7.0]
+        self.followed: dict[tuple[str, str], float] = defaultdict(float)
+        self.credit = {length: [0.0] * 6 for length in range(1, 5)}
+        self.all_credit = [3.5] * 6
+        self.utilities = [0.0] * 4
+        self.noise = [[0.0] * 4 for _ in range(4)]
+        self.leader = 1
+        self.leaders: set[int] = set()
+        self.positives = 0
 
-    def ages(self, user: str) -> list[tuple[str, float]]:
+    def ages(self, user: str, factor: float = 1.0) -> list[tuple[str, float]]:
         weighted, pauses, after = [], 0, None
         for age, (item, time) in enumerate(self.histories[user]):
             pauses += after is not None and after - time > 600
             after = time
-            recency = 0.5 ** (age / self.config.half_life)
+            recency = 0.5 ** (age / (factor * self.config.half_life))
             if recency >= 0.01:
                 weighted.append((item, recency * 0.5**pauses))
         return weighted
@@ -86,20 +92,27 @@ class _Plain:
         total, recent = sum(self.chosen.values()), sum(self.recent.values())
         return 0.01 * self.chosen[item] / total + 0.1 * self.recent[item] / recent
 
-    def base(self, user: str, item: str) -> float:
+    def cosine(self, user: str, item: str, factor: float) -> float:
         score, shrinkage = self.prior(item), self.config.shrinkage
         length = len(self.histories[user])
-        if not self.repeats and length <= 6:
+        if length <= 6:
             score += 0.5**length * self.starts[item] / sum(self.starts.values())
-        for other, weight in self.ages(user):
-            if self.repeats:
-                norm = self.degrees[other] + shrinkage
-            else:
-                norm = ((self.chosen[item] + shrinkage) * (self.chosen[other] + shrinkage)) ** 0.5
+        for other, weight in self.ages(user, factor):
+            norm = ((self.chosen[item] + shrinkage) * (self.chosen[other] + shrinkage)) ** 0.5
             score += weight * self.counts[other, item] / norm
         return score
 
-    def parts(self, user: str, item: str) -> tuple[float, list[float]]:
+    def similar(self, user: str, item: str, factor: float) -> float:
+        """Returns the probability by the counts with a history that halves so fast."""
+        shrinkage = self.config.shrinkage
+        shares = [
+            (other, weight / (self.degrees[other] + shrinkage))
+            for other, weight in self.ages(user, factor)
+        ]
+        mass = sum(share * self.degrees[other] for other, share in shares)
+        return sum(share * self.counts[other, item] for other, share in shares) / (mass or 1.0)
+
+    def parts(self, user: str, item: str, *, repeats: bool) -> tuple[float, list[float]]:
         """Returns p, and the weighted probability by each expert."""
         history = [one for one, _ in self.histories[user]]
         newest, length = history[0], min(len(history), 4)
@@ -110,27 +123,61 @@ class _Plain:
             own + 50 * of / sum(self.all_credit)
             for own, of in zip(self.credit[length], self.all_credit, strict=True)
         ]
-        if len(history) == 1:
-            weights[1] = 0.0
-        if not self.degrees[newest]:
-            weights[2] = 0.0
+        followed = sum(self.followed[newest, one] for one in self.chosen)
+        if not any(self.degrees[one] for one in history):
+            weights[0] = weights[1] = 0.0
+        if len(history) == 1 or not repeats:
+            weights[4] = 0.0
+        if not followed:
+            weights[5] = 0.0
         q = [(1 + self.returns[g]) / (5 + self.there[g]) for g in range(len(history))]
         place = history.index(item) if item in history else 0
-        following = self.counts[newest, item] / (self.degrees[newest] or 1.0)
-        mass = sum(self.base(user, one) for one in self.chosen)
-        # Rows of counts have no item with itself, so only the prior is left of what it has.
         values = [
-            self.base(user, item) / mass,
+            self.similar(user, item, 1 / 3),
+            self.similar(user, item, 3.0),
+            self.chosen[item] / sum(self.chosen.values()),
+            self.recent[item] / sum(self.recent.values()),
             q[place] / sum(q[1:]) if place else 0.0,
-            following,
+            self.followed[newest, item] / (followed or 1.0),
         ]
         scale = sum(weights)
         return stay, [w / scale * value for w, value in zip(weights, values, strict=True)]
 
+    def score(self, user: str, item: str, setting: int) -> float:
+        if setting < 3:
+            return self.cosine(user, item, (1 / 3, 1.0, 3.0)[setting])
+        return sum(self.parts(user, item, repeats=False)[1])
+
+    def test(self, user: str, item: str) -> None:
+        """Follows the setting that ranks the chosen item highest."""
+        history = {one for one, _ in self.histories[user]}
+        due = self.positives < 512 or self.positives % 8 == 0
+        if not due or not history or item in history or not self.chosen[item]:
+            return
+        utilities = []
+        for setting in range(4):
+            chosen = self.score(user, item, setting) * (1 + 1e-9)
+            others = [one for one in self.chosen if self.chosen[one] and one not in history]
+            rank = sum(self.score(user, one, setting) > chosen for one in others)
+            utilities.append(10 / (10 + rank))
+        for one in range(4):
+            self.utilities[one] = self.utilities[one] * 0.5**0.001 + utilities[one]
+            for other in range(4):
+                difference = utilities[one] - utilities[other]
+                self.noise[one][other] = self.noise[one][other] * 0.5**0.001 + difference**2
+        best = max(range(4), key=self.utilities.__getitem__)
+        ahead = self.utilities[best] - self.utilities[self.leader]
+        if ahead > 2.5 * self.noise[best][self.leader] ** 0.5:
+            self.leader = best
+        self.leaders.add(self.leader)
+
     def learn(self, rating: Rating) -> None:
         user, item, history = rating.user, rating.item, self.histories[rating.user]
-        if history and self.repeats:
-            self.learn_habits(user, item)
+        if self.config.tune == "auto" and not self.repeats:
+            self.test(user, item)
+        if history and (self.repeats or self.config.tune == "auto"):
+            self.learn_habits(user, item, rating.weight)
+        self.positives += 1
         others = [other for other, _ in history if other != item]
         for gap, other in enumerate(others):
             change = rating.weight * (1 + gap) ** -self.config.gap_power
@@ -148,32 +195,35 @@ class _Plain:
         kept = [pair for pair in history if pair[0] != item]
         self.histories[user] = [(item, rating.timestamp), *kept][: self.config.history]
 
-    def learn_habits(self, user: str, item: str) -> None:
+    def learn_habits(self, user: str, item: str, weight: float) -> None:
         history = [one for one, _ in self.histories[user]]
         length = min(len(history), 4)
-        _, parts = self.parts(user, item)
+        _, parts = self.parts(user, item, repeats=True)
         for key in (history[0], (self.streaks[user], length)):
             self.left[key] += 1
             self.same[key] += item == history[0]
         self.streaks[user] = min(self.streaks[user] + 1, 2) if item == history[0] else 0
         if item == history[0]:
             return
-        if self.chosen[item] and sum(parts):
-            for credit in (self.credit[length], self.all_credit):
+        if self.chosen[item]:
+            for credit, more in ((self.credit[length], 0.0), (self.all_credit, 0.001)):
                 credit[:] = [
-                    0.9995 * old + part / sum(parts)
+                    0.999 * old + part / sum(parts) + more
                     for old, part in zip(credit, parts, strict=True)
                 ]
+        self.followed[history[0], item] += weight
         for place in range(1, len(history)):
             self.there[place] += 1
             self.returns[place] += history[place] == item
 
     def scores(self, user: str) -> dict[str, float]:
         if not self.repeats:
-            return {item: self.base(user, item) for item in self.chosen}
+            return {item: self.score(user, item, self.leader) for item in self.chosen}
         newest = self.histories[user][0][0]
-        stay = self.parts(user, newest)[0]
-        of = {item: (1 - stay) * sum(self.parts(user, item)[1]) for item in self.chosen}
+        stay = self.parts(user, newest, repeats=True)[0]
+        of = {
+            item: (1 - stay) * sum(self.parts(user, item, repeats=True)[1]) for item in self.chosen
+        }
         return {**of, newest: stay}
 
 
@@ -195,7 +245,13 @@ def _weighted(count: int) -> list[Rating]:
 
 @pytest.mark.parametrize(
     "hyperparameters",
-    [{}, {"history": 3}, {"gap_power": 0.0, "half_life": 0.4}, {"shrinkage": 0.5}],
+    [
+        {},
+        {"history": 3},
+        {"gap_power": 0.0, "half_life": 0.4},
+        {"shrinkage": 0.5, "half_life": 1.0},
+        {"tune": "off"},
+    ],
 )
 @pytest.mark.parametrize("neighbors", [2000, 35])
 @pytest.mark.parametrize("repeats", ["never", "allow"])
