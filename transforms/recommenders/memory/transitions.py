@@ -12,11 +12,11 @@ from transforms.recommenders.memory.cooccurrence_rows import Rows
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 
-_MOST: Final = 256
+_MOST: Final = 128
 
 
 class Transitions:
-    """For each item the items that followed it, and how often; at most 256.
+    """For each item the items that followed it, and how often; at most 128.
 
     Args:
         neighbors: An item has at most so many, too.

@@ -82,7 +82,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 256
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 128
     are known to follow it. An item that is evicted or dropped from a row still counts in d.
 
     Item shards list, together, what one model does, to the bit, but for tuning: each has all
