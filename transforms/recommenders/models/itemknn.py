@@ -59,24 +59,38 @@ class ItemKNN(MinibatchModel, ShardedModel):
         a_g = 2^(-g / half_life) 0.5^(b_g),    left out where 2^(-g / half_life) is below 0.01
         prior(j) = 0.01 n(j) / sum n + 0.1 r(j) / sum r
 
+    A user without history is like others who had none: with t(j), the weight of j's positives that
+    began a history, with a half-life of 1,000 of these, and l, the length of the history,
+
+        start(j) = 2^-l t(j) / sum t,    left out where l is above 6
+
     **Without repeats** the similarity of two items is a cosine whose norms are shrunk, and an
     item's score adds its similarities to the user's last items:
 
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
-        score(j) = sum_g a_g s(h_g, j) + prior(j)
+        score(j) = sum_g a_g s(h_g, j) + prior(j) + start(j)
 
     **With repeats** a score is the probability that the user chooses the item next: p for h_0,
     from how often users chose the same item again (of all, by the streak of the same item, up to
     2, and the length of the history, up to 4; and of h_0 itself, smoothed by 10 positives of
     all). A mixture of six experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
-    that the stream teaches, see `numerics.experts`. A user without history gets the prior, in
-    positives: `n(j) + 10 r(j) sum n / sum r`.
+    that the stream teaches, see `numerics.experts`. A user without history gets
+    prior(j) + start(j), or where the user is not known, that in positives, 100 sum n times it.
 
     **Tuned**, with `tune` "auto", lists without repeats are by one of four settings: the cosines
     with a third of `half_life`, with it, and with three times it, and the experts without p and
     places. Each is tested with positives before they are learned, and one that is surely better
     takes over, see `tuning_kernels.follow_leader`. Item shards do not test: they have the scores
     of their own items alone.
+
+    **Features** that come with ratings say more of an item the fewer positives it has. With x, the
+    cosine of j's features, standardized over all items (see `ItemFeatures`), with the sum of
+    those of the user's history, weighted by 2^(-g / 10), a score is changed by
+
+        y = feature_weight x 20 / (20 + n(j))
+        score(j) <- score(j) (1 + y) where y > 0, else score(j) / (1 - y)
+
+    so where ratings carry features of items, probabilities need not sum to at most 1.
 
     A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
