@@ -15,6 +15,7 @@ RATINGS = [
     Rating('u"1', "242", 3.0, 0.1, 'a"b:1', headers=(Header("traceparent", b"x"),)),
     Rating("é", "242", 5.0, 1e22, "u.data:3"),
 ]
+TRICKY = st.sampled_from(list('a",\\\n[]{}é\u2028'))
 COLUMNS = TopNColumns(
     IDS,
     np.array([[0, 1, 2], [4, 0, 0], [0, 0, 0]], dtype=np.int32),
@@ -77,6 +78,26 @@ def test_any_scores_are_written_as_the_same_bytes(lists: list[list[tuple[int, fl
     ]
     columns = ListedRatings(ratings, TopNColumns(IDS, items, scores, counts))
     assert encode_recommendations(columns) == list(map(encode_recommendation, expected))
+
+
+@given(st.lists(st.tuples(st.text(TRICKY), st.text(TRICKY)), max_size=8))
+def test_any_ids_are_written_as_the_same_bytes(texts: list[tuple[str, str]]) -> None:
+    n = len(texts)
+    ratings = [Rating(user, "i", 1.0, 2.0, origin) for user, origin in texts]
+    ids = [user for user, _ in texts]
+    columns = TopNColumns(
+        ids,
+        np.arange(n, dtype=np.int32)[:, np.newaxis],
+        np.full((n, 1), 0.5),
+        np.ones(n, dtype=np.int32),
+    )
+    expected = [
+        Recommendation(rating.user, [ScoredItem(rating.user, 0.5)], 2.0, rating.origin)
+        for rating in ratings
+    ]
+    assert encode_recommendations(ListedRatings(ratings, columns)) == list(
+        map(encode_recommendation, expected)
+    )
 
 
 def test_joined_keeps_columns_of_the_same_items() -> None:
