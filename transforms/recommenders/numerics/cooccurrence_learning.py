@@ -34,28 +34,32 @@ from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_te
 def _add_dense(
     matrix: NDArray[np.float32],
     elsewhere: NDArray[np.float32],
-    columns: ColumnArrays,
+    column_of: NDArray[np.int32],
     item: int,
-    other: int,
-    change: np.float32,
+    others: NDArray[np.int32],
+    weight: float,
+    gap_weights: NDArray[np.float64],
     values: NDArray[np.float32],
-    gap: int,
 ) -> None:
-    """Adds to the counts of two items, in both directions; notes what was there before."""
-    column, other_column = columns.of[item], columns.of[other]
-    before = np.float32(0.0)
-    if other_column >= 0:
-        before = matrix[item, other_column]
-        values[2 * gap + 1] = before
-        matrix[item, other_column] = before + change
-    elif column < 0 and len(elsewhere):
-        high, low = max(-1 - column, -1 - other_column), min(-1 - column, -1 - other_column)
-        before = elsewhere[high, low]
-        elsewhere[high, low] = before + change
-    if column >= 0:
-        before = matrix[other, column]
-        matrix[other, column] = before + change
-    values[2 * gap] = before
+    """Adds to the counts of an item with others, in both directions; notes those before."""
+    column = column_of[item]
+    for gap in range(len(others)):
+        other = others[gap]
+        other_column = column_of[other]
+        change = np.float32(weight * gap_weights[gap])
+        before = np.float32(0.0)
+        if other_column >= 0:
+            before = matrix[item, other_column]
+            values[2 * gap + 1] = before
+            matrix[item, other_column] = before + change
+        elif column < 0 and len(elsewhere):
+            high, low = max(-1 - column, -1 - other_column), min(-1 - column, -1 - other_column)
+            before = elsewhere[high, low]
+            elsewhere[high, low] = before + change
+        if column >= 0:
+            before = matrix[other, column]
+            matrix[other, column] = before + change
+        values[2 * gap] = before
 
 
 @compile_exact
@@ -120,9 +124,16 @@ def learn_dense(
         others, values = log.others[slot], log.values[slot]
         count = others_of(histories.ids, start, size, item, others)
         log.counts[slot] = count
-        for gap in range(count):
-            change = np.float32(batch.weights[number] * constants.gap_weights[gap])
-            _add_dense(matrix, elsewhere, columns, item, others[gap], change, values, gap)
+        _add_dense(
+            matrix,
+            elsewhere,
+            columns.of,
+            item,
+            others[:count],
+            batch.weights[number],
+            constants.gap_weights,
+            values,
+        )
         finish(
             histories,
             items,
