@@ -45,6 +45,7 @@ _MOVIELENS: Final = Path("data/ml-100k/u.data")
 _WARM: Final = 0.2
 _QUESTIONS: Final = {
     "topic-list": "topic to topic, a list for each learned rating",
+    "topic-list-8": "the same from a topic of eight partitions",
     "topic-learn": "from a topic, learning only",
     "file-list": "file to file, a list for each learned rating",
 }
@@ -86,12 +87,13 @@ def _send(
     client.close()
 
 
-def _topic_with_lists(broker: str, count: int) -> Topic:
+def _topic_with_lists(broker: str, count: int, partitions: int = 1) -> Topic:
     rows = movielens_like(count)
-    fill(KafkaSettings(broker), "list", rows)
+    name = f"list-{partitions}"
+    fill(KafkaSettings(broker), name, rows, partitions)
     lists = sum(row[2] >= 3 for row in rows)
     warm = int(lists * _WARM)
-    return Topic(broker, "list", lists, warm, round((lists - 1 - warm) / lists * count))
+    return Topic(broker, name, lists, warm, round((lists - 1 - warm) / lists * count))
 
 
 def _topic_with_marks(broker: str, count: int) -> Topic:
@@ -161,16 +163,17 @@ def main(argv: Sequence[str]) -> int:
         broker.start()
         try:
             topics = {
-                LIST: _topic_with_lists(broker.address, given.ratings),
-                LEARN: _topic_with_marks(broker.address, given.learn_ratings),
+                "topic-list": _topic_with_lists(broker.address, given.ratings),
+                "topic-list-8": _topic_with_lists(broker.address, given.ratings, partitions=8),
+                "topic-learn": _topic_with_marks(broker.address, given.learn_ratings),
             }
             file = _file(Path(folder), given.ratings)
             for turn in _turns(given.questions, given.only, given.rounds):
                 program, python = PROGRAMS[turn.name], pythons[turn.name]
-                kind, mode = turn.question.split("-")
                 try:
-                    if kind == "topic":
-                        found = rate_from_topic(program, python, mode, topics[mode])
+                    if turn.question in topics:
+                        mode = LEARN if turn.question == "topic-learn" else LIST
+                        found = rate_from_topic(program, python, mode, topics[turn.question])
                     else:
                         found = rate_from_file(program, python, file)
                 except RuntimeError as e:

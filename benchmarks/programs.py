@@ -53,10 +53,10 @@ _OURS: Final = (
 _FLURS: Final = ("flurs==0.0.5", "numpy==2.4.6", "orjson==3.13.0")
 
 
-def _ours(*more: str, flink: bool = False) -> Program:
+def _ours(*more: str, model: str = "mf", flink: bool = False) -> Program:
     flags = (
         *(() if flink else ("--runner=FnApiRunner",)),
-        "--model=mf",
+        f"--model={model}",
         "--kafka_bootstrap_servers={broker}",
         "--kafka_group=bench-{target}",
         "--input_topic={source}",
@@ -99,6 +99,8 @@ PROGRAMS: Final[dict[str, Program]] = {
     "ours, librdkafka": _ours(_LIBRDKAFKA),
     "ours, Flink, kafka-python": _ours(_KAFKA_PYTHON, flink=True),
     "ours, Flink, librdkafka": _ours(_LIBRDKAFKA, flink=True),
+    "ours, itemknn, librdkafka": _ours(_LIBRDKAFKA, model="itemknn"),
+    "ours, itemknn, Flink, librdkafka": _ours(_LIBRDKAFKA, model="itemknn", flink=True),
     "Faust": _rival("faust_app", "faust-streaming==0.15.3", "setuptools<81", "uvloop==0.22.1"),
     "QuixStreams": _rival("quix_app", "quixstreams==3.28.1"),
     "Bytewax": _rival("bytewax_flow", "bytewax[kafka]==0.21.1"),

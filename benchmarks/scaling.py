@@ -2,8 +2,9 @@
 
     python -m benchmarks.scaling --rounds 3
 
-runs the same job of eight cells (`mf`, top-10 lists) with one slot and with two, in turn, with a
-cluster of its own for each run, and prints ratings a second and ratios. Cases:
+runs the same job (`mf`, top-10 lists) of eight user shards with one slot and with two, in turn,
+with a cluster of its own for each run, and prints ratings a second and ratios. With `--by
+replicas` there is one user shard of as many replicas as slots: one model, learned by each. Cases:
 
 - `1 slot on 1 core`: everything, the broker too, has one core. Two slots on two cores against
   this says how it scales: twice the slots on twice the machine.
@@ -49,7 +50,7 @@ from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of, require_topics
 
-_CELLS: Final = 8
+_USER_SHARDS: Final = 8
 _PARTS: Final = 8
 _SOURCE: Final = "ratings"
 _WARM: Final = 0.5
@@ -79,6 +80,28 @@ class Case(NamedTuple):
     def parallelism(self) -> int:
         """How many slots the job has."""
         return self.task_managers * self.slots
+
+
+class Job(NamedTuple):
+    """What is run.
+
+    Attributes:
+        model: Name of the recommender.
+        by: `user_blocks` or `replicas`: what the slots divide.
+    """
+
+    model: str = "mf"
+    by: str = "user_blocks"
+
+    def flags(self, case: Case) -> list[str]:
+        """Returns the flags that are not of the cluster or the input."""
+        shards = _USER_SHARDS if self.by == "user_blocks" else case.parallelism
+        return [
+            f"--model={self.model}",
+            f"--{self.by}={shards}",
+            f"--parallelism={case.parallelism}",
+            f"--sdk_worker_parallelism={case.workers}",
+        ]
 
 
 CASES: Final = {
@@ -173,7 +196,7 @@ class Measured(NamedTuple):
     cores: Mapping[str, list[float]]
 
 
-def measure(case: Case, way: _Topic | _Files, lists: int) -> Measured:
+def measure(case: Case, way: _Topic | _Files, lists: int, job: Job) -> Measured:
     """Runs a job until it has given so many lists.
 
     Raises:
@@ -186,18 +209,13 @@ def measure(case: Case, way: _Topic | _Files, lists: int) -> Measured:
             cluster = FlinkCluster(folder / "flink", case.task_managers, case.slots)
             ends.callback(cluster.stop)
             cluster.start()
-            process = _submit(case, [*cluster.flags(), *flags], folder / "log")
+            process = _submit([*cluster.flags(), *flags, *job.flags(case)], folder / "log")
         ends.callback(leave, process)
         return _follow(count, lists, process, folder / "log")
 
 
-def _submit(case: Case, flags: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    command = [
-        *(sys.executable, "-m", "beam_pipeline", *flags, "--model=mf"),
-        f"--user_blocks={_CELLS}",
-        f"--parallelism={case.parallelism}",
-        f"--sdk_worker_parallelism={case.workers}",
-    ]
+def _submit(flags: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "beam_pipeline", *flags]
     with log.open("wb") as file:
         return subprocess.Popen(command, cwd=_ROOT, stdout=file, stderr=subprocess.STDOUT)
 
@@ -275,6 +293,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ways", nargs="+", choices=tuple(_WAYS), default=tuple(_WAYS))
     parser.add_argument("--cases", nargs="+", choices=tuple(CASES), default=_USUAL)
+    parser.add_argument("--by", choices=("user_blocks", "replicas"), default=Job().by)
+    parser.add_argument("--model", default=Job().model)
     parser.add_argument("--ratings", type=int, default=1_200_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(argv)
@@ -282,6 +302,7 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"{_CORES} cores are needed")
     rows = movielens_like(given.ratings)
     lists = sum(row[2] >= 3 for row in rows)
+    job = Job(given.model, given.by)
     failed = 0
     for kind in given.ways:
         rates: dict[str, list[float]] = {}
@@ -290,7 +311,7 @@ def main(argv: Sequence[str]) -> int:
             for number, case in itertools.product(range(1, given.rounds + 1), given.cases):
                 run = f"round {number}, {kind}, {case}"
                 try:
-                    got = measure(CASES[case], way, lists)
+                    got = measure(CASES[case], way, lists, job)
                 except RuntimeError as e:
                     failed += 1
                     print(f"{run} failed: {e}", file=sys.stderr)

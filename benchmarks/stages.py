@@ -1,6 +1,6 @@
 """Where a rating's time goes, from topic to topic: microseconds for each rating that is read.
 
-    python -m benchmarks.stages --ratings 100000 --plot docs/stages.svg
+    python -m benchmarks.stages --ratings 100000 --model mf --plot docs/stages.svg
 
 runs the functions that the stages are made of one after the other on one core, without Beam, in
 the batches that the source makes; then the same through Beam's coders, which a runner uses
@@ -45,8 +45,10 @@ from transforms.kafka.sink import json_messages
 from transforms.kafka.source import ReadRatingsFromKafka
 from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
+from transforms.learning.warm_up import warm_up
 from transforms.parse import parse, parse_batch
-from transforms.recommenders.registry import RecommenderSpec
+from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, RecommenderSpec
+from transforms.runtime import blas_threads
 from transforms.runtime.worker_context import WORKER
 
 T = TypeVar("T")
@@ -100,8 +102,8 @@ def _other(batch: RawBatch) -> RawBatch:
     return replace(batch, values=values)
 
 
-def _recommend(kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
-    recommender = RecommenderSpec("mf").build()
+def _recommend(model: str, kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
+    recommender = RecommenderSpec(model).build()
     return [
         RecommendationBatch(learn(recommender, some, top_n).recommendations)
         for ratings in kept
@@ -129,6 +131,7 @@ def main(argv: Sequence[str]) -> int:
     """Prints a line for each stage."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ratings", type=int, default=100_000)
+    parser.add_argument("--model", choices=MODEL_NAMES, default=DEFAULT_MODEL)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="a stacked bar, as SVG")
     given = parser.parse_args(argv)
     count = given.ratings
@@ -140,6 +143,8 @@ def main(argv: Sequence[str]) -> int:
         os.sched_setaffinity(0, {1})
         # Here everything is kept, so collections would cost what they do not in a stream.
         gc.disable()
+        blas_threads.limit()
+        warm_up(RecommenderSpec(given.model))
         try:
             fill(KafkaSettings(broker.address), "ratings", movielens_like(count))
             require_topics(KafkaSettings(broker.address), {"lists": 1}, create=True)
@@ -152,8 +157,8 @@ def main(argv: Sequence[str]) -> int:
                 "parse, mapped", partial(_parse, list(map(_other, raw)), RecordReader(mapping))
             )
             kept = clock.of("keep positives", lambda: [positives(one, 3.0) for one in ratings])
-            clock.of("learn", lambda: _recommend(kept, 0))
-            lists = clock.of("learn and list", lambda: _recommend(kept, 10))
+            clock.of("learn", partial(_recommend, given.model, kept, 0))
+            lists = clock.of("learn and list", partial(_recommend, given.model, kept, 10))
             messages = clock.of("encode lists", lambda: [list(json_messages(b)) for b in lists])
             for client, settings in every.items():
                 clock.of(f"send, {client}", partial(_send, settings, messages))

@@ -68,7 +68,7 @@ def _run(stack: contextlib.ExitStack, folder: Path, given: argparse.Namespace) -
         [
             *cluster.flags(),
             *(*where, "--input_topic", _RATINGS, "--output_topic", _LISTS),
-            *("--parallelism=2", "--user_blocks=4"),
+            *("--parallelism=2", "--replicas=2"),
         ],
     )
     cluster.wait_for_job()

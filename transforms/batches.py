@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 import orjson
@@ -31,6 +31,9 @@ from transforms.formats.records import (
     ratings_of_columns,
     text_headers,
 )
+
+# Of a record beside its value.
+_RECORD_BYTES: Final = 50
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,10 @@ class RawBatchCoder(Coder):
         body = [part for part in (*value.values, *value.keys) if part is not None]
         return b"".join([struct.pack(">I", len(header)), header, *body])
 
+    def estimate_size(self, value: RawBatch) -> int:
+        """Returns the bytes of the records."""
+        return sum(map(len, filter(None, value.values))) + _RECORD_BYTES * len(value)
+
     def decode(self, encoded: bytes) -> RawBatch:
         """Returns the batch that `encode` wrote."""
         (length,) = struct.unpack_from(">I", encoded)
@@ -196,6 +203,10 @@ class RatingBatchCoder(Coder):
             default=list,
         )
 
+    def estimate_size(self, value: RatingBatch) -> int:
+        """Returns roughly the bytes of plain ratings."""
+        return _RECORD_BYTES * (len(value) + len(value.requests))
+
     def decode(self, encoded: bytes) -> RatingBatch:
         """Returns the batch that `encode` wrote."""
         published, number, requests, unrated, listed, *columns = orjson.loads(encoded)
@@ -218,6 +229,11 @@ class RecommendationBatchCoder(Coder):
         """Returns the batch as bytes."""
         rows = [(*one[:-1], text_headers(one.headers)) for one in value.recommendations]
         return orjson.dumps(rows, default=list)
+
+    def estimate_size(self, value: RecommendationBatch) -> int:
+        """Returns the bytes of the first recommendation, times their number."""
+        first = RecommendationBatch(value.recommendations[:1])
+        return len(self.encode(first)) * max(1, len(value))
 
     def decode(self, encoded: bytes) -> RecommendationBatch:
         """Returns the batch that `encode` wrote."""

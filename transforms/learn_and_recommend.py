@@ -169,7 +169,8 @@ class _Learner:
         recommender = shard.recommender
         users, items = len(recommender.users), len(recommender.items)
         changed: list[Rating] = []
-        for minibatch in split(batch, LISTED_AT_ONCE) if whole else [batch]:
+        at_once = LISTED_AT_ONCE * settings.sharding.replicas
+        for minibatch in split(batch, at_once) if whole else [batch]:
             observer = PreUpdateObserver(settings.top_n) if self._evaluate else None
             done = learn(
                 recommender,

@@ -162,7 +162,7 @@ class WriteDeadLetters(beam.PTransform):
 
 
 def _json_block(batch: RecommendationBatch) -> bytes:
-    lines = map(json_lines.encode_recommendation, batch.recommendations)
+    lines = json_lines.encode_recommendations(batch.recommendations)
     return b"".join([line + b"\n" for line in lines])
 
 

@@ -76,6 +76,11 @@ def fails_with(
         (["--input_topic", "b", "--order_by_time"], "--order_by_time needs --input"),
         (["--input_topic", "b", "--input_format", "csv"], "a topic takes auto, json, avro"),
         (["--item_blocks", "0"], "--item_blocks"),
+        (["--replicas", "0"], "--item_blocks and --replicas 1 or more"),
+        (
+            ["--replicas=2", "--item_blocks=3"],
+            "--replicas 2 and --item_blocks 3 do not go together",
+        ),
         (
             ["--model=vmisknn", "--item_blocks=2"],
             "--model vmisknn compares whole sessions, so its items cannot be split",

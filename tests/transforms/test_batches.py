@@ -267,3 +267,17 @@ def test_formats_with_and_without_columns_stay_apart() -> None:
     coder = RawBatchCoder()
     batches = [RawBatch("a:", [1], [b"x"], form) for form in forms]
     assert [coder.decode(coder.encode(one)).record_format for one in batches] == forms
+
+
+@pytest.mark.parametrize(
+    ("coder", "batch"),
+    [
+        (RawBatchCoder(), RawBatch("t-0-", range(500), [b"x" * 300] * 500, RecordFormat("json"))),
+        (RatingBatchCoder(), RatingBatch([Rating("196", "242", 3.0, 881250949.0, "t-0-1")] * 500)),
+        (RecommendationBatchCoder(), RecommendationBatch([LISTS.recommendations[0]] * 500)),
+        (RecommendationBatchCoder(), RecommendationBatch([])),
+    ],
+)
+def test_sizes_are_estimated_without_encoding_the_batch(coder: Coder, batch: Any) -> None:
+    exact = len(coder.encode(batch))
+    assert exact / 2 <= coder.estimate_size(batch) <= 2 * exact

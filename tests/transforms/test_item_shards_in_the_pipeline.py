@@ -20,6 +20,7 @@ from transforms import (
     RatingBatch,
     Recommend,
     RecommendAndEvaluate,
+    Recommendation,
     RecommenderSpec,
     Request,
     Sharding,
@@ -36,6 +37,21 @@ ASKED = [Request("1", 7.0, "r:1"), Request("nobody", 8.0, "r:2")]
 def _batches(ratings: list[Rating], size: int) -> list[RatingBatch]:
     parts = [ratings[at : at + size] for at in range(0, len(ratings), size)]
     return [RatingBatch(part, 0.0, ASKED) for part in parts]
+
+
+_COLLECTED: list[bytes] = []
+_TESTS: list[Evaluation] = []
+_LISTS: list[Recommendation] = []
+
+
+def _collect(one: bytes | Evaluation | Recommendation) -> None:
+    # A function of a module is not copied into the graph, as a list's own would be.
+    if isinstance(one, bytes):
+        _COLLECTED.append(one)
+    elif isinstance(one, Evaluation):
+        _TESTS.append(one)
+    else:
+        _LISTS.append(one)
 
 
 def _encoded(batch: RecommendationBatch) -> bytes:
@@ -62,12 +78,10 @@ def _bytes_of(spec: RecommenderSpec, shards: int, *, forget: bool = False) -> li
             | step.with_output_types(RatingBatch)
             | Recommend(spec, Sharding(item_shards=shards), top_n=5)
             | beam.Map(_encoded)
-            | "Collect" >> beam.Map(_COLLECTED.append)
+            | "Collect" >> beam.Map(_collect)
         )
     return list(_COLLECTED)
 
-
-_COLLECTED: list[bytes] = []
 
 SPECS = {
     "never": RecommenderSpec(repeats="never"),
@@ -116,8 +130,8 @@ def test_evaluations_are_those_of_one_shard(name: str, shards: int) -> None:
         if grid == 1:
             _TESTS.clear()
             _LISTS.clear()
-            _ = tests | "CollectTests" >> beam.Map(_TESTS.append)
-            _ = lists | "CollectLists" >> beam.Map(_LISTS.append)
+            _ = tests | "CollectTests" >> beam.Map(_collect)
+            _ = lists | "CollectLists" >> beam.Map(_collect)
         else:
             assert_that(tests, equal_to(list(_TESTS)), "Tests")
             assert_that(lists, equal_to(list(_LISTS)), "Lists")
@@ -127,10 +141,6 @@ def test_evaluations_are_those_of_one_shard(name: str, shards: int) -> None:
     assert len(_TESTS) == 240
     for counted in ("users", "items", "tested", "hits", "popular_hits", "lists"):
         assert found[1][counted] == found[shards][counted] > 0
-
-
-_TESTS: list[Evaluation] = []
-_LISTS: list[object] = []
 
 
 def test_item_shards_that_make_a_model_worse_are_warned_of(

@@ -120,7 +120,7 @@ def tree_decoder(record_format: RecordFormat) -> TreeDecoder:
     if kind == "avro":
         return avro.decode
     if kind == "message":
-        return _decode_message
+        return decode_message
     if kind == "delimited" and columns:
         return partial(delimited.decode, columns=columns)
     if kind == "datum":
@@ -129,7 +129,12 @@ def tree_decoder(record_format: RecordFormat) -> TreeDecoder:
     raise UnsupportedFormatError(msg)
 
 
-def _decode_message(value: bytes) -> Any:
+def decode_message(value: bytes) -> Any:
+    """Decodes Avro in single-object encoding, else JSON.
+
+    Raises:
+        MalformedRecordError: It is neither.
+    """
     if value.startswith(avro.SINGLE_OBJECT_MARKER):
         return avro.decode(value)
     if value.startswith(CONFLUENT_MAGIC):

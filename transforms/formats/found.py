@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -62,3 +63,20 @@ class Found:
     untimed: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     unusable: list[Unusable] = field(default_factory=list)
+
+
+def times_of(records: Sequence[str], found: Found) -> list[float | None]:
+    """Returns the time of each record, of several events the first one's; None without one.
+
+    Args:
+        records: Their origins.
+        found: What was in them.
+    """
+    untimed = set(found.untimed)
+    known = set(records)
+    first: dict[str, float | None] = {}
+    for index, rating in enumerate(found.ratings):
+        time = None if index in untimed else rating.timestamp
+        whole = rating.origin in known
+        first.setdefault(rating.origin if whole else rating.origin.rpartition("#")[0], time)
+    return [first.get(record) for record in records]

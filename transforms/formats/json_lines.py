@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from transforms.errors import MalformedRecordError
+from transforms.formats.listed_ratings import ListedRatings
 from transforms.formats.records import (
     Evaluation,
     Rating,
@@ -60,6 +64,64 @@ def encode_recommendation(recommendation: Recommendation) -> bytes:
     if fallback:
         fields["fallback"] = fallback
     return orjson.dumps(fields)
+
+
+def encode_recommendations(recommendations: Sequence[Recommendation]) -> list[bytes]:
+    """Writes what `encode_recommendation` does for each, faster where they are columns."""
+    if not isinstance(recommendations, ListedRatings):
+        return list(map(encode_recommendation, recommendations))
+    ratings, lists = recommendations.ratings, recommendations.lists
+    items, scores = lists.entries()
+    entries: list[bytes] = [b""] * (2 * len(items))
+    entries[0::2] = map(_PREFIXES.__getitem__, map(lists.ids.__getitem__, items))
+    entries[1::2] = _numbers(scores)
+    columns = (
+        _texts([rating.user for rating in ratings]),
+        lists.counts.tolist(),
+        _numbers([rating.timestamp for rating in ratings]),
+        _texts([rating.origin for rating in ratings]),
+    )
+    encoded, start = [], 0
+    for user, count, time, origin in zip(*columns, strict=True):
+        end = start + 2 * count
+        # Each entry begins with the end of the one before.
+        listed = b"".join(entries[start:end])[2:] + b"}" if count else b""
+        encoded.append(
+            b'{"user":"%b","items":[%b],"timestamp":%b,"origin":"%b"}'
+            % (user, listed, time, origin)
+        )
+        start = end
+    return encoded
+
+
+class _Prefixes(dict[str, bytes]):
+    """What stands before the score of each item; made when it is asked for."""
+
+    _LARGEST = 1 << 16
+
+    def __missing__(self, item: str) -> bytes:
+        if len(self) >= self._LARGEST:
+            self.clear()
+        self[item] = prefix = b'},{"item":%b,"score":' % orjson.dumps(item)
+        return prefix
+
+
+_PREFIXES: Final = _Prefixes()
+
+
+def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
+    """Returns each number as JSON."""
+    joined = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return joined.split(b",") if joined else []
+
+
+def _texts(values: Sequence[str]) -> list[bytes]:
+    """Returns each text as JSON, without its quotation marks."""
+    joined = orjson.dumps(values)
+    if b"\\" in joined:
+        return [orjson.dumps(value)[1:-1] for value in values]
+    # Without a backslash no text has a quotation mark in it.
+    return joined[2:-2].split(b'","') if values else []
 
 
 def decode_recommendation(value: bytes) -> Recommendation:

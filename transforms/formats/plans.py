@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
@@ -26,61 +26,12 @@ from transforms.formats.mapping import (
     walk,
 )
 from transforms.formats.names import FIELDS, USUAL_NAMES, by_usual_name
+from transforms.formats.raw_records import Surroundings
 from transforms.formats.records import Header
 
 RATING_FIELDS: Final = ("user", "item", "rating", "timestamp")
 _FEATURES: Final = ("user_features", "item_features", "context")
 _SHOWN: Final = 200
-
-
-class RawRecords(Protocol):
-    """What is known of the records of a batch beside their trees; `RawBatch` says more."""
-
-    @property
-    def keys(self) -> Sequence[bytes | None]:
-        """The key of each record, or empty."""
-        ...
-
-    @property
-    def headers(self) -> Sequence[Sequence[Header]]:
-        """The headers of each record, or empty."""
-        ...
-
-    @property
-    def times(self) -> Sequence[float]:
-        """When the broker got each record, in seconds, or empty."""
-        ...
-
-
-class Surroundings:
-    """What stands around the tree of the record that is being read.
-
-    Attributes:
-        raw: The batch.
-        index: The record's place in it.
-        headers: The record's headers.
-        sent: Those of them that come back on its recommendation.
-        outer: The fields of its envelope.
-    """
-
-    __slots__ = ("headers", "index", "outer", "raw", "sent")
-
-    def __init__(self, raw: RawRecords) -> None:
-        self.raw = raw
-        self.index = 0
-        self.headers: Sequence[Header] = ()
-        self.sent: Sequence[Header] = ()
-        self.outer: Mapping[str, Any] = {}
-
-    @property
-    def key(self) -> bytes | None:
-        """The record's key."""
-        return self.raw.keys[self.index] if self.raw.keys else None
-
-    @property
-    def broker_time(self) -> float | None:
-        """When the broker got the record, in seconds; None for a file."""
-        return self.raw.times[self.index] if self.raw.times else None
 
 
 Getter = Callable[[Any, Surroundings], Any]

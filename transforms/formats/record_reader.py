@@ -7,8 +7,9 @@ for all formats. A document that is a list holds several events.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, Final
 
 import orjson
 
@@ -21,54 +22,40 @@ from transforms.formats.detection import (
     tree_decoder,
 )
 from transforms.formats.envelopes import UNWRAP
-from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Found, Skipped, Unusable
+from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Found, Skipped, Unusable, times_of
 from transforms.formats.mapping import RecordMapping
 from transforms.formats.pass_headers import passed
-from transforms.formats.plans import Plan, RawRecords, Surroundings, plan_of
-from transforms.formats.records import Header, Request
+from transforms.formats.plain_records import PlainReader
+from transforms.formats.plan_cache import PlanCache, described
+from transforms.formats.plans import Plan, plan_of
+from transforms.formats.raw_records import RawRecords, Surroundings
 from transforms.formats.times import PLAIN_SECONDS, TimeReader
 from transforms.formats.validation import (
-    as_number,
     checked_features,
     checked_rating,
     checked_request,
-    number_of_text,
+    optional_number,
 )
 
 MAX_RECORD_BYTES: Final = 1 << 20
-_NUMBERS: Final = frozenset({int, float})
-MAX_SHAPES: Final = 1000
-"""So many shapes are kept; a topic with more of them is read, but slowly."""
-_MAX_SHAPE_LENGTH: Final = 10_000
+# Read as columns; of a part that is not plain, halves down to the few are tried.
+_AT_ONCE: Final = 128
+_FEW: Final = 8
 
 
-class Batch(RawRecords, Protocol):
-    """Undecoded records of one source: `transforms.batches.RawBatch`, without Beam."""
+class _Reading:
+    """A batch that is being read."""
 
-    @property
-    def source(self) -> str:
-        """What an origin starts with."""
-        ...
+    def __init__(self, batch: RawRecords, decode: TreeDecoder) -> None:
+        self.batch = batch
+        self.decode = decode
+        self.origins = [f"{batch.source}{position}" for position in batch.positions]
+        self.around = Surroundings(batch)
+        self.found = Found()
 
-    @property
-    def positions(self) -> Sequence[int]:
-        """Offset or line number of each record."""
-        ...
 
-    @property
-    def values(self) -> Sequence[bytes | None]:
-        """The bytes of each record."""
-        ...
-
-    @property
-    def record_format(self) -> RecordFormat | None:
-        """How to decode them."""
-        ...
-
-    @property
-    def published(self) -> float:
-        """When the broker got the oldest, in seconds; 0 for files."""
-        ...
+_Take = Callable[[Any, str, _Reading], None]
+"""Puts what is in a tree into `_Reading.found`, given its origin."""
 
 
 class RecordReader:
@@ -96,9 +83,14 @@ class RecordReader:
         self._weights = dict(self._mapping.event_weights)
         self._clock = TimeReader(self._mapping.timestamp_unit)
         self._envelope_clock = TimeReader()
-        # Numbers below are seconds; all others are for the clock.
-        self._plain_below = PLAIN_SECONDS if self._mapping.timestamp_unit == "auto" else -math.inf
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans = PlanCache(self._mapping)
+        self._plain = PlainReader(
+            self._plans,
+            self._clock.seconds,
+            PLAIN_SECONDS if self._mapping.timestamp_unit == "auto" else -math.inf,
+            max_record_bytes,
+            header_names,
+        )
         self._notes: list[str] = []
         self._has_described = False
 
@@ -108,103 +100,83 @@ class RecordReader:
         self._notes, self._clock.notes = [], []
         return notes
 
-    def read(self, batch: Batch) -> Found:
+    def read(self, batch: RawRecords) -> Found:
         """Reads ratings; no record makes it fail.
 
         Raises:
             UnsupportedFormatError: There is no decoder for the batch's format.
         """
+        reading = self._start(batch)
         assert batch.record_format is not None
-        found = Found()
-        around = Surroundings(batch)
-        decode, longest = self._decoder(batch.record_format), self._max_record_bytes
         columns = batch.record_format.columns
-        of_rows = self._plan(columns.names, rows=True) if columns else None
-        plans, plain_below, source = self._plans, self._plain_below, batch.source
-        headers = batch.headers
-        clock, add = self._clock.seconds, found.ratings.append
-        for index, (position, value) in enumerate(zip(batch.positions, batch.values, strict=True)):
-            if value is None:
-                found.skipped.append(Skipped(TOMBSTONE))
-                continue
-            origin = f"{source}{position}"
-            sent: Sequence[Header] = ()
-            if headers:
-                around.headers = headers[index]
-                sent = around.sent = passed(around.headers, self._header_names)
-            try:
-                if value and len(value) <= longest and not value.isspace():
-                    tree = decode(value)
-                else:
-                    tree = decode(require_value(value, longest))
-                if type(tree) is dict:
-                    plan = plans.get(tuple(tree))
-                else:
-                    plan = of_rows if self._has_described else None
-                # Most records are plain; what follows for them is written out for speed.
-                if plan is not None and plan.plain is not None:
-                    user, item, rating, timestamp = plan.plain(tree)
-                    if type(timestamp) not in _NUMBERS or timestamp >= plain_below:
-                        timestamp = clock(timestamp)
-                    rating = rating if type(rating) is float else _number(rating)
-                    if user is not None and item is not None and timestamp is not None:
-                        liked = 1.0 if rating is None else rating
-                        add(checked_rating(user, item, liked, timestamp, origin, None, 1.0, sent))
-                        if rating is None:
-                            found.unrated.append(len(found.ratings) - 1)
-                        continue
-                around.index = index
-                self._document(tree, of_rows, origin, around, found)
-            except MalformedRecordError as e:
-                found.unusable.append(_unusable(index, origin, value, e))
-        return found
+        of_rows = plan_of(columns.names, self._mapping, rows=True) if columns else None
+        for start in range(0, len(batch.values), _AT_ONCE):
+            self._read_part(reading, start, min(start + _AT_ONCE, len(batch.values)), of_rows)
+        return reading.found
 
-    def times(self, batch: Batch) -> list[float | None]:
+    def _start(self, batch: RawRecords) -> _Reading:
+        assert batch.record_format is not None
+        return _Reading(batch, self._decoder(batch.record_format))
+
+    def _read_part(self, reading: _Reading, start: int, stop: int, of_rows: Plan | None) -> None:
+        """Reads records as columns if all are plain, else its halves, and a few one by one."""
+        # Before the first is described, and of weighted events, the plan alone says too little.
+        if self._has_described and not self._weights:
+            headers, values = reading.batch.headers, reading.batch.values
+            part = slice(start, stop)
+            plain = self._plain.read(
+                values[part], reading.origins[part], headers[part], reading.decode, of_rows
+            )
+            found = reading.found
+            if plain:
+                found.unrated += [len(found.ratings) + at for at in plain.unrated]
+                found.ratings += plain.ratings
+                return
+        if stop - start > _FEW:
+            middle = (start + stop) // 2
+            self._read_part(reading, start, middle, of_rows)
+            self._read_part(reading, middle, stop, of_rows)
+            return
+        take = partial(self._document, of_rows=of_rows)
+        for index in range(start, stop):
+            self._read_record(reading, index, take)
+
+    def _read_record(self, reading: _Reading, index: int, take: _Take) -> None:
+        batch, around, found = reading.batch, reading.around, reading.found
+        value = batch.values[index]
+        if value is None:
+            found.skipped.append(Skipped(TOMBSTONE))
+            return
+        origin = reading.origins[index]
+        around.index = index
+        if batch.headers:
+            around.headers = batch.headers[index]
+            around.sent = passed(around.headers, self._header_names)
+        try:
+            tree = reading.decode(require_value(value, self._max_record_bytes))
+            take(tree, origin, reading)
+        except MalformedRecordError as e:
+            found.unusable.append(_unusable(index, origin, value, e))
+
+    def times(self, batch: RawRecords) -> list[float | None]:
         """Returns the time of each record, of several events the first one's; None without one."""
-        found = self.read(batch)
-        untimed = set(found.untimed)
-        times = [
-            None if index in untimed else rating.timestamp
-            for index, rating in enumerate(found.ratings)
-        ]
         records = [f"{batch.source}{position}" for position in batch.positions]
-        known = set(records)
-        first: dict[str, float | None] = {}
-        for rating, time in zip(found.ratings, times, strict=True):
-            whole = rating.origin in known
-            first.setdefault(rating.origin if whole else rating.origin.rpartition("#")[0], time)
-        return [first.get(record) for record in records]
+        return times_of(records, self.read(batch))
 
-    def read_requests(self, batch: Batch) -> Found:
+    def read_requests(self, batch: RawRecords) -> Found:
         """Reads requests; no record makes it fail.
 
         A request has the same mapping as a rating; one with the plain field `user` is understood
         besides. One without a time has the broker's.
         """
-        assert batch.record_format is not None
-        found = Found()
-        around = Surroundings(batch)
-        decode, longest = self._decoder(batch.record_format), self._max_record_bytes
-        for index, (position, value) in enumerate(zip(batch.positions, batch.values, strict=True)):
-            if value is None:
-                found.skipped.append(Skipped(TOMBSTONE))
-                continue
-            origin = f"{batch.source}{position}"
-            around.index = index
-            if batch.headers:
-                around.headers = batch.headers[index]
-                around.sent = passed(around.headers, self._header_names)
-            try:
-                tree = decode(require_value(value, longest))
-                found.requests.append(self._request(tree, origin, around, batch.published))
-            except MalformedRecordError as e:
-                found.unusable.append(_unusable(index, origin, value, e))
-        return found
+        reading = self._start(batch)
+        for index in range(len(batch.values)):
+            self._read_record(reading, index, self._request)
+        return reading.found
 
-    def _document(
-        self, tree: Any, of_rows: Plan | None, origin: str, around: Surroundings, found: Found
-    ) -> None:
-        """Reads a document that is not plain; a list holds several events."""
+    def _document(self, tree: Any, origin: str, reading: _Reading, of_rows: Plan | None) -> None:
+        """Reads a document; a list holds several events."""
+        around, found = reading.around, reading.found
         if of_rows:
             self._map(tree, of_rows, origin, around, found)
         elif type(tree) is not list:
@@ -229,28 +201,13 @@ class RecordReader:
     def _event(self, tree: Any, origin: str, around: Surroundings, found: Found) -> None:
         around.outer = {}
         if not self._unwrap:
-            self._map(tree, self._plan_of_tree(tree), origin, around, found)
+            self._map(tree, self._plans.of_tree(tree), origin, around, found)
             return
         payload, around.outer, time, event = self._unwrap(tree, around.headers)
         if payload is None:
             found.skipped.append(Skipped(DELETE))
             return
-        self._map(payload, self._plan_of_tree(payload), origin, around, found, time, event)
-
-    def _plan_of_tree(self, tree: Any) -> Plan:
-        if type(tree) is not dict:
-            msg = f"of type {type(tree).__name__}, expected an object with fields"
-            raise MalformedRecordError(msg)
-        shape = tuple(tree)
-        return self._plans.get(shape) or self._plan(shape)
-
-    def _plan(self, names: tuple[str, ...], *, rows: bool = False) -> Plan:
-        plan = plan_of(names, self._mapping, rows=rows)
-        if not rows and sum(map(len, names)) + len(names) <= _MAX_SHAPE_LENGTH:
-            if len(self._plans) >= MAX_SHAPES:
-                self._plans.clear()
-            self._plans[names] = plan
-        return plan
+        self._map(payload, self._plans.of_tree(payload), origin, around, found, time, event)
 
     def _map(
         self,
@@ -275,7 +232,7 @@ class RecordReader:
         if user is None or item is None:
             missing = "user" if user is None else "item"
             raise MalformedRecordError(plan.missing(missing, self._mapping))
-        rating = _number(plan.rating(tree, around))
+        rating = optional_number(plan.rating(tree, around))
         timestamp = self._time(plan, tree, around, outer_time)
         features = None
         if plan.features:
@@ -296,7 +253,9 @@ class RecordReader:
             found.untimed.append(len(found.ratings))
         found.ratings.append(made)
         if not self._has_described:
-            self._describe(plan, rating, timestamp)
+            self._has_described = True
+            if note := described(plan, self._mapping, rating, timestamp):
+                self._notes.append(note)
 
     def _time(self, plan: Plan, tree: Any, around: Surroundings, outer_time: Any) -> float | None:
         """Returns the record's time, else its envelope's, else the broker's."""
@@ -315,12 +274,13 @@ class RecordReader:
         msg = f"event is of type {type(event).__name__}, expected a string"
         raise MalformedRecordError(msg)
 
-    def _request(self, tree: Any, origin: str, around: Surroundings, published: float) -> Request:
+    def _request(self, tree: Any, origin: str, reading: _Reading) -> None:
+        around, published = reading.around, reading.batch.published
         around.outer = {}
         time = None
         if self._unwrap and not _is_plain_request(tree):
             tree, around.outer, time, _ = self._unwrap(tree, around.headers)
-        plan = self._plan_of_tree(tree)
+        plan = self._plans.of_tree(tree)
         user = plan.user(tree, around)
         if user is None:
             user = tree.get("user")
@@ -329,23 +289,8 @@ class RecordReader:
         timestamp = self._time(plan, tree, around, time)
         asked = published if timestamp is None else timestamp
         context = plan.context(tree, around)
-        return checked_request(user, asked, context, origin, around.sent)
-
-    def _describe(self, plan: Plan, rating: float | None, timestamp: float | None) -> None:
-        """Notes what the first rating was made of, unless each field has its own name."""
-        self._has_described = True
-        values = {"rating": rating, "timestamp": timestamp}
-        parts = []
-        for field, path in plan.taken.items():
-            if field not in values or values[field] is not None:
-                parts.append(f"{field} from {path!r}")
-        for field, default in (("rating", "rating 1"), ("timestamp", "time 0")):
-            if values[field] is None:
-                path = self._mapping.fields.get(field, "")
-                why = f"nothing at {path!r}" if path else "the record has none"
-                parts.append(f"{default} ({why})")
-        if parts != [f"{field} from {field!r}" for field in plan.taken]:
-            self._notes.append(f"fields of the first record: {', '.join(parts)}")
+        made = checked_request(user, asked, context, origin, around.sent)
+        reading.found.requests.append(made)
 
 
 def _unusable(index: int, origin: str, value: bytes, error: MalformedRecordError) -> Unusable:
@@ -354,12 +299,3 @@ def _unusable(index: int, origin: str, value: bytes, error: MalformedRecordError
 
 def _is_plain_request(tree: Any) -> bool:
     return type(tree) is dict and "user" in tree
-
-
-def _number(value: Any) -> float | None:
-    """Returns a rating; None for null and for text without content."""
-    if type(value) is str:
-        return number_of_text("rating", value) if value and not value.isspace() else None
-    if value is None:
-        return None
-    return as_number("rating", value)

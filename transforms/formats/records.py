@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, overload
@@ -60,6 +59,10 @@ class Rating(NamedTuple):
     headers: Sequence[Header] = ()
 
 
+NEW_RATING: Final = partial(tuple.__new__, Rating)
+"""Makes the same as `Rating` of a tuple of all its fields, at half the cost."""
+
+
 def rating_columns(ratings: Sequence[Rating]) -> list[Sequence[object]]:
     """Returns a column for each field; empty where all features, weights or headers are default."""
     if not ratings:
@@ -77,13 +80,12 @@ def ratings_of_columns(columns: Sequence[Sequence[Any]]) -> list[Rating]:
     """Returns the ratings that `rating_columns` took apart."""
     if not columns:
         return []
-    *plain, features, weights, headers = columns
-    if not features and not weights and not headers:
-        return list(map(Rating, *plain))
-    count = len(plain[0])
-    each = (None if f is None else Features(*map(tuple, f)) for f in features or [None] * count)
-    sent = map(headers_of_text, headers) if headers else itertools.repeat((), count)
-    return list(map(Rating, *plain, each, weights or [1.0] * count, sent))
+    users, items, ratings, times, origins, features, weights, headers = columns
+    n = len(users)
+    each = [None if f is None else Features(*map(tuple, f)) for f in features] or [None] * n
+    sent = list(map(headers_of_text, headers)) or [()] * n
+    rows = zip(users, items, ratings, times, origins, each, weights or [1.0] * n, sent, strict=True)
+    return list(map(NEW_RATING, rows))
 
 
 def text_headers(headers: Sequence[Header]) -> list[tuple[str, str]]:

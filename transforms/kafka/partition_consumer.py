@@ -20,7 +20,7 @@ from transforms.errors import KafkaSetupError
 from transforms.kafka.assigned import Assigned, AssignedPartitions
 from transforms.kafka.clients.protocols import NO_RECORDS, Consumer
 from transforms.kafka.group_offsets import GroupOffsets
-from transforms.kafka.partition_lease import Fetched, PartitionLease
+from transforms.kafka.partition_lease import Fetched, OpenLeases, PartitionLease
 from transforms.kafka.topic_watch import TopicWatch
 from transforms.kafka.topics import TopicSelection
 
@@ -66,7 +66,7 @@ class PartitionConsumer:
         self._polling = False
         self._closed = False
         self._assigned = AssignedPartitions()
-        self._leases: dict[TopicPartition, PartitionLease] = {}
+        self._leases = OpenLeases()
         self._offsets = GroupOffsets(client, group)
         self._read_at = -math.inf
         self._came_at = time.monotonic()
@@ -133,7 +133,7 @@ class PartitionConsumer:
         """Returns the right to read a partition from an offset on; it ends any earlier one."""
         lease = PartitionLease(self, partition, offset)
         with self._condition:
-            self._leases[partition] = lease
+            self._leases.open(lease)
             self._condition.notify_all()
         return lease
 
@@ -157,8 +157,10 @@ class PartitionConsumer:
                     return self._nothing(lease, assigned)
                 waiting = self._assigned.readers_with_records(lease.partition) if asked else set()
                 if waiting:
-                    # Grace is for other threads; this one can only take its turn by returning.
-                    if yielded or waiting == {threading.get_ident()}:
+                    # Grace is for other threads. Where one reads at a time, whichever it is, the
+                    # other partitions get their turn by its return.
+                    alone = waiting == {threading.get_ident()}
+                    if yielded or alone or not self._leases.were_shared(_RECENT_SECONDS):
                         return self._nothing(lease, assigned)
                     yielded = True
                     self._condition.wait(_GRACE_SECONDS)

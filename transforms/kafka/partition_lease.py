@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from typing import NamedTuple, Protocol
 
 from kafka import TopicPartition
@@ -51,11 +54,17 @@ class PartitionLease:
 
     A reader whose lease was taken over gets nothing, and its `next_offset` stays where it is, so
     that it cannot claim records that went to its successor.
+
+    Attributes:
+        partition: The partition.
+        position: The next offset that is read.
+        thread: Whose lease it is.
     """
 
     def __init__(self, consumer: Lessor, partition: TopicPartition, offset: int) -> None:
         self.partition = partition
         self.position = offset
+        self.thread = threading.get_ident()
         self._consumer = consumer
 
     @property
@@ -88,3 +97,21 @@ class PartitionLease:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class OpenLeases(dict[TopicPartition, PartitionLease]):
+    """The leases that are valid, by partition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shared_at = -math.inf
+
+    def open(self, lease: PartitionLease) -> None:
+        """Adds a lease; it ends an earlier one of its partition."""
+        if any(one.thread != lease.thread for one in self.values()):
+            self._shared_at = time.monotonic()
+        self[lease.partition] = lease
+
+    def were_shared(self, seconds: float) -> bool:
+        """Returns whether two threads have read at once within the last so many seconds."""
+        return time.monotonic() - self._shared_at < seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -17,7 +17,8 @@ from transforms import counters
 from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.errors import MessageTooLargeError
 from transforms.formats import avro, dead_letters, json_lines
-from transforms.formats.records import DeadLetter, Header, Recommendation
+from transforms.formats.listed_ratings import ListedRatings
+from transforms.formats.records import DeadLetter, Header
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
@@ -173,21 +174,25 @@ def _evaluation_messages(batch: EvaluationBatch) -> Iterator[Message]:
 
 def json_messages(batch: RecommendationBatch) -> Iterator[Message]:
     """Yields a message for each recommendation."""
-    return _recommendation_messages(batch, json_lines.encode_recommendation)
+    return _recommendation_messages(batch, json_lines.encode_recommendations(batch.recommendations))
 
 
 def _avro_messages(
     batch: RecommendationBatch, header: bytes = avro.RECOMMENDATION_HEADER
 ) -> Iterator[Message]:
-    return _recommendation_messages(batch, partial(avro.encode_recommendation, header=header))
+    encode = partial(avro.encode_recommendation, header=header)
+    return _recommendation_messages(batch, map(encode, batch.recommendations))
 
 
 def _recommendation_messages(
-    batch: RecommendationBatch, encode: Callable[[Recommendation], bytes]
+    batch: RecommendationBatch, values: Iterable[bytes]
 ) -> Iterator[Message]:
+    made = batch.recommendations
+    # Ratings have the same fields, and recommendations would have to be made.
+    named: Iterable[Any] = made.ratings if isinstance(made, ListedRatings) else made
     return (
-        Message(one.user.encode(), encode(one), one.origin, one.headers)
-        for one in batch.recommendations
+        Message(one.user.encode(), value, one.origin, one.headers)
+        for one, value in zip(named, values, strict=True)
     )
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.listed_ratings import (
+    ListedRatings,
+    TopNColumns,
+    joined,
+    recommendation_of,
+)
 from transforms.formats.records import Rating, Recommendation, Request, ScoredItem, ScoredItems
 from transforms.recommenders.recommender import POPULAR, Recommender
 
@@ -36,17 +42,11 @@ class Learned:
         top_n_us: Microseconds of making one list, averaged; 0 if none was made.
     """
 
-    recommendations: list[Recommendation] = field(default_factory=list)
-    places: list[list[int]] = field(default_factory=list)
+    recommendations: Sequence[Recommendation] = ()
+    places: Sequence[Sequence[int]] = ()
     changed: list[Rating] = field(default_factory=list)
     update_us: float = 0.0
     top_n_us: float = 0.0
-
-    def add(self, recommender: Recommender, made: list[Recommendation]) -> None:
-        """Adds what the recommender has just made."""
-        self.recommendations += made
-        if recommender.is_exact_shard:
-            self.places += [recommender.places(one.items) for one in made]
 
 
 def learn(
@@ -79,15 +79,21 @@ def learn(
     else:
         learning, listing = _learn_one_by_one(recommender, ratings, top_n, mask, observer, done)
     start = time.perf_counter()
-    for user, timestamp, origin, context, headers in requests:
-        best = recommender.recommend(user, top_n, context)
-        fallback = "" if recommender.knows(user) else POPULAR
-        made = Recommendation(user, best, timestamp, origin, fallback, headers)
-        done.add(recommender, [made])
+    if requests:
+        answers = [_answer(recommender, request, top_n) for request in requests]
+        done.recommendations = [*done.recommendations, *answers]
+        done.places = [*done.places, *_places(recommender, [one.items for one in answers])]
     listing += time.perf_counter() - start
     done.update_us = learning / max(1, len(ratings)) * 1e6
     done.top_n_us = listing / max(1, len(done.recommendations)) * 1e6
     return done
+
+
+def _answer(recommender: Recommender, request: Request, top_n: int) -> Recommendation:
+    user, timestamp, origin, context, headers = request
+    best = recommender.recommend(user, top_n, context)
+    fallback = "" if recommender.knows(user) else POPULAR
+    return Recommendation(user, best, timestamp, origin, fallback, headers)
 
 
 def _learn_one_by_one(
@@ -101,6 +107,8 @@ def _learn_one_by_one(
     """Returns the seconds that learning took, and those that listing took."""
     clock = time.perf_counter
     learning = listing = 0.0
+    recommendations: list[Recommendation] = []
+    places: list[Sequence[int]] = []
     for rating, listed in zip(ratings, mask.tolist(), strict=True):
         context = rating.features.context if rating.features else ()
         if listed and observer and rating.weight > 0:
@@ -113,7 +121,9 @@ def _learn_one_by_one(
         if listed and top_n:
             best = recommender.recommend(rating.user, top_n, context)
             listing += clock() - learned
-            done.add(recommender, [_recommendation(rating, best)])
+            recommendations.append(recommendation_of(rating, best))
+            places += _places(recommender, [best])
+    done.recommendations, done.places = recommendations, places
     return learning, listing
 
 
@@ -128,30 +138,51 @@ def _learn_in_minibatches(
     """Does the same where the recommender can learn many together."""
     clock = time.perf_counter
     learning = listing = 0.0
-    for first in range(0, len(ratings), size):
+    parts: list[Sequence[ScoredItems]] = []
+    followed: list[Rating] = []
+    most = max(size, recommender.minibatch_size(0))
+    for first, stop in _minibatches(mask, size, most):
         start = clock()
         at = first
-        asked = mask[first : first + size] if top_n else None
-        for part in recommender.learn_batches(ratings[first : first + size], top_n, asked):
+        asked = mask[first:stop] if top_n else None
+        for part in recommender.learn_batches(ratings[first:stop], top_n, asked):
             done.changed += part.changed
             listed = clock()
             learning += listed - start
             if top_n:
-                lists = recommender.top_n_after_each(part, top_n)
-                followed = itertools.compress(ratings[at : at + part.learned], part.listed)
-                made = [
-                    _recommendation(rating, best)
-                    for rating, best in zip(followed, lists, strict=True)
-                ]
-                done.add(recommender, made)
+                parts.append(recommender.top_n_after_each(part, top_n))
+                followed += itertools.compress(
+                    ratings[at : at + part.learned], part.listed.tolist()
+                )
             at += part.learned
             start = clock()
             listing += start - listed
+    lists = joined(parts)
+    if isinstance(lists, TopNColumns):
+        done.recommendations = ListedRatings(followed, lists)
+    else:
+        done.recommendations = list(map(recommendation_of, followed, lists))
+    done.places = _places(recommender, lists)
     return learning, listing
 
 
-def _recommendation(rating: Rating, items: ScoredItems) -> Recommendation:
-    return Recommendation(rating.user, items, rating.timestamp, rating.origin, "", rating.headers)
+def _minibatches(mask: NDArray[np.bool], lists: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yields starts and stops of parts that have at most so many lists, and ratings."""
+    listed = np.flatnonzero(mask)
+    start = 0
+    while start < len(mask):
+        beyond = int(np.searchsorted(listed, start)) + lists
+        stop = int(listed[beyond]) if beyond < len(listed) else len(mask)
+        stop = min(stop, start + most)
+        yield start, stop
+        start = stop
+
+
+def _places(
+    recommender: Recommender, lists: Sequence[Sequence[ScoredItem]]
+) -> Sequence[Sequence[int]]:
+    """Returns what `Learned.places` says of lists that the recommender has just made."""
+    return list(map(recommender.places, lists)) if recommender.is_exact_shard else ()
 
 
 def merge_items(

@@ -7,12 +7,13 @@ items that a user has seen, and the list itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.listed_ratings import TopNColumns
 from transforms.formats.records import Rating, ScoredItem, ScoredItems
 from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import EVERYTHING, Block
@@ -243,7 +244,7 @@ class Recommender:
             for _ in self.learn_batches(ratings[first : first + size], 0):
                 pass
 
-    def top_n_after_each(self, part: LearnedBatch, n: int) -> list[ScoredItems]:
+    def top_n_after_each(self, part: LearnedBatch, n: int) -> Sequence[ScoredItems]:
         """Returns what `recommend` would have returned just after each listed rating.
 
         Args:
@@ -253,9 +254,8 @@ class Recommender:
         if part.trace is None:
             listed = itertools.compress(part.users, part.listed)
             return [self.recommend(user, n) for user in listed]
-        items, scores, counts = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
-        rows = zip(items.tolist(), scores.tolist(), counts.tolist(), strict=True)
-        return [self._named(best[:count], of[:count]) for best, of, count in rows]
+        lists = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
+        return TopNColumns(self.items.ids, *lists)
 
     def _register_all(
         self, ratings: Sequence[Rating], listed: NDArray[np.bool], *, with_seen: bool
@@ -332,9 +332,10 @@ class Recommender:
         listed = self._known.listed
         return popularity if listed is None else listed.hide_elsewhere(popularity)
 
-    def places(self, items: Iterable[ScoredItem]) -> list[int]:
+    def places(self, items: Sequence[ScoredItem]) -> list[int]:
         """Returns the index of each item of a list, which is the order of those that tie."""
-        return [cast("int", self.items.get(item)) for item, _ in items]
+        names = items.items if isinstance(items, ScoredItems) else [item for item, _ in items]
+        return cast("list[int]", list(map(self.items.get, names)))
 
     def best(self, scores: NDArray[np.floating], n: int) -> ScoredItems:
         """Returns the `n` items with the highest scores, best first, none with minus infinity."""

@@ -5,7 +5,7 @@ Nobody announces them: a rating registers its user and its item, and bounds evic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, cast
 
 import numpy as np
@@ -97,20 +97,24 @@ class UsersAndItems:
         user = self.users.get(rating.user)
         changed = user is None or self._evicts_users
         if user is None:
-            user = self.users.add(rating.user)
-            self.user_items.add_user()
-            self._users_last_seen.add()
-            self._expiry.add()
-            self._model.add_user()
+            user = self._add_user(rating.user)
         if self.listed is None and not self._block.has(rating.item):
             return user, -1, changed
         item = self.items.get(rating.item)
-        if item is None:
-            item = self.items.add(rating.item)
-            self.popularity.add()
-            self._items_last_seen.add()
-            self._add_to_model(rating.item)
-        return user, item, True
+        return user, self._add_item(rating.item) if item is None else item, True
+
+    def _add_user(self, name: str) -> int:
+        self.user_items.add_user()
+        self._users_last_seen.add()
+        self._expiry.add()
+        self._model.add_user()
+        return self.users.add(name)
+
+    def _add_item(self, name: str) -> int:
+        self.popularity.add()
+        self._items_last_seen.add()
+        self._add_to_model(name)
+        return self.items.add(name)
 
     def _add_to_model(self, name: str) -> None:
         if self.listed is None:
@@ -125,6 +129,21 @@ class UsersAndItems:
 
     def register_all(self, ratings: Sequence[Rating]) -> Registered:
         """Does what `register` and `see` do with each rating, in order; evicts nothing."""
+        if self.listed is None and self._block.of > 1:
+            return self._register_each(ratings)
+        n_item, m = len(self.items), len(ratings)
+        users = _indices(self.users, [rating.user for rating in ratings], self._add_user)
+        items = _indices(self.items, [rating.item for rating in ratings], self._add_item)
+        numbers = np.arange(self._number, self._number + m)
+        self._number += m
+        self._users_last_seen.see(users, numbers)
+        self._items_last_seen.see(items, numbers)
+        # New items have the next indices, in order.
+        item_counts = np.maximum.accumulate(np.maximum(items + np.int32(1), np.int32(n_item)))
+        return Registered(users, items, item_counts, [True] * m)
+
+    def _register_each(self, ratings: Sequence[Rating]) -> Registered:
+        """Does the same where some items are learned elsewhere."""
         users, items, item_counts, changes = [], [], [], []
         numbers = np.empty(len(ratings), dtype=np.int64)
         for at, rating in enumerate(ratings):
@@ -211,3 +230,16 @@ class UsersAndItems:
         self._items_last_seen.load(saved.counts("items.last_seen", (n_item,)))
         self._expiry.load_state_dict(saved.part(_EXPIRY), n_user)
         self._number = self._users_last_seen.latest() + 1
+
+
+def _indices(
+    vocabulary: Vocabulary, names: list[str], add: Callable[[str], int]
+) -> NDArray[np.int32]:
+    """Returns the index of each name; new ones are added."""
+    found = vocabulary.get_all(names)
+    if None in found:
+        for at, name in enumerate(names):
+            if found[at] is None:
+                known = vocabulary.get(name)
+                found[at] = add(name) if known is None else known
+    return np.array(found, dtype=np.int32)

@@ -42,8 +42,8 @@ def _program(tmp_path: Path, code: str) -> list[str]:
 
 
 def _clicks(text: str) -> list[Rating]:
-    pairs = enumerate(text.split())
-    return [Rating(user, item, 1.0, float(time)) for time, (user, item) in pairs]
+    clicks = enumerate(text.split())
+    return [Rating(click[0], click[1], 1.0, float(time)) for time, click in clicks]
 
 
 def test_a_peer_is_told_what_our_models_learn_in_the_same_order(tmp_path: Path) -> None:

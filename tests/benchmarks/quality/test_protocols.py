@@ -10,8 +10,8 @@ from transforms.formats.records import Rating
 def _clicks(text: str, weight: float = 1.0) -> list[Rating]:
     """Returns clicks of `user` and `item`, one letter each."""
     return [
-        Rating(user, item, 1.0, float(time), weight=weight)
-        for time, (user, item) in enumerate(text.split())
+        Rating(click[0], click[1], 1.0, float(time), weight=weight)
+        for time, click in enumerate(text.split())
     ]
 
 

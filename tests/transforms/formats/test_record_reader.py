@@ -15,7 +15,8 @@ from transforms.formats.detection import JSON, REQUEST_FORMAT, RecordFormat, for
 from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Found, Skipped
 from transforms.formats.mapping import RecordMapping
 from transforms.formats.names import FIELDS
-from transforms.formats.record_reader import MAX_SHAPES, RecordReader
+from transforms.formats.plan_cache import MAX_SHAPES
+from transforms.formats.record_reader import RecordReader
 from transforms.formats.records import Features, Header, Rating, Request
 
 PLAIN = {"user": 196, "item": 242, "rating": 3.0, "timestamp": 881250949}

@@ -318,3 +318,24 @@ def test_a_log_that_was_cut_off_and_written_anew_is_not_read_on(
     monkeypatch.setattr(fake, "poll", lambda seconds: Polled({}, {FIRST}, {FIRST}))
     with pytest.raises(KafkaSetupError, match="offset 7 lies behind the end"):
         lease.read(7, 1.0)
+
+
+def test_threads_that_read_in_turns_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(partition_consumer, "_GRACE_SECONDS", 3600.0)
+    reader = PartitionConsumer(FakeConsumer({FIRST: [], SECOND: list(range(100))}))
+    for _ in range(3):
+        with reader.lease(SECOND, 0) as lease:
+            lease.read(1, 0.05)
+
+    def read_idle() -> None:
+        with reader.lease(FIRST, 0) as lease:
+            for _ in range(3):
+                lease.read(1, 0.05)
+
+    turn = threading.Thread(target=read_idle, daemon=True)
+    turn.start()
+    turn.join(timeout=60)
+    assert not turn.is_alive()
+    reader.close()

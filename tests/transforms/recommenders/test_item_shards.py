@@ -52,7 +52,7 @@ def lists_of(
     done = [learn(one, ratings, top_n, requests=asked) for one in recommenders]
     assert all(one.changed == done[0].changed for one in done)
     if len(done) == 1:
-        return done[0].recommendations
+        return list(done[0].recommendations)
     each = zip(*(one.recommendations for one in done), strict=True)
     places = zip(*(one.places for one in done), strict=True)
     return [merge_recommendations(a, top_n, b) for a, b in zip(each, places, strict=True)]

@@ -217,7 +217,7 @@ def test_a_missing_element_is_noticed() -> None:
 def test_the_bytes_of_state_never_change() -> None:
     encoded = OrderMeta(bytes(range(16)), 1, 2, 3).encode()
     assert encoded.hex() == (
-        "01000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000003"
+        "02000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000003"
     )
     assert OrderMeta.decode(encoded) == OrderMeta(bytes(range(16)), 1, 2, 3)
     state, _, waiting = Store().begin()

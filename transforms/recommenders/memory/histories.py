@@ -35,12 +35,15 @@ class Histories:
         self._rows.add_row()
         self._streaks.add()
 
-    def reserve(self, user: int, count: int) -> None:
-        """Makes room in a user's history for so many items more, or for as many as it can have."""
+    def reserve(self, user: int) -> None:
+        """Makes room in a user's history for an item more, unless it is as long as can be."""
         rows = self._rows
-        needed = min(self._longest, rows.sizes[user] + count)
-        while rows.room[user] < needed:
+        if rows.room[user] < min(self._longest, rows.sizes[user] + 1):
             rows.widen(user, self._longest)
+
+    def reserve_each(self, users: NDArray[np.int32]) -> None:
+        """Does that for each of several choices; a user may have made more than one."""
+        self._rows.reserve(users, self._longest)
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these."""

@@ -101,6 +101,22 @@ class RaggedRows:
         if self._has_values:
             self.values[moved : moved + size] = self.values[start : start + size]
 
+    def reserve(self, rows: NDArray[np.int32], most: int | None = None) -> None:
+        """Makes room for one more entry in each of these rows; a row may occur several times.
+
+        Args:
+            rows: Shape (m,).
+            most: The room that a row may have at most.
+        """
+        indices, counts = np.unique(rows, return_counts=True)
+        needed = self.sizes[indices] + counts
+        if most is not None:
+            needed = np.minimum(needed, most)
+        short = self.room[indices] < needed
+        for index, size in zip(indices[short].tolist(), needed[short].tolist(), strict=True):
+            while self.room[index] < size:
+                self.widen(index, most)
+
     def append(self, index: int, entry: int, value: float = 0.0) -> None:
         """Adds an entry at the end of a row."""
         size = int(self.sizes[index])

@@ -75,30 +75,17 @@ class UserItems:
             with_seen: Whether to return the items; else `ids` is empty and `ends` zero.
         """
         seen, m = self._seen, len(users)
+        seen.reserve(users[items >= 0])
         # A user may gain as many items as there are choices.
         most = int(seen.sizes[users].sum()) + m * m if with_seen else 0
         after = np.empty(most, dtype=np.int32)
         ends = np.zeros(m + 1, dtype=np.int64)
         sizes = np.empty(m, dtype=np.int32)
         new = np.zeros(m, dtype=np.bool)
-        done = 0
-        while True:
-            done = insert_sorted_each(
-                seen.ids,
-                seen.starts,
-                seen.sizes,
-                seen.room,
-                users,
-                items,
-                done,
-                after,
-                ends,
-                sizes,
-                new,
-            )
-            if done == m:
-                return SeenAfter(after[: ends[-1]], ends, sizes, new)
-            seen.widen(int(users[done]))
+        insert_sorted_each(
+            seen.ids, seen.starts, seen.sizes, seen.room, users, items, after, ends, sizes, new
+        )
+        return SeenAfter(after[: ends[-1]], ends, sizes, new)
 
     def reject(self, user: int, item: int) -> None:
         """Keeps an item out of a user's lists, also where repeats are allowed."""

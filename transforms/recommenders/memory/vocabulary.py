@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ class Vocabulary:
     def get(self, name: str) -> int | None:
         """Returns the index of an id, or None if it was never seen."""
         return self._index.get(name)
+
+    def get_all(self, names: Iterable[str]) -> list[int | None]:
+        """Returns what `get` does for each id."""
+        return list(map(self._index.get, names))
 
     def add(self, name: str) -> int:
         """Gives an id that was never seen the next index, and returns it."""

@@ -172,7 +172,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         """Learns one positive."""
         if rating.features and self._features.uses(rating.features.item):
             self._features.see(item, rating.features.item)
-        self._histories.reserve(user, 1)
+        self._histories.reserve(user)
         dense = self.n_item <= self.config.neighbors
         positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
@@ -197,8 +197,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
                 self._listed_log = empty_log(m, self.config.history)
                 self._listed = empty_mixture(m, self._constants)
             log, mixture = self._listed_log, self._listed
-        for user, count in zip(*np.unique(batch.users, return_counts=True), strict=True):
-            self._histories.reserve(user, count)
+        self._histories.reserve_each(batch.users)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
         positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)

@@ -60,12 +60,11 @@ def insert_sorted_each(
     room: NDArray[np.int32],
     rows: NDArray[np.int32],
     entries: NDArray[np.int32],
-    first: int,
     after: NDArray[np.int32],
     ends: NDArray[np.int64],
     before: NDArray[np.int32],
     new: NDArray[np.bool],
-) -> int:
+) -> None:
     """Adds entries to ascending rows one after the other, and copies each row as it is then.
 
     Args:
@@ -74,23 +73,17 @@ def insert_sorted_each(
         sizes: As in `RaggedRows`.
         room: As in `RaggedRows`.
         rows: Shape (m,).
-        entries: Shape (m,); -1 adds nothing.
-        first: The first of the m to do.
+        entries: Shape (m,); -1 adds nothing. There has to be room for the others.
         after: Is filled with the rows, end to end; empty if they are not asked for.
         ends: Is filled with where each begins and the last ends in `after`, shape (m + 1,).
         before: Is filled with the size of each row before, shape (m,).
         new: Is filled with whether the row did not have the entry, shape (m,).
-
-    Returns:
-        m, or the first whose row is full.
     """
-    for number in range(first, len(rows)):
+    for number in range(len(rows)):
         row = rows[number]
         before[number] = sizes[row]
-        if entries[number] >= 0 and not insert_sorted(
-            ids, starts, sizes, room, row, entries[number]
-        ):
-            return number
+        if entries[number] >= 0:
+            insert_sorted(ids, starts, sizes, room, row, entries[number])
         new[number] = sizes[row] > before[number]
         if not len(after):
             continue
@@ -99,7 +92,6 @@ def insert_sorted_each(
             after[end] = ids[place]
             end += 1
         ends[number + 1] = end
-    return len(rows)
 
 
 @compile_exact

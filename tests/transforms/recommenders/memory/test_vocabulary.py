@@ -38,6 +38,13 @@ def test_ids_are_numbered_as_they_come() -> None:
     assert index.get("c") is None
 
 
+def test_many_are_asked_for_at_once() -> None:
+    vocabulary = Vocabulary()
+    for name in ("a", "b"):
+        vocabulary.add(name)
+    assert vocabulary.get_all(["b", "nobody", "a", "b"]) == [1, None, 0, 1]
+
+
 def test_ids_are_saved_as_utf8_end_to_end() -> None:
     arrays = _index(["196", "", "é"]).to_arrays("users")
     assert list(arrays) == ["users.bytes", "users.ends"]

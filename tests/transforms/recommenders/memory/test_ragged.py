@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.recommenders.memory.ragged import RaggedRows
+
+ROWS = 5
+CHOICES = st.lists(st.lists(st.integers(0, ROWS - 1), max_size=30), max_size=6)
+
+
+@given(CHOICES)
+def test_reserved_rows_take_an_entry_for_each_time_that_they_were_named(
+    batches: list[list[int]],
+) -> None:
+    rows = RaggedRows()
+    for _ in range(ROWS):
+        rows.add_row()
+    expected: list[list[int]] = [[] for _ in range(ROWS)]
+    for number, batch in enumerate(batches):
+        rows.reserve(np.array(batch, dtype=np.int32))
+        pool = rows.ids
+        for row in batch:
+            rows.append(row, number)
+            expected[row].append(number)
+        assert rows.ids is pool
+        assert [rows.row(row).tolist() for row in range(ROWS)] == expected
+
+
+@pytest.mark.parametrize("most", [1, 3, 8])
+def test_no_more_than_most_is_reserved(most: int) -> None:
+    rows = RaggedRows()
+    rows.add_row()
+    rows.reserve(np.zeros(20, dtype=np.int32), most)
+    assert rows.room[0] == most
