@@ -90,7 +90,7 @@ def test_merged_lists_are_those_of_one_recommender_to_the_bit(
 
 @pytest.mark.parametrize("repeats", ["never", "allow"])
 def test_features_of_all_items_are_known_to_each_shard(repeats: str) -> None:
-    spec = RecommenderSpec("itemknn", repeats=repeats)
+    spec = RecommenderSpec("itemknn", untuned("itemknn", repeats), repeats=repeats)
     one, parts = spec.build(), built(spec, 3)
     ratings = featured(500)
     assert as_text(lists_of(parts, ratings)) == as_text(lists_of([one], ratings))
