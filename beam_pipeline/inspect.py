@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
     table = Table(title=f"Models in {folder}", title_justify="left")
-    for column in ("shard", "model", "learned", "users", "items"):
+    for column in ("shard", "model", "lists by", "learned", "users", "items"):
         table.add_column(column)
     for one in shards:
         recommender, learned = model_export.load(folder, one.shard, one.spec, one.shards)
@@ -57,6 +57,7 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
         table.add_row(
             f"{one.shard[0]},{one.shard[1]} of {one.shards[0]}x{one.shards[1]}",
             f"{one.spec.model} {hyperparameters}",
+            recommender.model.lists_by(),
             f"{learned:,}",
             f"{len(recommender.users):,}",
             f"{len(recommender.items):,}",

@@ -80,3 +80,19 @@ def test_a_users_list_of_a_grid_is_of_all_items(
     assert inspect.main([str(folder), "--user", user, "--top_n", "4"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[-4:]]
     assert listed == [item for item, _ in cells.recommend(user, 4)]
+
+
+def test_it_says_by_what_itemknn_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    path, folder = tmp_path / "u.data", tmp_path / "models"
+    path.write_text(tab_lines(movielens_like(30)))
+    arguments = ["--input", str(path), "--output", str(tmp_path / "out"), "--repeats=never"]
+    code = cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)])
+    assert code == 0
+    capsys.readouterr()
+    assert inspect.main([str(folder)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "0,0 of 1x1" in line)
+    assert "tune=auto" in row
+    assert "half_life 3 " in row

@@ -84,7 +84,7 @@ def _bytes_of(spec: RecommenderSpec, shards: int, *, forget: bool = False) -> li
 
 
 SPECS = {
-    "never": RecommenderSpec(repeats="never"),
+    "never": RecommenderSpec(hyperparameters={"tune": "off"}, repeats="never"),
     "auto": RecommenderSpec(),
     "sparse": RecommenderSpec(hyperparameters={"neighbors": 60}, repeats="allow"),
     "evicting": RecommenderSpec(max_items=60, max_users=15),

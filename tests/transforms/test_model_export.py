@@ -66,7 +66,7 @@ def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
     manifest = tmp_path / "shard-0-0.json"
     fields = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**fields, "version": 9}))
-    with pytest.raises(IncompatibleModelError, match="version 9, expected 3"):
+    with pytest.raises(IncompatibleModelError, match="version 9, expected 4"):
         load(folder, (0, 0), SPEC)
     manifest.write_text("{}")
     with pytest.raises(IncompatibleModelError, match="not a model that --export_model wrote"):

@@ -24,7 +24,7 @@ from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _HEADER_LENGTH: Final = struct.Struct("<Q")
 _METADATA: Final = "flurs_beam"

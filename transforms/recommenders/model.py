@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating
+from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.minibatch import Minibatch, UpdateTrace
 from transforms.recommenders.numerics.top_n import top_n_excluding
@@ -69,6 +69,10 @@ class Model(ABC):
     def allow_repeats(self, allowed: bool) -> None:
         """Is told whether lists may name items that a user has; of no matter to most models."""
         del allowed
+
+    def lists_by(self) -> str:
+        """Returns the setting that the stream chose for lists; nothing in most models."""
+        return ""
 
     def newcomer_scores(self) -> NDArray[np.floating] | None:
         """Returns a score for each item for a user who is not known, shape (n_item,).
@@ -185,6 +189,11 @@ class MinibatchModel(Model):
         Returns:
             0 where learning one by one is as fast.
         """
+
+    def learns_alone(self, features: Features | None) -> bool:
+        """Whether a positive with these features is not to be given to `learn_batch`."""
+        del features
+        return False
 
     @abstractmethod
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:

@@ -189,12 +189,14 @@ class Recommender:
         """
         if listed is None:
             listed = np.full(len(ratings), n > 0)
-        if not self._known.user_items.any_rejected and all(rating.weight > 0 for rating in ratings):
+        alone = cast("MinibatchModel", self.model).learns_alone
+        plain = not self._known.user_items.any_rejected and not alone(None)
+        if plain and all(rating.weight > 0 and rating.features is None for rating in ratings):
             yield from self._learn_positives(ratings, n, listed)
             return
         start = 0
         for number, rating in enumerate(ratings):
-            if rating.weight > 0 and not self._is_rejected(rating):
+            if rating.weight > 0 and not alone(rating.features) and not self._is_rejected(rating):
                 continue
             yield from self._learn_positives(ratings[start:number], n, listed[start:number])
             changed = self.update(rating)

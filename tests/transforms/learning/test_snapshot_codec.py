@@ -79,8 +79,8 @@ def test_arrays_without_a_spec_are_refused(metadata: dict[str, str] | None) -> N
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
-        ('{"version": 1}', "version 1, expected 3"),
-        ('{"version": 3}', "has model none, this job mf"),
+        ('{"version": 1}', "version 1, expected 4"),
+        ('{"version": 4}', "has model none, this job mf"),
     ],
 )
 def test_another_version_is_refused(metadata: str, problem: str) -> None:

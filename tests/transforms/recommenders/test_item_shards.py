@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support import movielens_like, same_arrays
+from tests.transforms.recommenders.featured import featured
 from transforms.errors import IncompatibleModelError
 from transforms.evaluation.observer import PreUpdateObserver, evaluate, evaluate_standings
 from transforms.formats.records import Evaluation, Rating, Recommendation, Request
@@ -37,6 +38,12 @@ def stream(count: int, seed: int, weights: Sequence[float] = (1.0,)) -> list[Rat
         time += draw.choice([1.0, 300.0, 1000.0])
         made.append(rating._replace(item=item, weight=draw.choice(weights), timestamp=time))
     return made
+
+
+def untuned(model: str, repeats: str, **hyperparameters: Any) -> dict[str, Any]:
+    """Hyperparameters with which one recommender tests no setting, as item shards do not."""
+    tunes = model == "itemknn" and repeats == "never"
+    return {**hyperparameters, "tune": "off"} if tunes else hyperparameters
 
 
 def built(spec: RecommenderSpec, shards: int, *, tested: bool = False) -> list[Recommender]:
@@ -68,7 +75,8 @@ def as_text(lists: Sequence[Recommendation]) -> list[str]:
 def test_merged_lists_are_those_of_one_recommender_to_the_bit(
     repeats: str, neighbors: int, shards: int
 ) -> None:
-    spec = RecommenderSpec("itemknn", {"neighbors": neighbors}, repeats=repeats)
+    hyperparameters = untuned("itemknn", repeats, neighbors=neighbors)
+    spec = RecommenderSpec("itemknn", hyperparameters, repeats=repeats)
     ratings = stream(1200, shards)
     one, parts = spec.build(), built(spec, shards)
     for start in range(0, len(ratings), 400):
@@ -80,6 +88,15 @@ def test_merged_lists_are_those_of_one_recommender_to_the_bit(
     )
 
 
+@pytest.mark.parametrize("repeats", ["never", "allow"])
+def test_features_of_all_items_are_known_to_each_shard(repeats: str) -> None:
+    spec = RecommenderSpec("itemknn", repeats=repeats)
+    one, parts = spec.build(), built(spec, 3)
+    ratings = featured(500)
+    assert as_text(lists_of(parts, ratings)) == as_text(lists_of([one], ratings))
+    assert not one.minibatch_size(TOP_N)
+
+
 @pytest.mark.parametrize(
     "bounds", [{"max_items": 40, "max_users": 12}, {"user_ttl": 20_000.0}, {}], ids=str
 )
@@ -88,7 +105,7 @@ def test_merged_lists_are_those_of_one_recommender_to_the_bit(
 def test_weights_rejections_and_evictions_are_those_of_one_recommender(
     repeats: str, model: str, bounds: dict[str, Any]
 ) -> None:
-    spec = RecommenderSpec(model, repeats=repeats, **bounds)
+    spec = RecommenderSpec(model, untuned(model, repeats), repeats=repeats, **bounds)
     ratings = stream(500, 5, weights=(1.0, 1.0, 0.5, 2.0, -1.0, 0.0))
     one, parts = spec.build(), built(spec, 3)
     for start in range(0, len(ratings), 125):
@@ -100,7 +117,8 @@ def test_weights_rejections_and_evictions_are_those_of_one_recommender(
 @pytest.mark.parametrize("neighbors", [2000, 60])
 @pytest.mark.parametrize("repeats", ["never", "auto"])
 def test_shards_that_were_saved_and_rebuilt_go_on_alike(repeats: str, neighbors: int) -> None:
-    spec = RecommenderSpec("itemknn", {"neighbors": neighbors}, repeats=repeats, max_items=70)
+    hyperparameters = untuned("itemknn", repeats, neighbors=neighbors)
+    spec = RecommenderSpec("itemknn", hyperparameters, repeats=repeats, max_items=70)
     ratings = stream(700, 6)
     one, parts = spec.build(), built(spec, 2)
     for start in range(0, len(ratings), 140):
@@ -148,6 +166,7 @@ def _tests_of(
 @pytest.mark.parametrize("model", sorted(EXACTLY_SHARDED))
 def test_ranks_are_those_of_one_recommender(model: str, repeats: str, neighbors: int) -> None:
     hyperparameters = {"neighbors": neighbors} if model == "itemknn" else {}
+    hyperparameters = untuned(model, repeats, **hyperparameters)
     spec = RecommenderSpec(model, hyperparameters, repeats=repeats, max_items=80)
     ratings = stream(400, 8, weights=(1.0, 1.0, 2.0, -1.0))
     found = _tests_of(built(spec, 3, tested=True), ratings, model)
@@ -185,7 +204,7 @@ def test_a_shard_keeps_the_columns_of_its_items_and_pairs_of_others_for_repeats(
 
 
 def test_counts_that_repeats_or_tests_need_have_to_be_there() -> None:
-    spec = RecommenderSpec("itemknn", repeats="never")
+    spec = RecommenderSpec("itemknn", {"tune": "off"}, repeats="never")
     shard = spec.build(Block(0, 2))
     shard.learn_all(stream(100, 1))
     saved = encode(spec, 1, shard, Block(0, 2))

@@ -110,7 +110,13 @@ def test_a_spec_as_a_dict_names_every_hyperparameter() -> None:
     described = RecommenderSpec("mf", {"k": 3, "l2_reg": 0}).to_dict()
     assert described == {
         "model": "mf",
-        "hyperparameters": {"k": 3, "l2_reg": 0.0, "learn_rate": 0.05},
+        "hyperparameters": {
+            "k": 3,
+            "l2_reg": 0.0,
+            "learn_rate": 0.01,
+            "init_mean": 0.05,
+            "init_scale": 0.01,
+        },
         "seed": 0,
         "repeats": "auto",
         "max_users": 0,

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
     cooccurrence_learning,
@@ -22,10 +23,10 @@ from transforms.recommenders.numerics import (
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     Positives,
     UpdateLog,
 )
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class DenseCounts:
@@ -94,7 +95,7 @@ class DenseCounts:
             histories.arrays,
             items.arrays,
             items.column_arrays,
-            habits.arrays,
+            habits.arrays(items.n),
             constants,
             batch,
             with_repeats,
@@ -105,15 +106,14 @@ class DenseCounts:
 
     def score(
         self,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         mixture: Mixture,
         slot: int,
         scores: NDArray[np.float64],
-        *,
-        with_repeats: bool,
     ) -> None:
         """Fills the score of each item that is listed here, see `score_dense`."""
-        cooccurrence_lists.score_dense(self.matrix, columns, mixture, slot, with_repeats, scores)
+        cooccurrence_lists.score_dense(self.matrix, transitions, columns, mixture, slot, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int
@@ -128,6 +128,7 @@ class DenseCounts:
     def top_n_after_each(
         self,
         batch: Minibatch,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
@@ -135,18 +136,16 @@ class DenseCounts:
         excluded: NDArray[np.int32],
         ends: NDArray[np.int64],
         lists: TopNLists,
-        *,
-        with_repeats: bool,
     ) -> None:
         """Fills the lists as of each listed positive that was just learned, see the kernel."""
         cooccurrence_lists.top_n_after_each_dense(
             self.matrix,
+            transitions,
             columns,
             constants,
             batch.items,
             self._columns.among_first(batch.item_counts),
             batch.listed,
-            with_repeats,
             log,
             mixture,
             excluded,

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import CountRows, Rows, of_items
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.memory.popular_items import PopularItems
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.minibatch import Minibatch, TopNLists
@@ -21,11 +22,11 @@ from transforms.recommenders.numerics import (
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     Positives,
     RowArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class SparseCounts:
@@ -112,7 +113,7 @@ class SparseCounts:
                 histories.arrays,
                 items.arrays,
                 items.column_arrays,
-                habits.arrays,
+                habits.arrays(items.n),
                 constants,
                 batch,
                 with_repeats,
@@ -134,16 +135,15 @@ class SparseCounts:
 
     def score(
         self,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         mixture: Mixture,
         slot: int,
         scores: NDArray[np.float64],
-        *,
-        with_repeats: bool,
     ) -> None:
         """Fills the score of each item that is listed here, see `score_sparse`."""
         rows = self._arrays(self.entries)
-        cooccurrence_sparse_lists.score_sparse(rows, columns, mixture, slot, with_repeats, scores)
+        cooccurrence_sparse_lists.score_sparse(rows, transitions, columns, mixture, slot, scores)
 
     def counts_of(
         self, columns: ColumnArrays, others: NDArray[np.int32], item: int
@@ -157,6 +157,7 @@ class SparseCounts:
     def top_n_after_each(
         self,
         batch: Minibatch,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
@@ -164,18 +165,16 @@ class SparseCounts:
         excluded: NDArray[np.int32],
         ends: NDArray[np.int64],
         lists: TopNLists,
-        *,
-        with_repeats: bool,
     ) -> None:
         """Does what `DenseCounts.top_n_after_each` does."""
         cooccurrence_sparse_lists.top_n_after_each_sparse(
             self._arrays(self.entries),
+            transitions,
             columns,
             constants,
             batch.items,
             self._columns.among_first(batch.item_counts),
             batch.listed,
-            with_repeats,
             log,
             mixture,
             self._popular.arrays(columns, self._columns.n_listed),
@@ -187,23 +186,22 @@ class SparseCounts:
 
     def best_items(
         self,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         mixture: Mixture,
         slot: int,
         excluded: NDArray[np.int32],
         n: int,
-        *,
-        with_repeats: bool,
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Returns the `n` best items, best first, and their scores, see `top_n_sparse`."""
         n_column = self._columns.n_listed
         best, scores = np.empty(n, dtype=np.int32), np.empty(n)
         count = cooccurrence_sparse_lists.top_n_sparse(
             self._arrays(self.entries),
+            transitions,
             columns,
             mixture,
             slot,
-            with_repeats,
             self._popular.arrays(columns, n_column),
             self._popular.scratch(columns),
             np.empty(n_column),

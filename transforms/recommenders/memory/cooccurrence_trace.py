@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    Constants,
-    Mixture,
-    UpdateLog,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Constants, UpdateLog
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 
 
 class CooccurrenceTrace:
@@ -22,9 +18,9 @@ class CooccurrenceTrace:
     Args:
         batch: What was learned.
         counts: As they are after it.
+        transitions: Likewise.
         columns: Likewise, of the items that are listed here.
         constants: Of the model.
-        with_repeats: Whether lists have items that a user chose before.
         log: Of the updates.
         mixture: Of the lists.
     """
@@ -33,20 +29,19 @@ class CooccurrenceTrace:
         self,
         batch: Minibatch,
         counts: DenseCounts | SparseCounts,
+        transitions: TransitionArrays,
         columns: ColumnArrays,
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
-        *,
-        with_repeats: bool,
     ) -> None:
         self._batch = batch
         self._counts = counts
+        self._transitions = transitions
         self._columns = columns
         self._constants = constants
         self._log = log
         self._mixture = mixture
-        self._with_repeats = with_repeats
 
     def top_n_after_each(
         self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
@@ -55,6 +50,7 @@ class CooccurrenceTrace:
         found = empty_lists(self._batch.listed, n)
         self._counts.top_n_after_each(
             self._batch,
+            self._transitions,
             self._columns,
             self._constants,
             self._log,
@@ -62,6 +58,5 @@ class CooccurrenceTrace:
             excluded,
             ends,
             found,
-            with_repeats=self._with_repeats,
         )
         return found

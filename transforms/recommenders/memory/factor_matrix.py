@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from transforms.recommenders.arrays import Arrays, SavedArrays
 
 _BLOCK: Final = 1024
-_SCALE: Final = 0.1
+
+FLURS_SCALE: Final = 0.1
+"""Standard deviation of new factors in FluRS, whose mean is 0."""
 
 
 class FactorMatrix:
-    """Rows of latent factors, initially N(0, 0.1^2) as in FluRS.
+    """Rows of latent factors, initially normally distributed.
 
     A row's initial value depends on the seed, the name and how many rows were added before it
     alone: initial rows are drawn in blocks of 1,024 from a generator of their own. A matrix that
@@ -25,10 +27,15 @@ class FactorMatrix:
         k: Number of latent factors, the row length.
         seed: Of the model.
         name: A number that tells this matrix from the model's others.
+        mean: Of new factors.
+        scale: Their standard deviation.
     """
 
-    def __init__(self, k: int, seed: int, name: int) -> None:
+    def __init__(
+        self, k: int, seed: int, name: int, *, mean: float = 0.0, scale: float = FLURS_SCALE
+    ) -> None:
         self._key = (seed, name)
+        self._mean, self._scale = mean, scale
         self._k = k
         self.n = 0
         self.dropped = 0
@@ -43,7 +50,7 @@ class FactorMatrix:
         block, place = divmod(self.n + self.dropped, _BLOCK)
         if block != self._drawn:
             random = np.random.default_rng((*self._key, block))
-            self._block = random.normal(0.0, _SCALE, (_BLOCK, self._k))
+            self._block = random.normal(self._mean, self._scale, (_BLOCK, self._k))
             self._drawn = block
         self.rows[self.n] = self._block[place]
         self.n += 1

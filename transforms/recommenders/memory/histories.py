@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.ragged import RaggedRows
-from transforms.recommenders.numerics.cooccurrence_arrays import STREAKS, HistoryArrays
+from transforms.recommenders.numerics.cooccurrence_arrays import HistoryArrays
+from transforms.recommenders.numerics.habit_arrays import STREAKS
 
 
 class Histories:
@@ -44,6 +45,14 @@ class Histories:
     def reserve_each(self, users: NDArray[np.int32]) -> None:
         """Does that for each of several choices; a user may have made more than one."""
         self._rows.reserve(users, self._longest)
+
+    def newest(self, users: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Returns the newest item of each of these users who has a history."""
+        rows = self._rows
+        sizes = rows.sizes[users]
+        last = rows.starts[users] + sizes - 1
+        newest: NDArray[np.int32] = rows.ids[last[sizes > 0]]
+        return newest
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these."""

@@ -1,4 +1,4 @@
-"""What `ItemKNN` knows of each item by itself, and how people repeat."""
+"""What `ItemKNN` knows of each item by itself."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ from transforms.recommenders.memory.growable import GrowableRows
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     EPOCH,
-    EXPERTS,
-    LENGTHS,
     POSITIVES,
     RECENT_TOTAL,
-    STREAKS,
+    STARTS,
+    STARTS_EPOCH,
+    STARTS_TOTAL,
     TOTAL,
     ColumnArrays,
-    HabitArrays,
     ItemArrays,
 )
-from transforms.recommenders.numerics.repeat_habits import FIRST_CREDIT
 
 RECENT_HALF_LIFE: Final = 1000
-"""Half-life of recent popularity, in positives."""
+"""Half-life of recent popularity, in positives, and of what histories begin with, in histories."""
 
 _FORGOTTEN: Final = 1e-200
-_LISTED: Final = ("chosen", "norms", "recent")
-_SAVED: Final = ("chosen", "recent", "degrees", "left", "same")
+_LISTED: Final = ("chosen", "norms", "recent", "starts")
+_SAVED: Final = ("chosen", "recent", "starts", "degrees", "left", "same", "followed")
+
+_FADING: Final = (
+    ("recent", RECENT_TOTAL, POSITIVES, EPOCH),
+    ("starts", STARTS_TOTAL, STARTS, STARTS_EPOCH),
+)
+"""What has a half-life: its name, and where its sum, its count and its unit are in `totals`."""
 
 
 class ItemStatistics:
     """Numbers for each item, in arrays that double.
 
-    `recent` is in units that grow with time: a positive adds more the later it comes, and all is
-    scaled down now and then. Scales are powers of two, so digits do not
-    depend on when that is done.
+    `recent` and `starts` are in units that grow with time: a positive adds more the later it
+    comes, and all is scaled down now and then. Scales are powers of two, so digits do not depend
+    on when that is done.
 
     An item shard has the numbers of all items, and once more by column those that lists are made
     from, so that a list reads memory in order.
@@ -58,7 +62,7 @@ class ItemStatistics:
         self._shrinkage = shrinkage
         self.columns = ItemColumns()
         self._of_columns = {name: GrowableRows() for name in _LISTED}
-        self._set({name: np.zeros(0) for name in _SAVED}, np.zeros(4))
+        self._set({name: np.zeros(0) for name in _SAVED}, np.zeros(7))
 
     @property
     def column_arrays(self) -> ColumnArrays:
@@ -92,24 +96,36 @@ class ItemStatistics:
                 rows.rows[rows.n - 1] = getattr(self.arrays, name)[self.n - 1]
 
     def rescale(self) -> None:
-        """Changes the unit of `recent` if a half-life has passed; call it every 1,000 positives."""
-        if self._half_lives():
-            self._load_recent(*self._recent())
+        """Changes units for which a half-life has passed; call it every 1,000 positives."""
+        passed = [fading for fading in _FADING if self._half_lives(*fading[2:])]
+        for name, total, count, epoch in passed:
+            values, of_all = self._faded(name, total, count, epoch)
+            totals = self.arrays.totals
+            totals[epoch] += self._half_lives(count, epoch)
+            totals[total] = of_all
+            getattr(self.arrays, name)[: self.n] = values
+        if passed:
+            self._gather()
 
     def keep(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these; their degrees stay, as when rows drop entries."""
         self.columns.keep(kept)
         columns = {name: getattr(self.arrays, name)[kept] for name in _SAVED}
         totals = self.arrays.totals
-        totals[TOTAL], totals[RECENT_TOTAL] = columns["chosen"].sum(), columns["recent"].sum()
+        totals[TOTAL] = columns["chosen"].sum()
+        for name, total, _, _ in _FADING:
+            totals[total] = columns[name].sum()
         self._set(columns, totals)
 
     def state_dict(self) -> Arrays:
-        """Returns a number for each item by name, and `totals`, shape (3,)."""
+        """Returns a number for each item by name, and `totals`, shape (5,)."""
         totals = self.arrays.totals
         saved = {name: getattr(self.arrays, name)[: self.n].copy() for name in _SAVED}
-        saved["recent"], recent_total = self._recent()
-        saved["totals"] = np.array([totals[TOTAL], recent_total, totals[POSITIVES]])
+        numbers = [totals[TOTAL]]
+        for name, total, count, epoch in _FADING:
+            saved[name], of_all = self._faded(name, total, count, epoch)
+            numbers += [of_all, totals[count]]
+        saved["totals"] = np.array(numbers)
         return {**saved, **self.columns.state_dict()}
 
     def load_state_dict(self, arrays: SavedArrays, n_item: int, *, sharded: bool) -> None:
@@ -124,31 +140,32 @@ class ItemStatistics:
             IncompatibleModelError: An array is missing or damaged.
         """
         columns = {name: arrays.counts(name, (n_item,), np.float64) for name in _SAVED}
-        saved = arrays.counts("totals", (3,), np.float64)
-        sums = [columns["chosen"].sum(), columns["recent"].sum()]
-        fits = np.allclose(saved[:2], sums, rtol=1e-6, atol=0.0) and saved[2] == np.floor(saved[2])
+        saved = arrays.counts("totals", (5,), np.float64)
+        totals = np.zeros(7)
+        places = [TOTAL, *(place for _, total, count, _ in _FADING for place in (total, count))]
+        totals[places] = saved
+        whole = all(totals[count] == np.floor(totals[count]) for _, _, count, _ in _FADING)
+        sums = [columns["chosen"].sum(), *(columns[name].sum() for name, *_ in _FADING)]
+        of_all = totals[[TOTAL, *(total for _, total, _, _ in _FADING)]]
+        fits = whole and np.allclose(of_all, sums, rtol=1e-6, atol=0.0)
         arrays.require(fits, "totals", "does not fit the numbers of its items")
-        totals = np.array([saved[0], saved[1], saved[2], saved[2] // RECENT_HALF_LIFE])
+        for _, _, count, epoch in _FADING:
+            totals[epoch] = totals[count] // RECENT_HALF_LIFE
         self.columns.load_state_dict(arrays, n_item, sharded=sharded)
         self._set(columns, totals)
 
-    def _half_lives(self) -> int:
+    def _half_lives(self, count: int, epoch: int) -> int:
         totals = self.arrays.totals
-        return int(totals[POSITIVES]) // RECENT_HALF_LIFE - int(totals[EPOCH])
+        return int(totals[count]) // RECENT_HALF_LIFE - int(totals[epoch])
 
-    def _recent(self) -> tuple[NDArray[np.float64], float]:
-        """Returns `recent` and its sum in the unit of now."""
-        half_lives = self._half_lives()
-        recent = np.ldexp(self.arrays.recent[: self.n], -half_lives)
-        recent[recent < _FORGOTTEN] = 0.0
-        return recent, float(np.ldexp(self.arrays.totals[RECENT_TOTAL], -half_lives))
-
-    def _load_recent(self, recent: NDArray[np.float64], total: float) -> None:
-        totals = self.arrays.totals
-        totals[EPOCH] += self._half_lives()
-        totals[RECENT_TOTAL] = total
-        self.arrays.recent[: self.n] = recent
-        self._gather()
+    def _faded(
+        self, name: str, total: int, count: int, epoch: int
+    ) -> tuple[NDArray[np.float64], float]:
+        """Returns what has a half-life, see `_FADING`, and its sum in the unit of now."""
+        half_lives = self._half_lives(count, epoch)
+        values = np.ldexp(getattr(self.arrays, name)[: self.n], -half_lives)
+        values[values < _FORGOTTEN] = 0.0
+        return values, float(np.ldexp(self.arrays.totals[total], -half_lives))
 
     def _set(self, columns: dict[str, NDArray[np.float64]], totals: NDArray[np.float64]) -> None:
         norms = 1.0 / np.sqrt(columns["chosen"] + self._shrinkage)
@@ -160,43 +177,3 @@ class ItemStatistics:
         if self.columns.n_elsewhere:
             for name, rows in self._of_columns.items():
                 rows.load(getattr(self.arrays, name)[self.columns.listed()])
-
-
-class Habits:
-    """How people repeat, as counts.
-
-    Args:
-        history: Greatest length of a history.
-
-    Attributes:
-        arrays: For kernels.
-    """
-
-    def __init__(self, history: int) -> None:
-        self.arrays = HabitArrays(
-            np.zeros((2, STREAKS, LENGTHS)),
-            np.zeros((2, history)),
-            np.zeros((LENGTHS + 1, EXPERTS)),
-        )
-        self.arrays.experts[LENGTHS] = FIRST_CREDIT
-
-    def state_dict(self) -> Arrays:
-        """Returns the arrays by name."""
-        return {name: array.copy() for name, array in self.arrays._asdict().items()}
-
-    def load_state_dict(self, arrays: SavedArrays) -> None:
-        """Takes over what `state_dict` returned.
-
-        Raises:
-            IncompatibleModelError: An array is missing or damaged.
-        """
-        loaded = {
-            name: arrays.counts(name, array.shape, np.float64)
-            for name, array in self.arrays._asdict().items()
-        }
-        for name in ("stays", "places"):
-            part_of = (loaded[name][1] <= loaded[name][0]).all()
-            arrays.require(part_of, name, "counts more of a part than of the whole")
-        some = loaded["experts"][LENGTHS].sum() > 0
-        arrays.require(some, "experts", "gives credit to none")
-        self.arrays = HabitArrays(**loaded)

@@ -7,7 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import EPOCH, ColumnArrays
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    EPOCH,
+    STARTS_EPOCH,
+    ColumnArrays,
+)
 from transforms.recommenders.numerics.listing_by_need import (
     PopularArrays,
     Scratch,
@@ -20,7 +24,9 @@ _SHARE: Final = 256
 
 
 class PopularItems:
-    """A superset of the items that are most popular by count, or by recent count.
+    """A superset of the items that are most popular, by each of three counts.
+
+    These are all positives, the recent ones, and the histories that began with the item.
 
     What the others have at most is known: they had it when the popular ones were chosen, and one
     that rises above it joins them. When they have become twice as many they are chosen anew. It
@@ -33,7 +39,9 @@ class PopularItems:
         self._is_popular: NDArray[np.bool] = np.empty(0, dtype=np.bool)
         self._count = 0
         self._most = 0
-        self._floor = self._recent_floor = self._epoch = 0.0
+        # What the others have at most, and in which unit: `chosen`, `recent`, `starts`.
+        self._floors = [0.0, 0.0, 0.0]
+        self._epochs = [0.0, 0.0, 0.0]
         self._scratch = _scratch(0)
 
     def follow(self, columns: ColumnArrays, changed: NDArray[np.int32]) -> None:
@@ -44,8 +52,7 @@ class PopularItems:
         self._count = follow_popular(
             columns,
             changed,
-            self._floor,
-            self._recent_floor_now(columns),
+            *self._floors_now(columns),
             self._is_popular,
             self._columns,
             self._count,
@@ -57,8 +64,7 @@ class PopularItems:
             self._choose(columns, n)
         return PopularArrays(
             self._columns[: self._count],
-            self._floor,
-            self._recent_floor_now(columns),
+            *self._floors_now(columns),
             self._count == n,
         )
 
@@ -71,23 +77,25 @@ class PopularItems:
 
     def _choose(self, columns: ColumnArrays, n: int) -> None:
         self._most = most = max(_LEAST, n // _SHARE)
-        self._epoch = float(columns.totals[EPOCH])
+        self._epochs = _epochs(columns)
         self._is_popular = np.zeros(len(columns.chosen), dtype=np.bool)
-        self._floor = self._recent_floor = 0.0
+        self._floors = [0.0, 0.0, 0.0]
         if n <= most:
             self._is_popular[:n] = True
         else:
             floors = []
-            for numbers in (columns.chosen[:n], columns.recent[:n]):
+            for numbers in (columns.chosen[:n], columns.recent[:n], columns.starts[:n]):
                 order = np.argpartition(numbers, n - most)
                 self._is_popular[order[n - most :]] = True
                 floors.append(float(numbers[order[: n - most]].max()))
-            self._floor, self._recent_floor = floors
+            self._floors = floors
         self._columns = np.flatnonzero(self._is_popular).astype(np.int32)
         self._count = len(self._columns)
 
-    def _recent_floor_now(self, columns: ColumnArrays) -> float:
-        return float(np.ldexp(self._recent_floor, int(self._epoch - columns.totals[EPOCH])))
+    def _floors_now(self, columns: ColumnArrays) -> tuple[float, float, float]:
+        each = zip(self._floors, self._epochs, _epochs(columns), strict=True)
+        floors = [float(np.ldexp(floor, int(then - now))) for floor, then, now in each]
+        return floors[0], floors[1], floors[2]
 
     def _widen(self, room: int, count: int) -> None:
         if len(self._is_popular) < room:
@@ -98,6 +106,10 @@ class PopularItems:
             columns = np.empty(2 * count, dtype=np.int32)
             columns[: self._count] = self._columns[: self._count]
             self._columns = columns
+
+
+def _epochs(columns: ColumnArrays) -> list[float]:
+    return [0.0, float(columns.totals[EPOCH]), float(columns.totals[STARTS_EPOCH])]
 
 
 def _scratch(room: int) -> Scratch:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.records import Rating
+from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_rows import (
@@ -18,22 +18,24 @@ from transforms.recommenders.memory.cooccurrence_rows import (
 )
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
+from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
-from transforms.recommenders.memory.item_statistics import Habits, ItemStatistics
+from transforms.recommenders.memory.item_features import ItemFeatures
+from transforms.recommenders.memory.item_statistics import ItemStatistics
+from transforms.recommenders.memory.tuning import EXPERTS_LIST
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
-    Mixture,
     Positives,
     UpdateLog,
     empty_log,
-    empty_mixture,
     unlisted_positive,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
-from transforms.recommenders.numerics.repeat_habits import PRIOR, mix
+from transforms.recommenders.numerics.habit_arrays import Mixture, empty_mixture
+from transforms.recommenders.numerics.mixing import PRIOR, mix
 from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
@@ -57,40 +59,52 @@ class ItemKNN(MinibatchModel, ShardedModel):
         a_g = 2^(-g / half_life) 0.5^(b_g),    left out where 2^(-g / half_life) is below 0.01
         prior(j) = 0.01 n(j) / sum n + 0.1 r(j) / sum r
 
+    A user without history is like others who had none: with t(j), the weight of j's positives that
+    began a history, with a half-life of 1,000 of these, and l, the length of the history,
+
+        start(j) = 2^-l t(j) / sum t,    left out where l is above 6
+
     **Without repeats** the similarity of two items is a cosine whose norms are shrunk, and an
     item's score adds its similarities to the user's last items:
 
         s(i, j) = c(i, j) / sqrt((n(i) + shrinkage) (n(j) + shrinkage))
-        score(j) = sum_g a_g s(h_g, j) + prior(j)
+        score(j) = sum_g a_g s(h_g, j) + prior(j) + start(j)
 
-    **With repeats** a score is the probability that the user chooses the item next. p, that of
-    h_0, comes from how often users chose the same item again: of all, by the streak of the same
-    item (up to 2) and the length of the history (up to 4), and of h_0 itself, smoothed by 10
-    positives of all. Three experts share the rest, with d(i) the sum of c(i, j) over all j:
+    **With repeats** a score is the probability that the user chooses the item next: p for h_0,
+    from how often users chose the same item again (of all, by the streak of the same item, up to
+    2, and the length of the history, up to 4; and of h_0 itself, smoothed by 10 positives of
+    all). A mixture of six experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
+    that the stream teaches, see `numerics.experts`. A user without history gets
+    prior(j) + start(j), or where the user is not known, that in positives, 100 sum n times it.
 
-        P(h_0) = p
-        P(j) = (1 - p) (w_0 base(j) / Z + w_1 q(g_j) / sum q + w_2 c(h_0, j) / d(h_0))
-        base(j) = sum_g a_g c(h_g, j) / (d(h_g) + shrinkage) + prior(j)
+    **Tuned**, with `tune` "auto", lists without repeats are by one of four settings: the cosines
+    with a third of `half_life`, with it, and with three times it, and the experts without p and
+    places. Each is tested with positives before they are learned, and one that is surely better
+    takes over, see `tuning_kernels.follow_leader`. Item shards do not test: they have the scores
+    of their own items alone.
 
-    where Z is the sum of base over all items, h_0 included, so that probabilities sum to at most
-    1; q(g), for items of the history alone, is the share of choices of another item than h_0 that
-    went to place g, (1 + choices) / (5 + times that the place was there); and the weights follow
-    the experts' shares of past choices by expectation maximization that forgets (0.9995 a
-    choice), by the length of the history, smoothed by 50 choices of all. A user without history
-    gets the prior, in positives: `n(j) + 10 r(j) sum n / sum r`.
+    **Features** that come with ratings say more of an item the fewer positives it has. With x, the
+    cosine of j's features, standardized over all items (see `ItemFeatures`), with the sum of
+    those of the user's history, weighted by 2^(-g / 10), a score is changed by
+
+        y = feature_weight x 20 / (20 + n(j))
+        score(j) <- score(j) (1 + y) where y > 0, else score(j) / (1 - y)
+
+    so where ratings carry features of items, probabilities need not sum to at most 1.
 
     A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
     is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. An item that is evicted
-    or dropped from a row still counts in d.
+    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 128
+    are known to follow it. An item that is evicted or dropped from a row still counts in d.
 
-    Item shards list, together, what one model does, to the bit: each has all histories and all
-    that is known of single items, and the columns c(., j) of the items j that it lists. The
-    weights w need c of any chosen item with its user's history; c(i, j) of two items that are
-    both listed elsewhere is kept for them, once, unless repeats never come. Each shard drops
-    entries of its rows by itself, so lists may differ once one model would have dropped any.
+    Item shards list, together, what one model does, to the bit, but for tuning: each has all
+    histories, what follows what, all that is known of single items, and the columns c(., j) of
+    the items j that it lists. The weights w need c of any chosen item with its user's history;
+    c(i, j) of two items that are both listed elsewhere is kept for them, once, unless repeats
+    never come. Each shard drops entries of its rows by itself, so lists may differ once one model
+    would have dropped any.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -100,9 +114,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         Weight Collaborative Filtering. CIKM 2005; with distance in a session: M. Ludewig, D.
         Jannach. Evaluation of Session-based Recommendation Algorithms. UMUAI 28, 2018. Repeats
         apart from other items: P. Ren et al. RepeatNet: A Repeat Aware Neural Recommendation
-        Machine for Session-Based Recommendation. AAAI 2019. Expectation maximization as positives
-        come: R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse,
-        and other Variants. 1998.
+        Machine for Session-Based Recommendation. AAAI 2019.
     """
 
     def __init__(self, config: ItemKNNConfig, seed: int) -> None:
@@ -113,12 +125,13 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._items = ItemStatistics(config.shrinkage)
         self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
         self._histories = Histories(config.history)
-        self._habits = Habits(config.history)
+        self._habits = Habits(config.history, config.half_life, config.neighbors)
+        self._features = ItemFeatures(config.feature_weight)
         self._with_repeats = self._sharded = self._scores_elsewhere = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
-        self._one = empty_mixture(1, self._constants)
-        self._unlisted = empty_mixture(0, self._constants)
+        self._one = empty_mixture(1, config.history)
+        self._unlisted = empty_mixture(0, config.history)
         # What `learn_batch` fills until it is called again, once it is asked for lists.
         self._listed_log = empty_log(0, config.history)
         self._listed = self._unlisted
@@ -135,6 +148,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         self._sharded, self._scores_elsewhere = True, score_elsewhere
+        # A test needs the scores of all items, and an expert's credit the counts of all pairs.
+        learns_habits = self._constants.learns_habits and score_elsewhere
+        self._constants = self._constants._replace(tunes=False, learns_habits=learns_habits)
         counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -144,23 +160,38 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def _add_item(self, *, listed: bool) -> None:
         self._items.add_item(listed=listed)
+        self._habits.transitions.add_item()
         self._counts.make_room()
+        self._features.add_item()
         self.n_item += 1
 
     def allow_repeats(self, allowed: bool) -> None:
         """Learns how people repeat, and lists accordingly, from now on."""
         self._with_repeats = allowed
 
+    def lists_by(self) -> str:
+        """Returns which setting lists, see above."""
+        return EXPERTS_LIST if self._with_repeats else self._habits.tuning.leader
+
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
+        if rating.features and self._features.uses(rating.features.item):
+            self._features.see(item, rating.features.item)
         self._histories.reserve(user)
         dense = self.n_item <= self.config.neighbors
         positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
-        """Returns how many positives to learn together."""
+        """Returns how many positives to learn together; those with features are learned alone."""
+        if self._features.known:
+            return 0
         return _BATCH if n else _UNLISTED_BATCH
+
+    def learns_alone(self, features: Features | None) -> bool:
+        """Whether a list after such a positive depends on features of items."""
+        said = features is not None and self._features.uses(features.item)
+        return said or self._features.known
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
@@ -169,7 +200,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
         if n:
             if len(self._listed_log.counts) < m:
                 self._listed_log = empty_log(m, self.config.history)
-                self._listed = empty_mixture(m, self._constants)
+                self._listed = empty_mixture(m, self.config.history)
             log, mixture = self._listed_log, self._listed
         self._histories.reserve_each(batch.users)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
@@ -178,11 +209,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
             self._counts,
+            self._habits.transitions.arrays,
             self._items.column_arrays,
             self._constants,
             log,
             mixture,
-            with_repeats=self._with_repeats,
         )
 
     def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
@@ -199,7 +230,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
             columns = self._items.columns
             self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
         counts = self._counts
-        return counts.learn(
+        if self._with_repeats or self._constants.learns_habits:
+            self._habits.reserve(self._histories, batch)
+        learned = counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
             self._histories,
             self._items,
@@ -209,6 +242,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
             mixture,
             with_repeats=self._with_repeats,
         )
+        self._habits.tuning.tell()
+        return learned
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
@@ -218,10 +253,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Returns the best of the items that are listed here, and their scores."""
-        if isinstance(self._counts, SparseCounts) and 0 < n <= LONGEST_LIST:
+        counts, by_need = self._counts, 0 < n <= LONGEST_LIST and not self._features.known
+        if isinstance(counts, SparseCounts) and by_need:
             self._mix(user, with_repeats=self._with_repeats)
-            arrays, repeats = self._items.column_arrays, self._with_repeats
-            return self._counts.best_items(arrays, self._one, 0, excluded, n, with_repeats=repeats)
+            transitions, arrays = self._habits.transitions.arrays, self._items.column_arrays
+            return counts.best_items(transitions, arrays, self._one, 0, excluded, n)
         columns = self._items.columns
         scores = self._scores(user, with_repeats=self._with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
@@ -232,7 +268,15 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._mix(user, with_repeats=with_repeats)
         scores = np.empty(self._items.columns.n_listed)
         columns = self._items.column_arrays
-        self._counts.score(columns, self._one, 0, scores, with_repeats=with_repeats)
+        transitions = self._habits.transitions.arrays
+        self._counts.score(transitions, columns, self._one, 0, scores)
+        self._features.change_scores(
+            self._histories.arrays,
+            user,
+            columns,
+            scores,
+            all_listed=not self._items.columns.n_elsewhere,
+        )
         return scores
 
     def _mix(self, user: int, *, with_repeats: bool) -> None:
@@ -240,9 +284,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         mix(
             self._histories.arrays,
             self._items.arrays,
-            self._habits.arrays,
+            self._habits.arrays(self.n_item),
             self._constants,
-            user,
+            # As kernels know users, so that one compiled version does.
+            cast("int", np.int32(user)),
             with_repeats,
             self._one,
             0,
@@ -253,9 +298,12 @@ class ItemKNN(MinibatchModel, ShardedModel):
         with_repeats = self._with_repeats and user != _NOBODY
         self._mix(user, with_repeats=with_repeats)
         one = self._one
-        others = one.recent[0, : min(int(one.counts[0]), one.factors.shape[1])]
+        others = one.recent[0, : int(one.rows[0])]
+        transitions = self._habits.transitions.arrays
         counts = self._counts.counts_of(self._items.column_arrays, others, item)
-        score = float(score_one(counts, self._items.arrays, one, 0, with_repeats, item))
+        score = float(score_one(counts, transitions, self._items.arrays, one, 0, item))
+        chosen = float(self._items.arrays.chosen[item])
+        score = self._features.change_one(self._histories.arrays, user, item, chosen, score)
         return score if user != _NOBODY else score * self._newcomer_scale()
 
     def _newcomer_scale(self) -> float:
@@ -276,6 +324,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self._histories.keep_items(kept, self.n_item)
         counts = self._counts.rows().keep(kept)
         self._items.keep(kept)
+        self._features.keep_items(kept)
+        self._habits.keep_items(kept)
         self.n_item = len(kept)
         self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
@@ -286,6 +336,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             **self._histories.state_dict(),
             **self._items.state_dict(),
             **self._habits.state_dict(),
+            **self._features.state_dict(),
         }
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
@@ -297,7 +348,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         """
         columns, neighbors = self._items.columns, self.config.neighbors
         self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
-        self._habits.load_state_dict(arrays)
+        self._habits.load_state_dict(arrays, n_item)
+        self._features.load_state_dict(arrays, n_item)
         self._histories.load_state_dict(arrays, n_user, n_item)
         counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
         self.n_user, self.n_item = n_user, n_item

@@ -44,11 +44,13 @@ def target(weight: float) -> float:
 
 @dataclass(frozen=True)
 class MFConfig:
-    """Hyperparameters of `MF`, under FluRS's names; what each is stands in its metadata."""
+    """Hyperparameters of `MF`, under FluRS's names where it has one; see their metadata."""
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.05, metadata={"help": "step size, eta"})
+    l2_reg: float = field(default=0.1, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.01, metadata={"help": "step size, eta"})
+    init_mean: float = field(default=0.05, metadata={"help": "mean of new factors"})
+    init_scale: float = field(default=0.01, metadata={"help": "standard deviation of new factors"})
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
@@ -56,6 +58,9 @@ class MFConfig:
         at_most("k", self.k, 10_000)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
+        at_least("init_mean", self.init_mean, -1)
+        at_most("init_mean", self.init_mean, 1)
+        share("init_scale", self.init_scale)
 
 
 class MF(MFRecommender, MinibatchModel):
@@ -71,6 +76,13 @@ class MF(MFRecommender, MinibatchModel):
     A positive of a weight below 1 has that as its target in the place of 1, and what the user does
     not want has 0. Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
 
+    A model that sees nothing but ones comes to predict 1 for everything, and ranks by how near it
+    is. New factors are near `init_mean` in all places, so that at first each product is small and
+    alike, and grows with each positive of its item; small steps and a strong lambda keep it from
+    arriving at 1. So lists begin as most popular, and users' differences come on top. With
+    FluRS's defaults, eta 0.05, lambda 0.01 and new factors N(0, 0.1^2), products arrive at 1
+    soon, and how often an item was chosen is lost.
+
     FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
     here both are a `FactorMatrix`. The numbers are FluRS's own but for rounding, as inner products
     are added up in a fixed order, see `stable_dot`: they are the same one by one and in
@@ -85,8 +97,9 @@ class MF(MFRecommender, MinibatchModel):
         super().__init__(k=config.k, l2_reg=config.l2_reg, learn_rate=config.learn_rate)
         self.config = config
         self.initialize()
-        self._p = FactorMatrix(config.k, seed, _USERS)
-        self._q = FactorMatrix(config.k, seed, _ITEMS)
+        initial = {"mean": config.init_mean, "scale": config.init_scale}
+        self._p = FactorMatrix(config.k, seed, _USERS, **initial)
+        self._q = FactorMatrix(config.k, seed, _ITEMS, **initial)
         self.Q = self._q.rows
         self._prefilter = Float32Prefilter(self.k)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.eviction import renumbered
+from transforms.recommenders.memory.factor_matrix import FLURS_SCALE
 from transforms.recommenders.memory.factor_trace import FactorTrace
 from transforms.recommenders.minibatch import Minibatch
 from transforms.recommenders.models.mf import MF, MFConfig, target
@@ -57,7 +58,10 @@ class RAISGD(MF):
     """
 
     def __init__(self, config: RAISGDConfig, seed: int) -> None:
-        super().__init__(MFConfig(config.k, config.l2_reg, config.learn_rate), seed)
+        factors = MFConfig(
+            config.k, config.l2_reg, config.learn_rate, init_mean=0.0, init_scale=FLURS_SCALE
+        )
+        super().__init__(factors, seed)
         self._negatives = config.negatives
         # The keys, in their order, are the queue. A dict would walk over what left its head.
         self._queue: OrderedDict[int, None] = OrderedDict()

@@ -6,21 +6,15 @@ group. Arrays are replaced when they grow, so groups are made anew for each call
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTHS: Final = 4
-"""Histories of so many items or more count as equally long for how people repeat."""
+SHORT, MEDIUM, LONG = range(3)
+"""Rows of `Constants.recency`: a third of the half-life, the half-life, and three times it."""
 
-STREAKS: Final = 3
-"""So many choices of the same item in a row, less one, count as equally many."""
-
-EXPERTS: Final = 3
-"""Similar items, items of the history by place, and items that follow the newest one."""
-
-TOTAL, RECENT_TOTAL, POSITIVES, EPOCH = range(4)
+TOTAL, RECENT_TOTAL, POSITIVES, EPOCH, STARTS_TOTAL, STARTS, STARTS_EPOCH = range(7)
 """Places in `ItemArrays.totals`."""
 
 
@@ -89,19 +83,24 @@ class ItemArrays(NamedTuple):
         chosen: How often it was chosen, by weight.
         norms: `1 / sqrt(chosen + shrinkage)`.
         recent: The same as `chosen`, in units of `2 ** -EPOCH`, with a half-life.
+        starts: How often it was the first of a history, by weight, in units of
+            `2 ** -STARTS_EPOCH`, with a half-life.
         degrees: Sum of its co-occurrence counts.
         left: How often it was a user's newest item when they chose again.
         same: How often that was the same item.
-        totals: Shape (4,): sums of `chosen` and `recent`, positives learned, half-lives before
-            the unit of `recent`.
+        followed: How often another item was chosen next, by weight.
+        totals: Shape (7,): sums of `chosen` and `recent`, positives learned, half-lives before
+            the unit of `recent`; the sum of `starts`, histories begun, half-lives before its unit.
     """
 
     chosen: NDArray[np.float64]
     norms: NDArray[np.float64]
     recent: NDArray[np.float64]
+    starts: NDArray[np.float64]
     degrees: NDArray[np.float64]
     left: NDArray[np.float64]
     same: NDArray[np.float64]
+    followed: NDArray[np.float64]
     totals: NDArray[np.float64]
 
 
@@ -109,7 +108,7 @@ class ColumnArrays(NamedTuple):
     """The items that are listed here: all of them, or those of an item shard.
 
     Counts have a column for each, in the order of the items. Where all are listed, columns are
-    items, and `chosen`, `norms` and `recent` are those of `ItemArrays` themselves.
+    items, and all other arrays are those of `ItemArrays` themselves.
 
     Attributes:
         of: Column of each item, shape (n_item or more,); of one that is listed elsewhere
@@ -119,6 +118,7 @@ class ColumnArrays(NamedTuple):
         chosen: As in `ItemArrays`, by column.
         norms: Likewise.
         recent: Likewise.
+        starts: Likewise.
     """
 
     of: NDArray[np.int32]
@@ -127,6 +127,7 @@ class ColumnArrays(NamedTuple):
     chosen: NDArray[np.float64]
     norms: NDArray[np.float64]
     recent: NDArray[np.float64]
+    starts: NDArray[np.float64]
 
 
 class RowArrays(NamedTuple):
@@ -151,23 +152,6 @@ class RowArrays(NamedTuple):
     most: int
 
 
-class HabitArrays(NamedTuple):
-    """How people repeat, see `ItemKNN`.
-
-    Attributes:
-        stays: How often a user chose again, and of these the same item, by the streak before
-            and the length of the history, shape (2, STREAKS, LENGTHS).
-        places: How often each place of a history was there when another item than the newest
-            was chosen, and of these its item, shape (2, history).
-        experts: Credit of each expert, by the length of the history and in all, shape
-            (LENGTHS + 1, EXPERTS).
-    """
-
-    stays: NDArray[np.float64]
-    places: NDArray[np.float64]
-    experts: NDArray[np.float64]
-
-
 class Constants(NamedTuple):
     """Hyperparameters and what follows from them.
 
@@ -176,8 +160,13 @@ class Constants(NamedTuple):
         shrinkage: See `ItemKNN`.
         session_gap: Pause in seconds that ends a history; 0 for none.
         gap_weights: What to add to a count for each gap in a history, shape (longest,).
-        recency: Weight of each age in a history, shape (longest or fewer,).
-        growth: Weight of a positive in `recent` within a half-life, shape (half-life,).
+        recency: Weight of each age in a history for each of three half-lives, shape
+            (3, longest); 0 from the first that does not count.
+        ages: How many ages count, for each of them, shape (3,).
+        tunes: Whether the best setting is looked for.
+        learns_habits: Whether it is also learned where items do not repeat how people choose.
+        growth: Weight of a positive in `recent` within a half-life, or of the start of a history
+            in `starts`, shape (half-life,).
     """
 
     longest: int
@@ -185,26 +174,10 @@ class Constants(NamedTuple):
     session_gap: float
     gap_weights: NDArray[np.float64]
     recency: NDArray[np.float64]
+    ages: NDArray[np.int64]
+    tunes: bool
+    learns_habits: bool
     growth: NDArray[np.float64]
-
-
-class Mixture(NamedTuple):
-    """What a list is made from beside counts, for each of several lists.
-
-    Attributes:
-        recent: The newest items of the user's history, the newest first, shape (slots, longest).
-        counts: How many of a row of `recent` count, shape (slots,).
-        factors: Weight of the row of counts of each, shape (slots, len(recency)).
-        extras: What to add to the score of each; of the newest item its whole score. Shape
-            (slots, longest).
-        priors: Weight of an item's `chosen` and of its `recent`, shape (slots, 2).
-    """
-
-    recent: NDArray[np.int32]
-    counts: NDArray[np.int32]
-    factors: NDArray[np.float64]
-    extras: NDArray[np.float64]
-    priors: NDArray[np.float64]
 
 
 class UpdateLog(NamedTuple):
@@ -219,7 +192,11 @@ class UpdateLog(NamedTuple):
             item's column, also where it is not listed here, and those of its row.
         places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
             that is new. Same shape.
-        items: `chosen` and `recent` of the item before, shape (slots, 2).
+        items: `chosen`, `recent` and `starts` of the item before, shape (slots, 3).
+        next_rows: The item whose transitions were added to, -1 for none, shape (slots,).
+        next_places: Where in the pool, shape (slots,).
+        next_ids: The item that was there before, -1 for none, shape (slots,).
+        next_counts: Its count, shape (slots,).
     """
 
     others: NDArray[np.int32]
@@ -227,17 +204,10 @@ class UpdateLog(NamedTuple):
     values: NDArray[np.float32]
     places: NDArray[np.int64]
     items: NDArray[np.float64]
-
-
-def empty_mixture(slots: int, constants: Constants) -> Mixture:
-    """Returns a mixture to be filled."""
-    return Mixture(
-        np.empty((slots, constants.longest), dtype=np.int32),
-        np.zeros(slots, dtype=np.int32),
-        np.empty((slots, len(constants.recency))),
-        np.empty((slots, constants.longest)),
-        np.zeros((slots, 2)),
-    )
+    next_rows: NDArray[np.int32]
+    next_places: NDArray[np.int64]
+    next_ids: NDArray[np.int32]
+    next_counts: NDArray[np.float32]
 
 
 def empty_log(slots: int, longest: int) -> UpdateLog:
@@ -247,5 +217,9 @@ def empty_log(slots: int, longest: int) -> UpdateLog:
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, 2 * longest), dtype=np.float32),
         np.empty((slots, 2 * longest), dtype=np.int64),
-        np.empty((slots, 2)),
+        np.empty((slots, 3)),
+        np.full(slots, -1, dtype=np.int32),
+        np.empty(slots, dtype=np.int64),
+        np.empty(slots, dtype=np.int32),
+        np.empty(slots, dtype=np.float32),
     )

@@ -17,44 +17,68 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
-    Mixture,
     Positives,
     UpdateLog,
 )
+from transforms.recommenders.numerics.cooccurrence_lists import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
+from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact
-from transforms.recommenders.numerics.repeat_habits import mix
+from transforms.recommenders.numerics.mixing import mix, mix_by
+from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
 
 @compile_exact
 def _add_dense(
     matrix: NDArray[np.float32],
     elsewhere: NDArray[np.float32],
-    columns: ColumnArrays,
+    column_of: NDArray[np.int32],
     item: int,
-    other: int,
-    change: np.float32,
+    others: NDArray[np.int32],
+    weight: float,
+    gap_weights: NDArray[np.float64],
     values: NDArray[np.float32],
-    gap: int,
 ) -> None:
-    """Adds to the counts of two items, in both directions; notes what was there before."""
-    column, other_column = columns.of[item], columns.of[other]
-    before = np.float32(0.0)
-    if other_column >= 0:
-        before = matrix[item, other_column]
-        values[2 * gap + 1] = before
-        matrix[item, other_column] = before + change
-    elif column < 0 and len(elsewhere):
-        high, low = max(-1 - column, -1 - other_column), min(-1 - column, -1 - other_column)
-        before = elsewhere[high, low]
-        elsewhere[high, low] = before + change
-    if column >= 0:
-        before = matrix[other, column]
-        matrix[other, column] = before + change
-    values[2 * gap] = before
+    """Adds to the counts of an item with others, in both directions; notes those before."""
+    column = column_of[item]
+    for gap in range(len(others)):
+        other = others[gap]
+        other_column = column_of[other]
+        change = np.float32(weight * gap_weights[gap])
+        before = np.float32(0.0)
+        if other_column >= 0:
+            before = matrix[item, other_column]
+            values[2 * gap + 1] = before
+            matrix[item, other_column] = before + change
+        elif column < 0 and len(elsewhere):
+            high, low = max(-1 - column, -1 - other_column), min(-1 - column, -1 - other_column)
+            before = elsewhere[high, low]
+            elsewhere[high, low] = before + change
+        if column >= 0:
+            before = matrix[other, column]
+            matrix[other, column] = before + change
+        values[2 * gap] = before
+
+
+@compile_exact
+def _test_dense(
+    matrix: NDArray[np.float32],
+    histories: HistoryArrays,
+    items: ItemArrays,
+    columns: ColumnArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+    item: int,
+) -> None:
+    """Tests each setting with a positive that is about to be learned, see `tuning_kernels`."""
+    tuning, transitions = habits.tuning, habits.transitions
+    for setting in range(SETTINGS):
+        mix_by(histories, items, habits, constants, user, False, setting, tuning.mixture, setting)
+        score_dense(matrix, transitions, columns, tuning.mixture, setting, tuning.scores)
+        judge(histories, tuning, user, item, setting)
 
 
 @compile_exact
@@ -88,18 +112,28 @@ def learn_dense(
         mixture: Is filled with what lists are made from after each that is listed, m slots; may
             have none if nothing is listed.
     """
-    scratch = np.empty(len(constants.recency))
+    scratch = np.empty(constants.longest + EXPERTS)
     for number in range(len(batch.users)):
         slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
+        if not with_repeats and is_test(histories, items, constants, user, item):
+            _test_dense(matrix, histories, items, columns, habits, constants, user, item)
+            follow_leader(habits.tuning)
         start, size = histories.starts[user], histories.sizes[user]
         others, values = log.others[slot], log.values[slot]
         count = others_of(histories.ids, start, size, item, others)
         log.counts[slot] = count
-        for gap in range(count):
-            change = np.float32(batch.weights[number] * constants.gap_weights[gap])
-            _add_dense(matrix, elsewhere, columns, item, others[gap], change, values, gap)
+        _add_dense(
+            matrix,
+            elsewhere,
+            columns.of,
+            item,
+            others[:count],
+            batch.weights[number],
+            constants.gap_weights,
+            values,
+        )
         finish(
             histories,
             items,

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     UpdateLog,
 )
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
+from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
 
 
 @compile_exact
@@ -51,8 +52,10 @@ def swap_item(
     if column < 0:
         return
     chosen, recent = columns.chosen[column], columns.recent[column]
+    starts = columns.starts[column]
     columns.chosen[column], columns.recent[column] = before[0], before[1]
-    before[0], before[1] = chosen, recent
+    columns.starts[column] = before[2]
+    before[0], before[1], before[2] = chosen, recent, starts
     columns.norms[column] = 1.0 / np.sqrt(columns.chosen[column] + constants.shrinkage)
 
 
@@ -87,20 +90,23 @@ def complete(
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     scores: NDArray[np.float64],
 ) -> None:
     """Makes scores of sums of rows."""
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     chosen, recent, norms = columns.chosen, columns.recent, columns.norms
-    if not with_repeats:
+    if mixture.cosine[slot]:
         for column in range(len(scores)):
             score = scores[column] * norms[column] + prior * chosen[column]
             scores[column] = score + recent_prior * recent[column]
-        return
-    for column in range(len(scores)):
-        scores[column] += prior * chosen[column] + recent_prior * recent[column]
-    for age in range(mixture.counts[slot]):
+    else:
+        for column in range(len(scores)):
+            scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    starts_prior, starts = mixture.priors[slot, 2], columns.starts
+    if starts_prior > 0.0:
+        for column in range(len(scores)):
+            scores[column] += starts_prior * starts[column]
+    for age in range(mixture.places[slot]):
         column = columns.of[mixture.recent[slot, age]]
         if column >= 0:
             extra = mixture.extras[slot, age]
@@ -110,26 +116,29 @@ def complete(
 @compile_exact
 def score_dense(
     matrix: NDArray[np.float32],
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     scores: NDArray[np.float64],
 ) -> None:
     """Fills the score of each item that is listed here, by column, shape (n_column,).
 
     Args:
         matrix: The counts.
+        transitions: Which item follows which.
         columns: Of those items.
         mixture: What `mix` filled.
         slot: The row of it.
-        with_repeats: As in `mix`.
         scores: Is filled.
     """
     scores[:] = 0.0
-    count = min(mixture.counts[slot], mixture.factors.shape[1])
+    count = mixture.rows[slot]
     _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    complete(columns, mixture, slot, with_repeats, scores)
+    if mixture.following[slot] > 0.0:
+        newest = mixture.recent[slot, 0]
+        add_transitions(transitions, columns, newest, mixture.following[slot], scores)
+    complete(columns, mixture, slot, scores)
 
 
 @compile_exact
@@ -155,12 +164,12 @@ def best_of(
 @compile_exact
 def top_n_after_each_dense(
     matrix: NDArray[np.float32],
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
-    with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
     excluded: NDArray[np.int32],
@@ -172,13 +181,14 @@ def top_n_after_each_dense(
     """Lists as of l of m positives, from the last to the first; restores all at the end.
 
     Args:
-        matrix: As `learn_dense` left it, as are `columns`, `log` and `mixture`.
+        matrix: As `learn_dense` left it, as are `transitions` up to `columns`, `log` and
+            `mixture`.
+        transitions: Which item follows which.
         columns: Of the items that are listed here.
         constants: Of the model.
         batch_items: Shape (m,).
         column_counts: How many columns there were at each positive, shape (m,).
         listed: Whether a list is made as of each, shape (m,).
-        with_repeats: As in `learn_dense`.
         log: Of the updates.
         mixture: Of the lists.
         excluded: Items that lists do not have, end to end.
@@ -194,7 +204,7 @@ def top_n_after_each_dense(
         if listed[number]:
             slot -= 1
             scores = buffer[: column_counts[number]]
-            score_dense(matrix, columns, mixture, number, with_repeats, scores)
+            score_dense(matrix, transitions, columns, mixture, number, scores)
             hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
             counts[slot] = best_of(scores, columns, hidden, best[slot], best_scores[slot])
         if slot == 0:
@@ -203,6 +213,8 @@ def top_n_after_each_dense(
             break
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         _swap_dense(matrix, columns.of, batch_items[number], log, number)
         swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    ItemArrays,
-    Mixture,
-    RowArrays,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, ItemArrays, RowArrays
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
@@ -75,32 +71,40 @@ def counts_sparse(
 @compile_exact
 def score_one(
     counts: NDArray[np.float32],
+    transitions: TransitionArrays,
     items: ItemArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     item: int,
 ) -> float:
     """Returns what `score_dense` has for an item.
 
     Args:
         counts: Of the item with each item of `mixture.recent` that has a factor.
+        transitions: Which item follows which.
         items: Of all items.
         mixture: What `mix` filled.
         slot: The row of it.
-        with_repeats: As in `mix`.
         item: The item.
     """
     score: float = 0.0
     for age in range(len(counts)):
         score += mixture.factors[slot, age] * counts[age]
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    if not with_repeats:
+    if mixture.following[slot] > 0.0:
+        newest = mixture.recent[slot, 0]
+        start = transitions.starts[newest]
+        place = find(transitions.ids, start, transitions.sizes[newest], item)
+        if place >= 0:
+            score += mixture.following[slot] * transitions.counts[place]
+    if mixture.cosine[slot]:
         score = score * items.norms[item] + prior * items.chosen[item]
         score += recent_prior * items.recent[item]
-        return score
-    score += prior * items.chosen[item] + recent_prior * items.recent[item]
-    for age in range(mixture.counts[slot]):
+    else:
+        score += prior * items.chosen[item] + recent_prior * items.recent[item]
+    if mixture.priors[slot, 2] > 0.0:
+        score += mixture.priors[slot, 2] * items.starts[item]
+    for age in range(mixture.places[slot]):
         if mixture.recent[slot, age] == item:
             extra = mixture.extras[slot, age]
             score = score + extra if age else extra

@@ -8,18 +8,40 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
-    Mixture,
     Positives,
     RowArrays,
     UpdateLog,
 )
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
+from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
-from transforms.recommenders.numerics.repeat_habits import mix
+from transforms.recommenders.numerics.tuning_kernels import (
+    follow_leader,
+    is_test,
+    judge_by_need,
+)
+
+
+@compile_exact
+def _test_sparse(
+    rows: RowArrays,
+    histories: HistoryArrays,
+    items: ItemArrays,
+    columns: ColumnArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+    item: int,
+) -> None:
+    """Does what `_test_dense` does with sparse rows."""
+    tuning, transitions = habits.tuning, habits.transitions
+    for setting in range(SETTINGS):
+        mix_by(histories, items, habits, constants, user, False, setting, tuning.mixture, setting)
+        judge_by_need(rows, transitions, columns, histories, tuning, user, item, setting)
 
 
 @compile_exact
@@ -63,11 +85,14 @@ def learn_sparse(
         `-2 - row` for one of `elsewhere`; and if no positive was learned, the `first_step` to go
         on with.
     """
-    scratch = np.empty(len(constants.recency))
+    scratch = np.empty(constants.longest + EXPERTS)
     for number in range(len(batch.users)):
         slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
+        tests = not with_repeats and is_test(histories, items, constants, user, item)
+        if tests and (number or not first_step):
+            _test_sparse(rows, histories, items, columns, habits, constants, user, item)
         start, size = histories.starts[user], histories.sizes[user]
         count = others_of(histories.ids, start, size, item, log.others[slot])
         log.counts[slot] = count
@@ -81,6 +106,9 @@ def learn_sparse(
             swap_sparse(rows, columns.of, item, log, slot, step, False)
             _take_back(elsewhere, columns.of, item, log, slot, step)
             return number, full, 0
+        if tests:
+            # Not before, as a positive that needs room comes again.
+            follow_leader(habits.tuning)
         finish(
             histories,
             items,

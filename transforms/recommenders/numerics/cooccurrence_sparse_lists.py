@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
-    Mixture,
     RowArrays,
     UpdateLog,
 )
 from transforms.recommenders.numerics.cooccurrence_lists import best_of, complete, swap_item
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.listing_by_need import (
     INCOMPLETE,
@@ -21,6 +21,7 @@ from transforms.recommenders.numerics.listing_by_need import (
     Scratch,
     list_by_need,
 )
+from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
 
 
 @compile_exact
@@ -42,26 +43,29 @@ def _sum_sparse(
 @compile_exact
 def score_sparse(
     rows: RowArrays,
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     scores: NDArray[np.float64],
 ) -> None:
     """Does what `score_dense` does with sparse rows."""
     scores[:] = 0.0
-    count = min(mixture.counts[slot], mixture.factors.shape[1])
+    count = mixture.rows[slot]
     _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    complete(columns, mixture, slot, with_repeats, scores)
+    if mixture.following[slot] > 0.0:
+        newest = mixture.recent[slot, 0]
+        add_transitions(transitions, columns, newest, mixture.following[slot], scores)
+    complete(columns, mixture, slot, scores)
 
 
 @compile_exact
 def top_n_sparse(
     rows: RowArrays,
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     popular: PopularArrays,
     scratch: Scratch,
     scores: NDArray[np.float64],
@@ -73,10 +77,10 @@ def top_n_sparse(
 
     Args:
         rows: The counts.
+        transitions: Which item follows which.
         columns: Of the items that are listed here.
         mixture: What `mix` filled.
         slot: The row of it.
-        with_repeats: As in `mix`.
         popular: The most popular items.
         scratch: Is used.
         scores: Room for the score of each column that there is, shape (n_column,).
@@ -87,10 +91,10 @@ def top_n_sparse(
     n_column = len(scores)
     count = list_by_need(
         rows,
+        transitions,
         columns,
         mixture,
         slot,
-        with_repeats,
         n_column,
         popular,
         excluded,
@@ -100,19 +104,19 @@ def top_n_sparse(
     )
     if count != INCOMPLETE:
         return count
-    score_sparse(rows, columns, mixture, slot, with_repeats, scores)
+    score_sparse(rows, transitions, columns, mixture, slot, scores)
     return best_of(scores, columns, excluded, best, best_scores)
 
 
 @compile_exact
 def top_n_after_each_sparse(
     rows: RowArrays,
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     constants: Constants,
     batch_items: NDArray[np.int32],
     column_counts: NDArray[np.int64],
     listed: NDArray[np.bool],
-    with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
     popular: PopularArrays,
@@ -136,10 +140,10 @@ def top_n_after_each_sparse(
             slot -= 1
             counts[slot] = top_n_sparse(
                 rows,
+                transitions,
                 columns,
                 mixture,
                 number,
-                with_repeats,
                 popular,
                 scratch,
                 buffer[: column_counts[number]],
@@ -154,7 +158,9 @@ def top_n_after_each_sparse(
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
         swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
         swap_item(columns, constants, batch_items[number], log.items[number])
+        swap_transition(transitions, log, number)

@@ -9,17 +9,20 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     EPOCH,
     POSITIVES,
     RECENT_TOTAL,
+    STARTS,
+    STARTS_EPOCH,
+    STARTS_TOTAL,
     TOTAL,
     ColumnArrays,
     Constants,
-    HabitArrays,
     HistoryArrays,
     ItemArrays,
     UpdateLog,
 )
+from transforms.recommenders.numerics.experts import learn_habits
+from transforms.recommenders.numerics.habit_arrays import HabitArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
-from transforms.recommenders.numerics.repeat_habits import learn_habits
 
 
 @compile_exact
@@ -67,31 +70,43 @@ def end_session(histories: HistoryArrays, user: int, time: float, longest_gap: f
 
 
 @compile_exact
+def _growing(constants: Constants, number: float, epoch: float) -> float:
+    """Returns how much the positive after `number` others adds where they have a half-life."""
+    half_life = len(constants.growth)
+    added: float = constants.growth[int(number) % half_life]
+    half_lives = float(int(number) // half_life) - epoch
+    # A power of two, so that another unit gives the same digits.
+    return added * 2.0**half_lives if half_lives else added
+
+
+@compile_exact
 def _choose(
     items: ItemArrays,
     columns: ColumnArrays,
     constants: Constants,
     item: int,
     weight: float,
+    starts_history: bool,
     before: NDArray[np.float64],
 ) -> None:
     """Counts one positive of an item; notes what was there before."""
-    totals, half_life = items.totals, len(constants.growth)
-    before[0], before[1] = items.chosen[item], items.recent[item]
-    positives = int(totals[POSITIVES])
-    half_lives = float(positives // half_life) - totals[EPOCH]
-    recent = weight * constants.growth[positives % half_life]
-    if half_lives:
-        # A power of two, so that another unit gives the same digits.
-        recent *= 2.0**half_lives
+    totals = items.totals
+    before[0], before[1], before[2] = items.chosen[item], items.recent[item], items.starts[item]
+    recent = weight * _growing(constants, totals[POSITIVES], totals[EPOCH])
     items.chosen[item] += weight
     items.norms[item] = 1.0 / np.sqrt(items.chosen[item] + constants.shrinkage)
     items.recent[item] += recent
+    if starts_history:
+        start = weight * _growing(constants, totals[STARTS], totals[STARTS_EPOCH])
+        items.starts[item] += start
+        totals[STARTS_TOTAL] += start
+        totals[STARTS] += 1.0
     column = columns.of[item]
     if column >= 0:
         columns.chosen[column] = items.chosen[item]
         columns.norms[column] = items.norms[item]
         columns.recent[column] = items.recent[item]
+        columns.starts[column] = items.starts[item]
     totals[TOTAL] += weight
     totals[RECENT_TOTAL] += recent
     totals[POSITIVES] += 1.0
@@ -119,24 +134,26 @@ def finish(
         histories: Of all users.
         items: Of all items.
         columns: Of those that are listed here.
-        habits: How people repeat.
+        habits: How people choose.
         constants: Of the model.
         user: Who chose.
         item: What.
         weight: Its strength.
         time: When, in seconds.
-        with_repeats: Whether to learn how people repeat.
+        with_repeats: Whether lists have items that the user chose before.
         log: Has the other items and the counts as they were before; what else changes is noted.
         slot: The row of it.
-        scratch: Room for the weight of each age in a history.
+        scratch: As in `learn_habits`.
     """
-    if with_repeats and histories.sizes[user]:
-        learn_habits(histories, items, habits, constants, user, item, log.values[slot], scratch)
+    log.next_rows[slot] = -1
+    if (with_repeats or constants.learns_habits) and histories.sizes[user]:
+        learn_habits(histories, items, habits, constants, user, item, weight, log, slot, scratch)
     sum_of_changes = 0.0
     for gap in range(log.counts[slot]):
         change = np.float32(weight * constants.gap_weights[gap])
         items.degrees[log.others[slot, gap]] += change
         sum_of_changes += float(change)
     items.degrees[item] += sum_of_changes
+    starts_history = histories.sizes[user] == 0
     _remember(histories, user, item, time, constants.longest)
-    _choose(items, columns, constants, item, weight, log.items[slot])
+    _choose(items, columns, constants, item, weight, starts_history, log.items[slot])

@@ -1,6 +1,7 @@
 """Kernels that list from sparse co-occurrence counts without a look at most of the items.
 
-Only items that co-occur with a user's last items, and those that the user chose, have a score
+Only items that co-occur with a user's last items, that followed the newest one, or that the user
+chose have a score
 beyond their prior, which rises with how often an item was chosen and how recently. So beside
 them only the most popular items can be listed, and these are kept at hand, see
 `memory.popular_items`. A list costs what the user's rows hold, however many items there are.
@@ -13,11 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    Mixture,
-    RowArrays,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
+from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 
 INCOMPLETE: Final = -1
@@ -31,12 +29,14 @@ class PopularArrays(NamedTuple):
         columns: Theirs, shape (p,).
         chosen: The others' `chosen` is at most this.
         recent: The others' `recent` is at most this.
+        starts: The others' `starts` is at most this.
         are_all: Whether there are no others.
     """
 
     columns: NDArray[np.int32]
     chosen: float
     recent: float
+    starts: float
     are_all: bool
 
 
@@ -71,7 +71,7 @@ def _touch(scratch: Scratch, column: int, mark: int, count: int) -> int:
 def _sum_rows(rows: RowArrays, mixture: Mixture, slot: int, mark: int, scratch: Scratch) -> int:
     """Adds up the weighted rows of the newest items; returns how many columns were touched."""
     ids, values, scores, count = rows.ids, rows.values, scratch.scores, 0
-    for age in range(min(mixture.counts[slot], mixture.factors.shape[1])):
+    for age in range(mixture.rows[slot]):
         row, factor = mixture.recent[slot, age], mixture.factors[slot, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
             count = _touch(scratch, ids[place], mark, count)
@@ -80,25 +80,50 @@ def _sum_rows(rows: RowArrays, mixture: Mixture, slot: int, mark: int, scratch: 
 
 
 @compile_exact
+def _add_transitions(
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    mark: int,
+    count: int,
+    scratch: Scratch,
+) -> int:
+    """Adds the weighted transitions from the newest item; returns how many columns are touched."""
+    weight = mixture.following[slot]
+    if weight > 0.0:
+        start = transitions.starts[mixture.recent[slot, 0]]
+        for place in range(start, start + transitions.sizes[mixture.recent[slot, 0]]):
+            column = columns.of[transitions.ids[place]]
+            if column >= 0:
+                count = _touch(scratch, column, mark, count)
+                scratch.scores[column] += weight * transitions.counts[place]
+    return count
+
+
+@compile_exact
 def _complete(
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     touched: NDArray[np.int32],
     scores: NDArray[np.float64],
 ) -> None:
     """Makes scores of sums of rows, as `cooccurrence_lists` does."""
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     chosen, recent, norms = columns.chosen, columns.recent, columns.norms
-    if not with_repeats:
+    if mixture.cosine[slot]:
         for column in touched:
             score = scores[column] * norms[column] + prior * chosen[column]
             scores[column] = score + recent_prior * recent[column]
-        return
-    for column in touched:
-        scores[column] += prior * chosen[column] + recent_prior * recent[column]
-    for age in range(mixture.counts[slot]):
+    else:
+        for column in touched:
+            scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    starts_prior = mixture.priors[slot, 2]
+    if starts_prior > 0.0:
+        for column in touched:
+            scores[column] += starts_prior * columns.starts[column]
+    for age in range(mixture.places[slot]):
         column, extra = columns.of[mixture.recent[slot, age]], mixture.extras[slot, age]
         if column >= 0:
             scores[column] = scores[column] + extra if age else extra
@@ -127,10 +152,10 @@ def _keep_better(
 @compile_exact
 def list_by_need(
     rows: RowArrays,
+    transitions: TransitionArrays,
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    with_repeats: bool,
     n_column: int,
     popular: PopularArrays,
     excluded: NDArray[np.int32],
@@ -142,10 +167,10 @@ def list_by_need(
 
     Args:
         rows: The counts.
+        transitions: Which item follows which.
         columns: Of the items that are listed here.
         mixture: What `mix` filled.
         slot: The row of it.
-        with_repeats: As in `mix`.
         n_column: Columns from this one on did not exist yet.
         popular: The most popular items.
         excluded: Items that are not listed.
@@ -164,17 +189,18 @@ def list_by_need(
         if columns.of[item] >= 0:
             scratch.marks[columns.of[item]] = mark + 1
     count = _sum_rows(rows, mixture, slot, mark, scratch)
-    if with_repeats:
-        for age in range(mixture.counts[slot]):
-            column = columns.of[mixture.recent[slot, age]]
-            if column >= 0:
-                count = _touch(scratch, column, mark, count)
+    count = _add_transitions(transitions, columns, mixture, slot, mark, count, scratch)
+    for age in range(mixture.places[slot]):
+        column = columns.of[mixture.recent[slot, age]]
+        if column >= 0:
+            count = _touch(scratch, column, mark, count)
     for column in popular.columns:
         if column < n_column:
             count = _touch(scratch, column, mark, count)
-    _complete(columns, mixture, slot, with_repeats, touched[:count], scores)
+    _complete(columns, mixture, slot, touched[:count], scores)
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     most = prior * popular.chosen + recent_prior * popular.recent
+    most += mixture.priors[slot, 2] * popular.starts
     length = 0
     for number in range(count):
         column = touched[number]
@@ -192,6 +218,7 @@ def follow_popular(
     changed: NDArray[np.int32],
     floor: float,
     recent_floor: float,
+    starts_floor: float,
     is_popular: NDArray[np.bool],
     popular: NDArray[np.int32],
     count: int,
@@ -203,6 +230,7 @@ def follow_popular(
         changed: The items that rose.
         floor: The others' `chosen` was at most this.
         recent_floor: The others' `recent` was at most this.
+        starts_floor: The others' `starts` was at most this.
         is_popular: Of all columns; changes.
         popular: The popular columns, and room for all of `changed`.
         count: How many there are.
@@ -211,7 +239,8 @@ def follow_popular(
         column = columns.of[item]
         if column < 0 or is_popular[column]:
             continue
-        if columns.chosen[column] > floor or columns.recent[column] > recent_floor:
+        rose = columns.chosen[column] > floor or columns.recent[column] > recent_floor
+        if rose or columns.starts[column] > starts_floor:
             is_popular[column] = True
             popular[count] = column
             count += 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from flurs.data.entity import Event, Item, User
@@ -7,8 +9,12 @@ from flurs.recommender import MFRecommender
 
 from tests.support import movielens_like
 from tests.transforms.recommenders.contract import RecommenderContract
+from transforms.formats.records import Rating
 from transforms.recommenders.models.mf import MF, MFConfig
 from transforms.recommenders.registry import RecommenderSpec
+
+FLURS = {"l2_reg": 0.01, "learn_rate": 0.05, "init_mean": 0.0, "init_scale": 0.1}
+"""FluRS's defaults."""
 
 
 class TestMF(RecommenderContract):
@@ -56,10 +62,13 @@ class Announced:
         return self.names(best[:n])
 
 
-@pytest.mark.parametrize("learn_rate", [0.003, 0.05])
-def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(learn_rate: float) -> None:
-    config = MFConfig(k=40, learn_rate=learn_rate)
-    ours = RecommenderSpec("mf", {"learn_rate": learn_rate}, seed=11, repeats="never").build()
+@pytest.mark.parametrize("hyperparameters", [{}, FLURS, {**FLURS, "learn_rate": 0.003}])
+def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(
+    hyperparameters: dict[str, float],
+) -> None:
+    spec = RecommenderSpec("mf", hyperparameters, seed=11, repeats="never")
+    ours, config = spec.build(), spec.config
+    assert isinstance(config, MFConfig)
     theirs = Announced(config, 11)
     for rating in movielens_like(6000, users=200, items=400):
         ours.update(rating)
@@ -67,8 +76,33 @@ def test_lists_are_those_of_a_plain_flurs_loop_item_for_item(learn_rate: float) 
         assert [item for item, _ in ours.recommend(rating.user, 10)] == expected
 
 
+def test_new_factors_are_as_flurs_draws_them_if_asked() -> None:
+    of_flurs = RecommenderSpec("mf", {"k": 50, **FLURS}, seed=4).build()
+    ours = RecommenderSpec("mf", {"k": 50}, seed=4).build()
+    for recommender, mean, scale in ((of_flurs, 0.0, 0.1), (ours, 0.05, 0.01)):
+        for _ in range(2000):
+            recommender.model.add_user()
+        factors = recommender.model.state_dict()["p"]
+        assert factors.mean() == pytest.approx(mean, abs=0.001)
+        assert factors.std() == pytest.approx(scale, rel=0.02)
+
+
+def test_lists_begin_as_the_most_popular() -> None:
+    random = np.random.default_rng(2)
+    items = random.zipf(1.3, size=6000) % 200
+    recommender = RecommenderSpec("mf", seed=4, repeats="never").build()
+    for number, item in enumerate(items.tolist()):
+        recommender.update(Rating(f"u{number % 900}", f"{item}", 5.0, 0.0))
+    counts = Counter(items.tolist())
+    recommender.update(Rating("new", "rare", 5.0, 0.0))
+    listed = [int(item) for item, _ in recommender.recommend("new", 10)]
+    assert len(set(listed) & {item for item, _ in counts.most_common(10)}) >= 8
+
+
 def test_flurs_own_calls_work_and_agree() -> None:
-    model = MF(MFConfig(k=5), seed=1)
+    spec = RecommenderSpec("mf", {"k": 5, **FLURS}, seed=1)
+    model = spec.build().model
+    assert isinstance(model, MF)
     theirs = MFRecommender(k=5, l2_reg=0.01, learn_rate=0.05)
     theirs.initialize()
     for index in range(6):
@@ -107,6 +141,8 @@ def test_flurs_registration_has_to_be_in_order() -> None:
         ({"l2_reg": -0.1}, "l2_reg is -0.1"),
         ({"learn_rate": 0.0}, "learn_rate is 0.0"),
         ({"learn_rate": float("nan")}, "learn_rate is nan"),
+        ({"init_mean": 2.0}, "init_mean is 2.0"),
+        ({"init_scale": -0.1}, "init_scale is -0.1"),
     ],
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:

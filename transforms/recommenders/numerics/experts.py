@@ -1,0 +1,243 @@
+"""Kernels over the experts of `ItemKNN`: what they say of a choice, and how much each counts.
+
+With the notation of `ItemKNN`, and d(i) the sum of c(i, j) over all j, each gives a probability
+that a user with the last items h_0, h_1, ... chooses j, if it is another one than h_0:
+
+    near, far: sum_g a_g c(h_g, j) / (d(h_g) + shrinkage), over its sum over all j, a_g with a
+        third of the half-life and with three times it
+    popular: n(j) / sum n
+    recent: r(j) / sum r
+    places: q(g_j) / sum q, for items of the history alone; q(g) is the share of choices of another
+        item than h_0 that went to place g, (1 + choices) / (5 + times that the place was there)
+    next: the share of such choices right after h_0 that were of j
+
+so a mixture of them sums to at most 1. The weights are the experts' shares of past choices, by
+expectation maximization that forgets: a choice adds to each expert's credit its part in the
+probability of the item by the mixture, and all credit falls by 0.001 of itself. There is credit by
+the length of the history (1, 2, 3, or more) and of all choices; the weights are those by length,
+smoothed by 50 choices of all. An expert that has nothing to say counts nothing.
+
+References:
+    R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse, and other
+    Variants. Learning in Graphical Models, 1998.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    LONG,
+    RECENT_TOTAL,
+    SHORT,
+    TOTAL,
+    Constants,
+    HistoryArrays,
+    ItemArrays,
+    UpdateLog,
+)
+from transforms.recommenders.numerics.habit_arrays import (
+    EXPERTS,
+    FAR,
+    LENGTHS,
+    NEAR,
+    NEXT,
+    PLACES,
+    POPULAR,
+    RECENT,
+    HabitArrays,
+)
+from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.ragged_kernels import find
+from transforms.recommenders.numerics.repeat_habits import (
+    count_place,
+    count_stay,
+    place_weight,
+    places_total,
+)
+from transforms.recommenders.numerics.transition_kernels import count_transition, transition_share
+
+FIRST_CREDIT: Final = 3.5
+"""What each expert is credited with before the first positive."""
+
+_PAUSE_SECONDS: Final = 600.0
+_AFTER_PAUSE: Final = 0.5
+_LENGTH_PRIOR: Final = 50.0
+_MEMORY: Final = 0.999
+
+
+@compile_exact
+def after_pauses(histories: HistoryArrays, user: int, weights: NDArray[np.float64]) -> None:
+    """Fills how much each item of a history counts, by the pauses since then."""
+    last = histories.starts[user] + histories.sizes[user] - 1
+    weight = 1.0
+    for age in range(histories.sizes[user]):
+        if age and histories.times[last - age + 1] - histories.times[last - age] > _PAUSE_SECONDS:
+            weight *= _AFTER_PAUSE
+        weights[age] = weight
+
+
+@compile_exact
+def masses_of(
+    histories: HistoryArrays,
+    items: ItemArrays,
+    constants: Constants,
+    user: int,
+    weights: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Returns the sums of all items' scores by the experts of similar items."""
+    last = histories.starts[user] + histories.sizes[user] - 1
+    near = far = 0.0
+    for age in range(min(histories.sizes[user], constants.ages[LONG])):
+        degree = items.degrees[histories.ids[last - age]]
+        share = weights[age] * degree / (degree + constants.shrinkage)
+        near += constants.recency[SHORT, age] * share
+        far += constants.recency[LONG, age] * share
+    return near, far
+
+
+@compile_exact
+def expert_weights(
+    habits: HabitArrays,
+    size: int,
+    masses: tuple[float, float],
+    has_followers: bool,
+    weights: NDArray[np.float64],
+) -> None:
+    """Fills how much each expert counts, shape (EXPERTS,); one with nothing to say counts 0."""
+    of_all = habits.experts[LENGTHS]
+    own = habits.experts[min(size, LENGTHS) - 1]
+    total = 0.0
+    for expert in range(EXPERTS):
+        total += of_all[expert]
+    share = _LENGTH_PRIOR / total
+    for expert in range(EXPERTS):
+        weights[expert] = own[expert] + share * of_all[expert]
+    if not masses[0] > 0.0:
+        weights[NEAR] = 0.0
+    if not masses[1] > 0.0:
+        weights[FAR] = 0.0
+    if size < 2:
+        weights[PLACES] = 0.0
+    if not has_followers:
+        weights[NEXT] = 0.0
+
+
+@compile_exact
+def normalize(weights: NDArray[np.float64]) -> None:
+    """Makes weights sum to 1."""
+    total = 0.0
+    for expert in range(EXPERTS):
+        total += weights[expert]
+    for expert in range(EXPERTS):
+        weights[expert] /= total
+
+
+@compile_exact
+def credit_experts(
+    histories: HistoryArrays,
+    items: ItemArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+    item: int,
+    place: int,
+    before: NDArray[np.float32],
+    scratch: NDArray[np.float64],
+) -> None:
+    """Does a step of expectation maximization: credits experts with their share of a choice.
+
+    Args:
+        histories: As before the choice, as are `items`.
+        items: Of all items.
+        habits: `experts` changes.
+        constants: Of the model.
+        user: Who chooses; has a history.
+        item: What they choose, another item than the newest of the history; has positives.
+        place: Where in the history it is, 0 if it is not there.
+        before: The counts of each other item of the history, the newest first, with it; every
+            second number.
+        scratch: Shape (longest + EXPERTS,).
+    """
+    size = histories.sizes[user]
+    last = histories.starts[user] + size - 1
+    newest = histories.ids[last]
+    shares, weights = scratch[EXPERTS:], scratch[:EXPERTS]
+    after_pauses(histories, user, shares)
+    masses = masses_of(histories, items, constants, user, shares)
+    has_followers = items.followed[newest] > 0.0
+    expert_weights(habits, size, masses, has_followers, weights)
+    normalize(weights)
+    near = far = 0.0
+    gap = 0
+    for age in range(min(size, constants.ages[LONG])):
+        other = histories.ids[last - age]
+        if other != item:
+            share = shares[age] * before[2 * gap] / (items.degrees[other] + constants.shrinkage)
+            near += constants.recency[SHORT, age] * share
+            far += constants.recency[LONG, age] * share
+            gap += 1
+    weights[NEAR] *= near / masses[0] if masses[0] > 0.0 else 0.0
+    weights[FAR] *= far / masses[1] if masses[1] > 0.0 else 0.0
+    weights[POPULAR] *= items.chosen[item] / items.totals[TOTAL]
+    weights[RECENT] *= items.recent[item] / items.totals[RECENT_TOTAL]
+    weights[PLACES] *= place_weight(habits, place) / places_total(habits, size) if place else 0.0
+    if has_followers:
+        weights[NEXT] *= transition_share(habits.transitions, items, newest, item)
+    total = 0.0
+    for expert in range(EXPERTS):
+        total += weights[expert]
+    if not 0.0 < total < np.inf:
+        return
+    for expert in range(EXPERTS):
+        weights[expert] /= total
+    own, of_all = habits.experts[min(size, LENGTHS) - 1], habits.experts[LENGTHS]
+    for expert in range(EXPERTS):
+        own[expert] = own[expert] * _MEMORY + weights[expert]
+        # No expert is ever forgotten for good.
+        of_all[expert] = of_all[expert] * _MEMORY + weights[expert] + (1.0 - _MEMORY)
+
+
+@compile_exact
+def learn_habits(
+    histories: HistoryArrays,
+    items: ItemArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+    item: int,
+    weight: float,
+    log: UpdateLog,
+    slot: int,
+    scratch: NDArray[np.float64],
+) -> None:
+    """Learns how a user's choice follows from their history, which does not have it yet.
+
+    Args:
+        histories: As before the choice, but for `streaks`, which change.
+        items: As before the choice, but for `left`, `same` and `followed`, which change.
+        habits: Changes.
+        constants: Of the model.
+        user: Who chooses; has a history.
+        item: What they choose.
+        weight: Of the choice.
+        log: Has the counts of each other item of the history with it; is filled with what
+            changes in `transitions`.
+        slot: The row of it.
+        scratch: Shape (longest + EXPERTS,).
+    """
+    size, start = histories.sizes[user], histories.starts[user]
+    newest = histories.ids[start + size - 1]
+    count_stay(histories, items, habits, user, item == newest)
+    if item == newest:
+        return
+    found = find(histories.ids, start, size, item)
+    place = start + size - 1 - found if found >= 0 else 0
+    if items.chosen[item] > 0.0:
+        before = log.values[slot]
+        credit_experts(histories, items, habits, constants, user, item, place, before, scratch)
+    count_place(habits, size, place)
+    count_transition(habits.transitions, items, newest, item, weight, log, slot)

@@ -1,0 +1,130 @@
+"""The arrays of how people choose, and of what their lists are made from.
+
+See `cooccurrence_arrays` for what groups of arrays are for.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LENGTHS: Final = 4
+"""Histories of so many items or more count as equally long for how people repeat."""
+
+STREAKS: Final = 3
+"""So many choices of the same item in a row, less one, count as equally many."""
+
+EXPERTS: Final = 6
+"""How many there are, see `ItemKNN`."""
+
+NEAR, FAR, POPULAR, RECENT, PLACES, NEXT = range(EXPERTS)
+"""Similar items by a history that is forgotten fast or slowly, popular items, those popular of
+late, items of the history by place, and items that followed the newest one at once."""
+
+EXPERT_SETTING: Final = 3
+SETTINGS: Final = 4
+"""What `tune` chooses from: cosines by each row of `Constants.recency`, and the experts."""
+
+
+class TransitionArrays(NamedTuple):
+    """How often an item was chosen right after another one: of each item, those that followed it.
+
+    Attributes:
+        ids: The pool, as are the next three, see `RaggedRows`; an item's successors.
+        counts: How often each was chosen, by weight.
+        starts: Where each item's begin.
+        sizes: How many each item has.
+        most: How many an item can have.
+    """
+
+    ids: NDArray[np.int32]
+    counts: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    most: int
+
+
+class Mixture(NamedTuple):
+    """What a list is made from beside counts, for each of several lists.
+
+    Attributes:
+        cosine: Whether sums of counts are multiplied by an item's norm, shape (slots,).
+        recent: The newest items of the user's history, the newest first, shape (slots, longest).
+        rows: Of how many of them the counts are added up, shape (slots,).
+        factors: The weight of each one's counts, shape (slots, longest).
+        following: The weight of the transitions from the newest, shape (slots,).
+        places: To how many of them something is added, shape (slots,).
+        extras: What that is; of the newest item its whole score. Shape (slots, longest).
+        priors: Weight of an item's `chosen`, its `recent` and its `starts`, shape (slots, 3).
+    """
+
+    cosine: NDArray[np.bool]
+    recent: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    factors: NDArray[np.float64]
+    following: NDArray[np.float64]
+    places: NDArray[np.int32]
+    extras: NDArray[np.float64]
+    priors: NDArray[np.float64]
+
+
+class TuningArrays(NamedTuple):
+    """Which setting does best, see `tuning_kernels`.
+
+    Attributes:
+        utilities: Decayed sum of the utility of each setting's lists, shape (SETTINGS,).
+        noise: Decayed sum of the squared differences between two settings, shape
+            (SETTINGS, SETTINGS).
+        leader: The setting that lists, shape (1,).
+        latest: The utility of each setting in a test, shape (SETTINGS,).
+        scores: Room for those of all items, shape (n_item,).
+        sums: The same for sums, shape (n_item or more,); zero between tests.
+        touched: Room for the columns whose sum is not zero, same shape.
+        mixture: Room for a list by each setting.
+    """
+
+    utilities: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    leader: NDArray[np.int64]
+    latest: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    touched: NDArray[np.int32]
+    mixture: Mixture
+
+
+class HabitArrays(NamedTuple):
+    """What is learned of how people choose, beside counts of items, see `ItemKNN`.
+
+    Attributes:
+        stays: How often a user chose again, and of these the same item, by the streak before
+            and the length of the history, shape (2, STREAKS, LENGTHS).
+        places: How often each place of a history was there when another item than the newest
+            was chosen, and of these its item, shape (2, history).
+        experts: Credit of each expert, by the length of the history and in all, shape
+            (LENGTHS + 1, EXPERTS).
+        transitions: What follows what.
+        tuning: Of the settings.
+    """
+
+    stays: NDArray[np.float64]
+    places: NDArray[np.float64]
+    experts: NDArray[np.float64]
+    transitions: TransitionArrays
+    tuning: TuningArrays
+
+
+def empty_mixture(slots: int, longest: int) -> Mixture:
+    """Returns a mixture to be filled."""
+    return Mixture(
+        np.zeros(slots, dtype=np.bool),
+        np.empty((slots, longest), dtype=np.int32),
+        np.zeros(slots, dtype=np.int32),
+        np.empty((slots, longest)),
+        np.zeros(slots),
+        np.zeros(slots, dtype=np.int32),
+        np.empty((slots, longest)),
+        np.zeros((slots, 3)),
+    )

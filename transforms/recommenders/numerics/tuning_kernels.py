@@ -1,0 +1,153 @@
+"""Kernels that find the setting whose lists do best, as positives come."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from transforms.recommenders.numerics.cooccurrence_arrays import (
+    POSITIVES,
+    ColumnArrays,
+    Constants,
+    HistoryArrays,
+    ItemArrays,
+    RowArrays,
+)
+from transforms.recommenders.numerics.habit_arrays import (
+    SETTINGS,
+    TransitionArrays,
+    TuningArrays,
+)
+from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.ragged_kernels import find
+
+_ALL_OF_FIRST: Final = 512
+_EVERY: Final = 8
+_HALF_RANK: Final = 10.0
+_MEMORY: Final = 0.5 ** (1.0 / 1000.0)
+_DEVIATIONS: Final = 2.5
+
+
+@compile_exact
+def is_test(
+    histories: HistoryArrays, items: ItemArrays, constants: Constants, user: int, item: int
+) -> bool:
+    """Whether settings are tested with a positive before it is learned.
+
+    It has to be of a user with a history and of an item with positives that is not in it; of
+    those the first of every 8 positives in the stream, and all among the first 512.
+    """
+    positives = int(items.totals[POSITIVES])
+    due = positives < _ALL_OF_FIRST or positives % _EVERY == 0
+    if not constants.tunes or not due or not items.chosen[item] > 0.0:
+        return False
+    start, size = histories.starts[user], histories.sizes[user]
+    return size > 0 and find(histories.ids, start, size, item) < 0
+
+
+@compile_exact
+def judge(
+    histories: HistoryArrays, tuning: TuningArrays, user: int, item: int, setting: int
+) -> None:
+    """Takes the utility of a setting from `tuning.scores`, which change.
+
+    With `rank` items above the chosen one that are not in the history it is 10 / (10 + rank).
+    """
+    scores = tuning.scores
+    start = histories.starts[user]
+    chosen = scores[item]
+    for place in range(start, start + histories.sizes[user]):
+        scores[histories.ids[place]] = 0.0
+    rank = 0
+    for one in range(len(scores)):
+        rank += scores[one] > chosen
+    tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank)
+
+
+@compile_exact
+def _touch(tuning: TuningArrays, column: int, weight: float, count: int) -> int:
+    """Adds to a sum, which is 0 if it is new; returns how many there are."""
+    if weight > 0.0:
+        if tuning.sums[column] == 0.0:
+            tuning.touched[count] = column
+            count += 1
+        tuning.sums[column] += weight
+    return count
+
+
+@compile_exact
+def _score(columns: ColumnArrays, tuning: TuningArrays, setting: int, column: int) -> float:
+    mixture, score = tuning.mixture, tuning.sums[column]
+    if mixture.cosine[setting]:
+        score *= columns.norms[column]
+    score += mixture.priors[setting, 0] * columns.chosen[column]
+    score += mixture.priors[setting, 1] * columns.recent[column]
+    completed: float = score + mixture.priors[setting, 2] * columns.starts[column]
+    return completed
+
+
+@compile_exact
+def judge_by_need(
+    rows: RowArrays,
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    histories: HistoryArrays,
+    tuning: TuningArrays,
+    user: int,
+    item: int,
+    setting: int,
+) -> None:
+    """Takes the utility of a setting from sparse rows without a look at all items.
+
+    It is that of `judge` among the items that go together with the history, or follow its newest;
+    0 if the chosen item is none of them. Leaves `tuning.sums` zero.
+    """
+    mixture, count = tuning.mixture, 0
+    for age in range(mixture.rows[setting]):
+        row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
+        for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
+            count = _touch(tuning, rows.ids[place], factor * rows.values[place], count)
+    newest, weight = mixture.recent[setting, 0], mixture.following[setting]
+    if weight > 0.0:
+        start = transitions.starts[newest]
+        for place in range(start, start + transitions.sizes[newest]):
+            column = columns.of[transitions.ids[place]]
+            count = _touch(tuning, column, weight * transitions.counts[place], count)
+    start = histories.starts[user]
+    for place in range(start, start + histories.sizes[user]):
+        tuning.sums[columns.of[histories.ids[place]]] = 0.0
+    column = columns.of[item]
+    known = tuning.sums[column] > 0.0
+    chosen = _score(columns, tuning, setting, column)
+    rank = 0
+    for number in range(count):
+        column = tuning.touched[number]
+        if tuning.sums[column] > 0.0:
+            rank += _score(columns, tuning, setting, column) > chosen
+            tuning.sums[column] = 0.0
+    tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank) if known else 0.0
+
+
+@compile_exact
+def follow_leader(tuning: TuningArrays) -> None:
+    """Adds a test whose utilities are in `latest`, and lets a setting lead that is surely better.
+
+    With u_a the utility of setting a, and sums that halve every 1,000 tests, a takes over from
+    the leader b if it has the greatest sum and
+
+        sum (u_a - u_b) > 2.5 sqrt(sum (u_a - u_b)^2)
+    """
+    utilities, noise, latest = tuning.utilities, tuning.noise, tuning.latest
+    best = 0
+    for one in range(SETTINGS):
+        utilities[one] = utilities[one] * _MEMORY + latest[one]
+        for other in range(SETTINGS):
+            difference = latest[one] - latest[other]
+            noise[one, other] = noise[one, other] * _MEMORY + difference * difference
+        if utilities[one] > utilities[best]:
+            best = one
+    leader = tuning.leader[0]
+    ahead = utilities[best] - utilities[leader]
+    if ahead > _DEVIATIONS * np.sqrt(noise[best, leader]):
+        tuning.leader[0] = best
