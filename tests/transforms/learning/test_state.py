@@ -230,7 +230,7 @@ def test_state_of_another_version_is_refused() -> None:
     [
         (RecommenderSpec("raisgd", {"k": 3}, seed=7), "has model mf, this job raisgd"),
         (RecommenderSpec("mf", {"k": 4}, seed=7), "has k 3, this job 4"),
-        (RecommenderSpec("mf", {"k": 3, "learn_rate": 0.2}, seed=7), "learn_rate 0.05, this job"),
+        (RecommenderSpec("mf", {"k": 3, "learn_rate": 0.2}, seed=7), "learn_rate 0.01, this job"),
         (RecommenderSpec("mf", {"k": 3}, seed=8), "has seed 7, this job 8"),
     ],
 )
@@ -263,6 +263,6 @@ def test_a_damaged_log_is_refused(damaged: bytes) -> None:
 def test_the_bytes_of_meta_never_change() -> None:
     encoded = Meta(bytes(range(16)), 1, 2, 3, b"{}").encode()
     assert encoded.hex() == (
-        "03000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000000000000037b7d"
+        "04000102030405060708090a0b0c0d0e0f0000000000000001000000000000000200000000000000037b7d"
     )
     assert Meta.decode(encoded) == Meta(bytes(range(16)), 1, 2, 3, b"{}")

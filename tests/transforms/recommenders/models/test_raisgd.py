@@ -35,7 +35,8 @@ def test_without_negatives_it_is_mf() -> None:
     raisgd = RecommenderSpec(
         "raisgd", {"negatives": 0, "learn_rate": 0.05}, seed=3, repeats="never"
     ).build()
-    mf = RecommenderSpec("mf", {}, seed=3, repeats="never").build()
+    as_raisgd = {"learn_rate": 0.05, "l2_reg": 0.01, "init_mean": 0.0, "init_scale": 0.1}
+    mf = RecommenderSpec("mf", as_raisgd, seed=3, repeats="never").build()
     for rating in movielens_like(500):
         raisgd.update(rating)
         mf.update(rating)
