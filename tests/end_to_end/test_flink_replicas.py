@@ -76,14 +76,19 @@ def test_replicas_stay_one_model_when_a_task_manager_dies(
         expected = {f"{rated}-0-{at}" for at in range(len(ratings))}
         wait_until(lambda: topics.count(lists) >= len(expected))
         wait_until(lambda: set(origins(topics, lists)) == expected)
-        recommend = flink.rest.get(f"/jobs/{job}")["vertices"][-1]["id"]
-        subtasks = flink.rest.get(f"/jobs/{job}/vertices/{recommend}")["subtasks"]
-        assert all(subtask["metrics"]["read-records"] > 0 for subtask in subtasks)
         users = sorted({rating.user for rating in ratings})
         topics.send(asked, [f'{{"user": "{user}", "timestamp": 5}}'.encode() for user in users])
         requests = {f"{asked}-0-{at}" for at in range(len(users))}
         wait_until(lambda: set(origins(topics, lists)) == expected | requests)
         wait_until(lambda: set(origins(topics, tests)) == expected)
+        recommend = flink.rest.get(f"/jobs/{job}")["vertices"][-1]["id"]
+
+        def received() -> list[int]:
+            subtasks = flink.rest.get(f"/jobs/{job}/vertices/{recommend}")["subtasks"]
+            return [subtask["metrics"]["read-records"] for subtask in subtasks]
+
+        # Flink's metrics come some seconds late.
+        wait_until(lambda: min(received()) > 0)
         export_by_one_more(topics, rated, models, len(ratings))
         cancel(flink, job)
     recommender = SPEC.build()
