@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 _CASES: Final = ((1, 1), (1, 2), (1, 4), (1, 8), (2, 4), (4, 2), (8, 1), (8, 8), (16, 4))
-_LOG_SHARE: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ def capacity(
     rate = 1e6 / busy
     network = rate * (sizes.record + replicas * sizes.shipped + sizes.recommendation)
     of_one = users / user_shards * sizes.user + items * sizes.item
-    log = _LOG_SHARE * of_one / sizes.logged
+    # The longest log is as large as the snapshot.
+    log = of_one / sizes.logged
     recovery = of_one / sizes.load + log * (costs.ship / 2 + costs.learn) / 1e6
     return Capacity(slots, rate, network / 1e6, slots * of_one / 1e6, recovery)
 

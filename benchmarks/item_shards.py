@@ -1,11 +1,11 @@
-"""What item shards do to a model's lists, and what one of them costs beside one cell.
+"""What item shards do to a model's lists, and what one of them costs beside one alone.
 
     python -m benchmarks.item_shards --input data/ml-100k/u.data --models itemknn mf
 
 learns the positives of a file of MovieLens in the order of their times, in a plain loop over the
 shards. A row has recall@10 of prequential evaluation over the merged items; the share of merged
-lists that are those of one cell to the bit; and of one shard, as a ratio to one cell of the same
-run, CPU time of learning, of listing, of an evaluated rating, and bytes of its snapshot.
+lists that are those of one shard to the bit; and of one shard, as a ratio to a single one of the
+same run, CPU time of learning, of listing, of an evaluated rating, and bytes of its snapshot.
 """
 
 from __future__ import annotations

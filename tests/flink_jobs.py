@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cluster.flink_cluster import FlinkCluster
-from tests.support import Topics, wait_until
+from tests.support import Topics, running, wait_until
 from transforms.formats.records import Rating
 from transforms.model_export import shards_in
 from transforms.recommenders.registry import RecommenderSpec
@@ -58,6 +59,32 @@ def stop_with_savepoint(flink: FlinkCluster, job: str, drain: bool = False) -> s
 
     wait_until(is_written)
     return str(found["operation"]["location"])
+
+
+def learn_at_parallelisms(
+    flink: FlinkCluster,
+    topics: Topics,
+    flags: list[str],
+    rated: str,
+    lists: str,
+    parts: list[list[Rating]],
+    logs: Path,
+) -> None:
+    """Learns three parts with 1, 2 and 1 subtasks, from a savepoint to the next."""
+    savepoint: list[str] = []
+    expected = 0
+    for number, (parallelism, part) in enumerate(zip((1, 2, 1), parts, strict=True)):
+        topics.send_ratings(rated, part)
+        expected += len(part)
+        scaled = (f"--parallelism={parallelism}", *savepoint)
+        with running(logs / f"log-{number}", *flags, *scaled):
+            job = running_job(flink)
+            wait_until(partial(_are_listed, topics, lists, expected))
+            savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
+
+
+def _are_listed(topics: Topics, lists: str, expected: int) -> bool:
+    return topics.count(lists) >= expected
 
 
 def summary_of(log: Path) -> dict[str, int]:

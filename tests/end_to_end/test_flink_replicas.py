@@ -16,10 +16,10 @@ from tests.flink_jobs import (
     cancel,
     checkpoints,
     export_by_one_more,
+    learn_at_parallelisms,
     learned,
     origins,
     running_job,
-    stop_with_savepoint,
 )
 from tests.support import (
     Topics,
@@ -109,18 +109,8 @@ def test_rescaling_from_a_savepoint_keeps_every_replica(
     ratings = [rating._replace(rating=5.0) for rating in movielens_like(3000, users=300)]
     rated, lists = topics.create(), topics.create()
     flags = [*arguments(flink, topics, rated, lists), *REPLICAS]
-    savepoint: list[str] = []
-    for number, parallelism in enumerate((1, 2, 1)):
-        topics.send_ratings(rated, ratings[number * 1000 : (number + 1) * 1000])
-        scaled = (f"--parallelism={parallelism}", *savepoint)
-        with running(tmp_path / f"log-{number}", *flags, *scaled):
-            job = running_job(flink)
-
-            def listed(expected: int = (number + 1) * 1000) -> bool:
-                return topics.count(lists) >= expected
-
-            wait_until(listed)
-            savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
+    parts = [ratings[start : start + 1000] for start in (0, 1000, 2000)]
+    learn_at_parallelisms(flink, topics, flags, rated, lists, parts, tmp_path)
     whole = plain_loop(ratings, rated, SPEC.build())
     found = topics.read_json(lists)
     assert len(found) == 3000

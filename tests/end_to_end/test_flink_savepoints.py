@@ -8,6 +8,7 @@ from tests.flink_jobs import (
     arguments,
     cancel,
     export_by_one_more,
+    learn_at_parallelisms,
     learned,
     origins,
     running_job,
@@ -87,18 +88,8 @@ def test_rescaling_from_a_savepoint_keeps_every_shards_model(
     rated, lists, models = topics.create(), topics.create(), tmp_path / "models"
     flags = [*arguments(flink, topics, rated, lists), "--user_blocks=4"]
     flags += [f"--export_model={models}", "--export_seconds=0"]
-    savepoint: list[str] = []
-    for number, parallelism in enumerate((1, 2, 1)):
-        topics.send_ratings(rated, ratings[number * 1000 : (number + 1) * 1000])
-        scaled = (f"--parallelism={parallelism}", *savepoint)
-        with running(tmp_path / f"log-{number}", *flags, *scaled):
-            job = running_job(flink)
-
-            def listed(expected: int = (number + 1) * 1000) -> bool:
-                return topics.count(lists) >= expected
-
-            wait_until(listed)
-            savepoint = [f"--savepoint_path={stop_with_savepoint(flink, job)}"]
+    parts = [ratings[start : start + 1000] for start in (0, 1000, 2000)]
+    learn_at_parallelisms(flink, topics, flags, rated, lists, parts, tmp_path)
     assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
     # The last export of a shard is of when its last bundle began.
     exported = shards_in(str(models))

@@ -56,9 +56,18 @@ def encode(
         recommender: The recommender.
         items: The items that it learns.
     """
-    block = [items.number, items.of]
-    metadata = {"version": VERSION, "sequence": sequence, "items": block, "spec": spec.to_dict()}
+    metadata = {
+        "version": VERSION,
+        "sequence": sequence,
+        "items": _share(items),
+        "spec": spec.to_dict(),
+    }
     return encode_arrays(recommender.state_dict(), metadata)
+
+
+def _share(items: Block) -> list[int]:
+    """Returns which items a model learns, whether it is evaluated or not."""
+    return [items.number, items.of]
 
 
 def encode_arrays(arrays: Arrays, metadata: dict[str, Any]) -> bytes:
@@ -93,9 +102,8 @@ def decode(
         raise IncompatibleModelError(msg) from e
     require_version(metadata.get("version"))
     require_same_spec(metadata.get("spec"), spec, fields)
-    block = [items.number, items.of]
-    if metadata.get("items") != block:
-        msg = f"the saved model is of items {metadata.get('items')}, expected {block}"
+    if metadata.get("items") != _share(items):
+        msg = f"the saved model is of items {metadata.get('items')}, expected {_share(items)}"
         raise IncompatibleModelError(msg)
     sequence = metadata.get("sequence")
     if type(sequence) is not int or not 0 <= sequence < 1 << 63:

@@ -86,6 +86,18 @@ def _sum_dense(
 
 
 @compile_exact
+def add_extras(
+    columns: ColumnArrays, mixture: Mixture, slot: int, scores: NDArray[np.float64]
+) -> None:
+    """Adds what the items of a history have beside sums and priors; the newest has that alone."""
+    for age in range(mixture.places[slot]):
+        column = columns.of[mixture.recent[slot, age]]
+        if column >= 0:
+            extra = mixture.extras[slot, age]
+            scores[column] = scores[column] + extra if age else extra
+
+
+@compile_exact
 def complete(
     columns: ColumnArrays,
     mixture: Mixture,
@@ -106,11 +118,7 @@ def complete(
     if starts_prior > 0.0:
         for column in range(len(scores)):
             scores[column] += starts_prior * starts[column]
-    for age in range(mixture.places[slot]):
-        column = columns.of[mixture.recent[slot, age]]
-        if column >= 0:
-            extra = mixture.extras[slot, age]
-            scores[column] = scores[column] + extra if age else extra
+    add_extras(columns, mixture, slot, scores)
 
 
 @compile_exact

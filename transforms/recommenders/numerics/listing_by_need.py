@@ -1,9 +1,8 @@
 """Kernels that list from sparse co-occurrence counts without a look at most of the items.
 
 Only items that co-occur with a user's last items, that followed the newest one, or that the user
-chose have a score
-beyond their prior, which rises with how often an item was chosen and how recently. So beside
-them only the most popular items can be listed, and these are kept at hand, see
+chose have a score beyond their prior, which rises with how often an item was chosen and how
+recently. So beside them only the most popular items can be listed, and these are kept at hand, see
 `memory.popular_items`. A list costs what the user's rows hold, however many items there are.
 """
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
+from transforms.recommenders.numerics.cooccurrence_lists import add_extras
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 
@@ -123,10 +123,7 @@ def _complete(
     if starts_prior > 0.0:
         for column in touched:
             scores[column] += starts_prior * columns.starts[column]
-    for age in range(mixture.places[slot]):
-        column, extra = columns.of[mixture.recent[slot, age]], mixture.extras[slot, age]
-        if column >= 0:
-            scores[column] = scores[column] + extra if age else extra
+    add_extras(columns, mixture, slot, scores)
 
 
 @compile_exact
