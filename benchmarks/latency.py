@@ -3,7 +3,8 @@
     python -m benchmarks.latency --rate 24000
 
 sends ratings at that rate and prints percentiles of the time between the broker's timestamps of
-each rating and of its list. Half a minute before that is left out: Flink's JVMs compile meanwhile.
+each rating and of its list, of all and of each minute. Half a minute before that is left out:
+Flink's JVMs compile meanwhile.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
@@ -58,16 +60,31 @@ def main(argv: Sequence[str]) -> int:
                 waits = _waits(settings, target, given.rate, given.seconds)
         finally:
             broker.stop()
-    middle, late, worst = np.percentile(waits, [50, 99, 100])
-    print(
-        f"{given.program}, {given.rate:,} ratings/s: p50 {middle:.0f} ms, p99 {late:.0f} ms,"
-        f" at most {worst:.0f} ms, {len(waits):,} lists"
-    )
+    print(f"{given.program}, {given.rate:,} ratings/s: {_said(waits.waited)}")
+    minutes = (waits.arrived - waits.arrived.min()) // 60_000
+    for minute in range(int(minutes.max()) + 1):
+        print(f"  minute {minute + 1}: {_said(waits.waited[minutes == minute])}")
     return 0
 
 
-def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> list[int]:
-    """Returns the milliseconds from each rating to its list."""
+class _Waits(NamedTuple):
+    """When ratings reached the broker, and how long after that their lists did.
+
+    Attributes:
+        arrived: Milliseconds since the epoch, shape (lists,).
+        waited: Milliseconds, shape (lists,).
+    """
+
+    arrived: NDArray[np.int64]
+    waited: NDArray[np.int64]
+
+
+def _said(waited: NDArray[np.int64]) -> str:
+    middle, late, worst = np.percentile(waited, [50, 99, 100])
+    return f"p50 {middle:.0f} ms, p99 {late:.0f} ms, at most {worst:.0f} ms, {len(waited):,} lists"
+
+
+def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Waits:
     client = producer(settings)
     sender = client.sender(_SOURCE)
     rows = movielens_like(rate * (_WARM_SECONDS + seconds) + 1)
@@ -80,15 +97,19 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> lis
     sender.flush()
     client.close()
     _wait_for(settings, target, len(messages))
-    rated = _read(settings, _SOURCE, len(messages))
-    arrived = dict(zip(rated.offsets, rated.timestamps, strict=True))
-    listed = _read(settings, target, len(messages))
-    waits = []
-    for value, at in zip(listed.values, listed.timestamps, strict=True):
-        offset = int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
-        if offset > _WARM_SECONDS * rate:
-            waits.append(at - arrived[offset])
-    return waits
+    arrived = np.zeros(len(messages), dtype=np.int64)
+    for some in _read(settings, _SOURCE, len(messages)):
+        arrived[some.offsets] = some.timestamps
+    listed = np.zeros(len(messages), dtype=np.int64)
+    for some in _read(settings, target, len(messages)):
+        listed[list(map(_offset, some.values))] = some.timestamps
+    first = _WARM_SECONDS * rate + 1
+    return _Waits(arrived[first:], (listed - arrived)[first:])
+
+
+def _offset(value: bytes | None) -> int:
+    """Returns the offset of the rating that a list follows."""
+    return int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
 
 
 def _send_at(sender: Sender, messages: Sequence[Message], rate: int) -> None:
@@ -113,16 +134,18 @@ def _wait_for(settings: KafkaSettings, topic: str, count: int) -> None:
     client.close()
 
 
-def _read(settings: KafkaSettings, topic: str, count: int) -> Records:
+def _read(settings: KafkaSettings, topic: str, count: int) -> Iterator[Records]:
+    """Yields a topic's first records as they come, as ten minutes of lists are gigabytes."""
     client = consumer(settings, None)
     (partition,) = partitions_of(client, topic, settings)
     client.seek(partition, 0)
-    records = Records([], [], [], [], [])
-    while len(records.offsets) < count:
+    left = count
+    while left:
         for more in client.poll(1.0).records.values():
-            records.extend(more)
+            part = more.part(0, min(left, len(more.offsets)))
+            left -= len(part.offsets)
+            yield part
     client.close()
-    return records.part(0, count)
 
 
 if __name__ == "__main__":

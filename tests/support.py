@@ -91,36 +91,36 @@ def features_of(rating: Rating) -> Features:
     return rating.features
 
 
-def cells_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:
-    """The ratings that each cell of a grid without item blocks learns."""
+def shards_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:
+    """The ratings that each model shard learns where items are not sharded."""
     parts = by_user_shard(RatingBatch(ratings), user_blocks)
     return {(shard, 0): batch.ratings for shard, batch in parts.items()}
 
 
-class Grid:
-    """Recommenders of a grid in a plain loop: what the pipeline has to come to."""
+class ModelShards:
+    """All model shards in a plain loop: what the pipeline has to come to."""
 
-    def __init__(self, spec: RecommenderSpec, rows: int, columns: int) -> None:
-        self.cells = {
-            (row, column): spec.build(Block(column, columns))
-            for row in range(rows)
-            for column in range(columns)
+    def __init__(self, spec: RecommenderSpec, user_shards: int, item_shards: int) -> None:
+        self.shards = {
+            (user_shard, item_shard): spec.build(Block(item_shard, item_shards))
+            for user_shard in range(user_shards)
+            for item_shard in range(item_shards)
         }
-        self.shape = (rows, columns)
+        self.shape = (user_shards, item_shards)
 
-    def row_of(self, user: str) -> list[Recommender]:
-        """The cells that know the user."""
-        row = block_of(user, self.shape[0])
-        return [self.cells[row, column] for column in range(self.shape[1])]
+    def shards_of_user(self, user: str) -> list[Recommender]:
+        """The item shards that know the user."""
+        user_shard = block_of(user, self.shape[0])
+        return [self.shards[user_shard, item_shard] for item_shard in range(self.shape[1])]
 
     def update(self, rating: Rating) -> None:
         """Learns one positive."""
-        for cell in self.row_of(rating.user):
-            cell.update(rating)
+        for shard in self.shards_of_user(rating.user):
+            shard.update(rating)
 
     def recommend(self, user: str, n: int) -> list[ScoredItem]:
-        """The user's best items of all, of equals the one of the earlier cell."""
-        listed = [item for cell in self.row_of(user) for item in cell.recommend(user, n)]
+        """The user's best items of all, of equals the one of the earlier shard."""
+        listed = [item for shard in self.shards_of_user(user) for item in shard.recommend(user, n)]
         return sorted(listed, key=lambda item: -item.score)[:n]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline import cli, inspect
-from tests.support import Grid, movielens_like, tab_lines
+from tests.support import ModelShards, movielens_like, tab_lines
 from transforms.recommenders.registry import RecommenderSpec
 
 MODEL = ("--model=mf", "--k=6", "--seed=4")
@@ -71,15 +71,15 @@ def test_a_users_list_of_a_grid_is_of_all_items(
     grid = ["--user_blocks=2", "--item_blocks=3", *MODEL]
     arguments = ["--input", str(path), "--output", str(tmp_path / "out"), *grid]
     assert cli.main(["--runner=DirectRunner", *arguments, "--export_model", str(folder)]) == 0
-    cells = Grid(RecommenderSpec("mf", {"k": 6}, seed=4), 2, 3)
+    shards = ModelShards(RecommenderSpec("mf", {"k": 6}, seed=4), 2, 3)
     positives = [rating for rating in movielens_like(300) if rating.rating >= 3]
     for rating in positives:
-        cells.update(rating)
+        shards.update(rating)
     user = positives[0].user
     capsys.readouterr()
     assert inspect.main([str(folder), "--user", user, "--top_n", "4"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[-4:]]
-    assert listed == [item for item, _ in cells.recommend(user, 4)]
+    assert listed == [item for item, _ in shards.recommend(user, 4)]
 
 
 def test_it_says_by_what_itemknn_lists(

@@ -9,7 +9,7 @@ import pytest
 from beam_pipeline.movielens import fetch
 from tests.support import (
     ROOT,
-    Grid,
+    ModelShards,
     answer,
     movielens_like,
     patience,
@@ -222,14 +222,14 @@ def test_requests_in_a_file_are_answered_when_all_is_learned(
     assert done.code == 0, done.err
     assert "2 requests answered" in done.err
     assert (done.summary["read"], done.summary["dead"]) == (3001, 1)
-    cells = Grid(RecommenderSpec(), *grid)
+    shards = ModelShards(RecommenderSpec(), *grid)
     expected = []
     for rating in ratings:
-        cells.update(rating)
-        best = cells.recommend(rating.user, 4)
+        shards.update(rating)
+        best = shards.recommend(rating.user, 4)
         expected.append(answer(rating.user, best, rating.timestamp, rating.origin))
-    expected.append(answer("7", cells.recommend("7", 4), 5.0, "asks.jsonl:1"))
-    popular = answer("nobody", cells.recommend("nobody", 4), 0.0, "asks.jsonl:3")
+    expected.append(answer("7", shards.recommend("7", 4), 5.0, "asks.jsonl:1"))
+    popular = answer("nobody", shards.recommend("nobody", 4), 0.0, "asks.jsonl:3")
     expected.append({**popular, "fallback": "popular"})
     found = [json.loads(line) for line in output.read_text().splitlines()]
     if grid == (1, 1):

@@ -21,11 +21,11 @@ from tests.flink_jobs import (
 )
 from tests.support import (
     Topics,
-    cells_of,
     movielens_like,
     patience,
     run,
     running,
+    shards_of,
     wait_until,
 )
 from transforms.model_export import shards_in
@@ -51,9 +51,9 @@ def test_partitions_and_model_shards_on_two_slots_to_the_end(
     assert summary["positives"] == len(positives)
     assert summary["users"] == len({rating.user for rating in positives})
     assert len(set(origins(topics, lists))) == len(positives)
-    groups = cells_of(positives, 4)
+    groups = shards_of(positives, 4)
     assert {shard.shard: shard.sequence for shard in shards_in(str(models))} == {
-        cell: len(group) for cell, group in groups.items()
+        shard: len(group) for shard, group in groups.items()
     }
 
 
@@ -75,8 +75,8 @@ def test_partitions_and_model_shards_are_spread_over_the_subtasks(
 
         # Two partitions each, and to one of them the element of partitions that are added later.
         wait_until(lambda: sorted(received(source["id"])) == [2, 3])
-        # All but small batches go to all cells: five and three would be 1.7 to one.
-        wait_until(lambda: 0 < max(cells := received(recommend["id"])) < 1.2 * min(cells))
+        # All but small batches go to all shards: five and three would be 1.7 to one.
+        wait_until(lambda: 0 < max(shards := received(recommend["id"])) < 1.2 * min(shards))
         # Before all subtasks run no checkpoint can begin, which Flink counts as failed ones.
         wait_until(lambda: checkpoints(flink, job, "completed") > 0)
         failed = checkpoints(flink, job, "failed")

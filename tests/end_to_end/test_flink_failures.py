@@ -21,7 +21,7 @@ from tests.flink_jobs import (
     summary_of,
 )
 from tests.support import (
-    Grid,
+    ModelShards,
     Topics,
     answer,
     movielens_like,
@@ -127,21 +127,21 @@ def test_a_grid_answers_requests_and_keeps_its_lists_whole_when_a_worker_dies(
         wait_until(lambda: set(origins(topics, lists)) == expected)
         wait_until(lambda: len(set(origins(topics, tests))) == 4000)
         cancel(flink, job)
-    cells = Grid(SPEC, 2, 2)
+    shards = ModelShards(SPEC, 2, 2)
     whole = {}
     ranks = {}
     for at, rating in enumerate(ratings):
         origin = f"{rated}-0-{at}"
-        everything = [item for item, _ in cells.recommend(rating.user, 10_000)]
+        everything = [item for item, _ in shards.recommend(rating.user, 10_000)]
         ranks[origin] = (
             everything.index(rating.item) + 1 if rating.item in everything else None,
             len(everything),
         )
-        cells.update(rating)
-        best = cells.recommend(rating.user, 5)
+        shards.update(rating)
+        best = shards.recommend(rating.user, 5)
         whole[origin] = answer(rating.user, best, rating.timestamp, origin)
-    whole[f"{asked}-0-0"] = answer("7", cells.recommend("7", 5), 5.0, f"{asked}-0-0")
-    popular = answer("no", cells.recommend("no", 5), 6.0, f"{asked}-0-1")
+    whole[f"{asked}-0-0"] = answer("7", shards.recommend("7", 5), 5.0, f"{asked}-0-0")
+    popular = answer("no", shards.recommend("no", 5), 6.0, f"{asked}-0-1")
     whole[f"{asked}-0-1"] = {**popular, "fallback": "popular"}
     # A list that comes again is the same, as it was made of the same model.
     assert all(one == whole[one["origin"]] for one in topics.read_json(lists))

@@ -16,10 +16,10 @@ from tests.flink_jobs import (
 )
 from tests.support import (
     Topics,
-    cells_of,
     movielens_like,
     running,
     same_arrays,
+    shards_of,
     wait_until,
 )
 from transforms.model_export import load, shards_in
@@ -93,7 +93,7 @@ def test_rescaling_from_a_savepoint_keeps_every_shards_model(
     assert sorted(origins(topics, lists)) == sorted(f"{rated}-0-{at}" for at in range(3000))
     # The last export of a shard is of when its last bundle began.
     exported = shards_in(str(models))
-    groups = cells_of(ratings, 4)
+    groups = shards_of(ratings, 4)
     assert {shard.shard for shard in exported} == set(groups)
     for shard in exported:
         loaded, sequence = load(str(models), shard.shard, SPEC)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.test_kafka import RUNNERS, reconciles, stop_in_order
 from tests.support import (
-    Grid,
+    ModelShards,
     Topics,
     answer,
     movielens_like,
@@ -36,14 +36,14 @@ def test_files_are_learned_before_the_topic_and_nothing_is_missing(
     )
     assert done.code == 0, done.err
     assert done.summary["read"] == 26_000
-    cells = Grid(RecommenderSpec(), *grid)
+    shards = ModelShards(RecommenderSpec(), *grid)
     expected = {}
     origins = [f"u.data:{line}" for line in range(1, 25_001)]
     origins += [f"{rated}-0-{offset}" for offset in range(1000)]
     for rating, origin in zip([*past, *present], origins, strict=True):
         if rating.rating >= 3:
-            cells.update(rating)
-            best = cells.recommend(rating.user, 10)
+            shards.update(rating)
+            best = shards.recommend(rating.user, 10)
             expected[origin] = answer(rating.user, best, rating.timestamp, origin)
     found = {one["origin"]: one for one in topics.read_json(lists)}
     assert list(found) == list(expected) or grid != (1, 1)

@@ -11,7 +11,7 @@ import pytest
 from cluster.broker import Broker
 from tests.letters import kept_letters, letters_in
 from tests.support import (
-    Grid,
+    ModelShards,
     Topics,
     answer,
     movielens_like,
@@ -70,13 +70,13 @@ def test_a_request_is_answered_without_a_rating(
         )
         wait_until(lambda: topics.count(lists) == 302)
         stop_in_order(process, tmp_path / "log")
-    cells = Grid(RecommenderSpec(), *grid)
+    shards = ModelShards(RecommenderSpec(), *grid)
     for rating in ratings:
-        cells.update(rating)
+        shards.update(rating)
     found = {one["origin"]: one for one in topics.read_json(lists)}
     assert len(found) == 302
-    known = answer("7", cells.recommend("7", 5), 5.0, f"{asked}-0-0")
-    popular = answer("nobody", cells.recommend("nobody", 5), 6.0, f"{asked}-0-1")
+    known = answer("7", shards.recommend("7", 5), 5.0, f"{asked}-0-0")
+    popular = answer("nobody", shards.recommend("nobody", 5), 6.0, f"{asked}-0-1")
     assert found[f"{asked}-0-0"] == known
     assert found[f"{asked}-0-1"] == {**popular, "fallback": "popular"}
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support import Grid, movielens_like
+from tests.support import ModelShards, movielens_like
 from tests.transforms.sharding.test_in_order import Bag, Value
 from transforms import RatingBatch, Recommend, RecommenderSpec, Request, ScoredItem, Sharding
 from transforms.learn_and_recommend import LearnAndRecommendDoFn
@@ -77,7 +77,7 @@ class Shard:
 
 def expected_lists(batches: Iterable[RatingBatch]) -> list[tuple[str, str, list[ScoredItem]]]:
     """What a plain loop recommends that learns the batches in this order."""
-    grid = Grid(SPEC, 1, 2)
+    grid = ModelShards(SPEC, 1, 2)
     lists = []
     for batch in batches:
         for rating in batch.ratings:

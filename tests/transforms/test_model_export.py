@@ -9,7 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 
-from tests.support import RUNNERS, cells_of, movielens_like, same_arrays
+from tests.support import RUNNERS, movielens_like, same_arrays, shards_of
 from transforms import ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec, Sharding
 from transforms.errors import IncompatibleModelError
 from transforms.model_export import load, require_fit, require_shards, save, shards_in
@@ -46,7 +46,7 @@ def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
         "shard-1-0-00000000000000000030.safetensors",
         "shard-1-0.json",
     ]
-    assert [(cell.shard, cell.shards, cell.sequence) for cell in shards_in(str(tmp_path))] == [
+    assert [(shard.shard, shard.shards, shard.sequence) for shard in shards_in(str(tmp_path))] == [
         ((1, 0), (2, 1), 30)
     ]
 
@@ -87,12 +87,12 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
                 | beam.Create(batches, reshuffle=False)
                 | Recommend(SPEC, Sharding(2), 3, export, source)
             )
-    expected = cells_of(ratings, 2)
-    assert {cell.shard: cell.sequence for cell in shards_in(folder)} == {
+    expected = shards_of(ratings, 2)
+    assert {shard.shard: shard.sequence for shard in shards_in(folder)} == {
         shard: len(group) for shard, group in expected.items()
     }
-    for cell, group in expected.items():
-        loaded, _ = load(folder, cell, SPEC)
+    for shard, group in expected.items():
+        loaded, _ = load(folder, shard, SPEC)
         assert same_arrays(loaded.state_dict(), learned(group).state_dict())
 
 

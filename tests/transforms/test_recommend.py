@@ -7,7 +7,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from tests.support import RUNNERS, Grid, cells_of, counts, movielens_like
+from tests.support import RUNNERS, ModelShards, counts, movielens_like, shards_of
 from transforms import (
     FromRatings,
     Rating,
@@ -127,7 +127,7 @@ def test_cells_learn_apart(runner: str) -> None:
             | ToRecommendations()
         )
         expected = []
-        for group in cells_of(ratings, 3).values():
+        for group in shards_of(ratings, 3).values():
             expected.extend(plain_loop(group, 5))
         assert_that(lists, equal_to(expected))
 
@@ -145,14 +145,14 @@ def test_items_in_blocks_make_one_list(runner: str, grid: tuple[int, int]) -> No
             | Recommend(SPEC, Sharding(*grid), top_n=5)
             | ToRecommendations()
         )
-        cells = Grid(SPEC, *grid)
+        shards = ModelShards(SPEC, *grid)
         expected = []
         for rating in ratings:
-            cells.update(rating)
-            best = cells.recommend(rating.user, 5)
+            shards.update(rating)
+            best = shards.recommend(rating.user, 5)
             expected.append(Recommendation(rating.user, best, rating.timestamp, rating.origin))
         for user, timestamp, origin, *_ in asked:
-            best = cells.recommend(user, 5)
+            best = shards.recommend(user, 5)
             fallback = "popular" if user == "nobody" else ""
             expected.append(Recommendation(user, best, timestamp, origin, fallback))
         assert_that(lists, equal_to(expected))
@@ -165,16 +165,16 @@ def test_each_positive_is_tested_before_it_is_learned(grid: tuple[int, int]) -> 
         created = pipeline | beam.Create(batches(ratings, 120), reshuffle=False)
         outputs = created | RecommendAndEvaluate(SPEC, Sharding(*grid), top_n=5)
         tests = outputs.evaluations | ToEvaluations() | beam.Map(lambda one: one[:8])
-        cells = Grid(SPEC, *grid)
+        shards = ModelShards(SPEC, *grid)
         expected = []
         for rating in ratings:
-            everything = [item for item, _ in cells.recommend(rating.user, 10_000)]
+            everything = [item for item, _ in shards.recommend(rating.user, 10_000)]
             rank = everything.index(rating.item) + 1 if rating.item in everything else None
             user, item, _, timestamp, origin, *_ = rating
             expected.append(
                 (origin, user, item, rank, len(everything), "mf", timestamp, everything[:5])
             )
-            cells.update(rating)
+            shards.update(rating)
         assert_that(tests, equal_to(expected))
 
 

@@ -12,7 +12,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 
-from tests.support import RUNNERS, cells_of, counts, movielens_like, same_arrays
+from tests.support import RUNNERS, counts, movielens_like, same_arrays, shards_of
 from transforms import (
     ModelExport,
     Rating,
@@ -81,10 +81,10 @@ def test_their_lists_and_answers_are_those_of_one_model(
     )
     expected = []
     users = items = 0
-    cells = cells_of(
+    shards = shards_of(
         [*RATINGS, *(Rating(one.user, "", 0.0, 0.0) for one in ASKED)], sharding.user_shards
     )
-    for group in cells.values():
+    for group in shards.values():
         made, recommender = plain_loop(spec, [rating for rating in group if rating.item])
         expected += made
         users += len(recommender.users)

@@ -225,12 +225,12 @@ class RecommenderContract:
             loaded.update(rating)
         assert same_arrays(loaded.state_dict(), self.learned(ratings, spec).state_dict())
 
-    def test_all_cells_of_a_row_forget_the_same_users(self) -> None:
+    def test_all_shards_of_a_row_forget_the_same_users(self) -> None:
         spec = replace(self.spec, max_users=20)
-        cells = [spec.build(Block(number, 3)) for number in range(3)]
+        shards = [spec.build(Block(number, 3)) for number in range(3)]
         for rating in movielens_like(400):
-            assert all([cell.update(rating) for cell in cells])
-            assert cells[0].users.ids == cells[1].users.ids == cells[2].users.ids
+            assert all([shard.update(rating) for shard in shards])
+            assert shards[0].users.ids == shards[1].users.ids == shards[2].users.ids
 
     def test_an_item_of_weight_0_is_seen_and_no_more(self) -> None:
         ratings = movielens_like(200)

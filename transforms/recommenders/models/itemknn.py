@@ -11,21 +11,13 @@ from numpy.typing import NDArray
 from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence import DenseCounts
-from transforms.recommenders.memory.cooccurrence_rows import (
-    NO_COUNTS,
-    NO_COUNTS_OF_PAIRS,
-    load_counts,
-)
-from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts, in_memory
+from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
-from transforms.recommenders.memory.habits import Habits
-from transforms.recommenders.memory.histories import Histories
-from transforms.recommenders.memory.item_features import ItemFeatures
-from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.memory.tuning import EXPERTS_LIST
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
+from transforms.recommenders.models.itemknn_state import ItemKNNState
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
     Positives,
@@ -40,7 +32,6 @@ from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
-
 _NOBODY: Final = -1
 
 
@@ -95,16 +86,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
     A weight below 0 is not learned here. With `session_gap` a longer pause ends a history.
 
     Cost: an update touches 2 x history entries, a list adds up at most as many rows as history
-    is long. While there are no more items than `neighbors` c is a square matrix; beyond, a row
-    has at most 2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 128
-    are known to follow it. An item that is evicted or dropped from a row still counts in d.
-
-    Item shards list, together, what one model does, to the bit, but for tuning: each has all
-    histories, what follows what, all that is known of single items, and the columns c(., j) of
-    the items j that it lists. The weights w need c of any chosen item with its user's history;
-    c(i, j) of two items that are both listed elsewhere is kept for them, once, unless repeats
-    never come. Each shard drops entries of its rows by itself, so lists may differ once one model
-    would have dropped any.
+    is long. What is kept, and what item shards keep, is in `ItemKNNState`.
 
     References:
         B. Sarwar, G. Karypis, J. Konstan, J. Riedl. Item-based Collaborative Filtering
@@ -122,12 +104,8 @@ class ItemKNN(MinibatchModel, ShardedModel):
         self.config = config
         self.n_user = self.n_item = 0
         self._constants = config.constants()
-        self._items = ItemStatistics(config.shrinkage)
-        self._counts = in_memory(NO_COUNTS, self._items.columns, config.neighbors)
-        self._histories = Histories(config.history)
-        self._habits = Habits(config.history, config.half_life, config.neighbors)
-        self._features = ItemFeatures(config.feature_weight)
-        self._with_repeats = self._sharded = self._scores_elsewhere = False
+        self._state = ItemKNNState(config)
+        self._with_repeats = False
         # What `learn` and `item_scores` need each time.
         self._one_log = empty_log(1, config.history)
         self._one = empty_mixture(1, config.history)
@@ -138,7 +116,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
-        self._histories.add_user()
+        self._state.histories.add_user()
         self.n_user += 1
 
     def add_item(self) -> None:
@@ -147,22 +125,17 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
-        self._sharded, self._scores_elsewhere = True, score_elsewhere
         # A test needs the scores of all items, and an expert's credit the counts of all pairs.
         learns_habits = self._constants.learns_habits and score_elsewhere
         self._constants = self._constants._replace(tunes=False, learns_habits=learns_habits)
-        counts = NO_COUNTS_OF_PAIRS if score_elsewhere else NO_COUNTS
-        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
+        self._state.list_some(score_elsewhere=score_elsewhere)
 
     def add_item_elsewhere(self) -> None:
         """Adds the item with index `n_item`, which another shard lists."""
         self._add_item(listed=False)
 
     def _add_item(self, *, listed: bool) -> None:
-        self._items.add_item(listed=listed)
-        self._habits.transitions.add_item()
-        self._counts.make_room()
-        self._features.add_item()
+        self._state.add_item(listed=listed)
         self.n_item += 1
 
     def allow_repeats(self, allowed: bool) -> None:
@@ -171,30 +144,32 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def lists_by(self) -> str:
         """Returns which setting lists, see above."""
-        return EXPERTS_LIST if self._with_repeats else self._habits.tuning.leader
+        return EXPERTS_LIST if self._with_repeats else self._state.habits.tuning.leader
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
-        if rating.features and self._features.uses(rating.features.item):
-            self._features.see(item, rating.features.item)
-        self._histories.reserve(user)
+        state = self._state
+        if rating.features and state.features.uses(rating.features.item):
+            state.features.see(item, rating.features.item)
+        state.histories.reserve(user)
         dense = self.n_item <= self.config.neighbors
         positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
         self._learn(positive, int(dense), self._one_log, self._unlisted)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together; those with features are learned alone."""
-        if self._features.known:
+        if self._state.features.known:
             return 0
         return _BATCH if n else _UNLISTED_BATCH
 
     def learns_alone(self, features: Features | None) -> bool:
         """Whether a list after such a positive depends on features of items."""
-        said = features is not None and self._features.uses(features.item)
-        return said or self._features.known
+        said = features is not None and self._state.features.uses(features.item)
+        return said or self._state.features.known
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
+        state = self._state
         m = len(batch.users)
         log, mixture = self._one_log, self._unlisted
         if n:
@@ -202,15 +177,15 @@ class ItemKNN(MinibatchModel, ShardedModel):
                 self._listed_log = empty_log(m, self.config.history)
                 self._listed = empty_mixture(m, self.config.history)
             log, mixture = self._listed_log, self._listed
-        self._histories.reserve_each(batch.users)
+        state.histories.reserve_each(batch.users)
         dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
         positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
         learned = self._learn(positives, dense, log, mixture)
         return learned, CooccurrenceTrace(
             batch.part(0, learned),
-            self._counts,
-            self._habits.transitions.arrays,
-            self._items.column_arrays,
+            state.counts,
+            state.habits.transitions.arrays,
+            state.items.column_arrays,
             self._constants,
             log,
             mixture,
@@ -225,66 +200,70 @@ class ItemKNN(MinibatchModel, ShardedModel):
             log: Of the updates.
             mixture: Of the lists; without slots if there are none.
         """
-        self._items.rescale()
-        if isinstance(self._counts, DenseCounts) and not dense:
-            columns = self._items.columns
-            self._counts = SparseCounts(self.config.neighbors, columns, self._counts.rows())
-        counts = self._counts
+        state = self._state
+        state.items.rescale()
+        if not dense:
+            state.make_sparse()
+        counts = state.counts
         if self._with_repeats or self._constants.learns_habits:
-            self._habits.reserve(self._histories, batch)
+            state.habits.reserve(state.histories, batch)
         learned = counts.learn(
             batch.first(dense) if isinstance(counts, DenseCounts) else batch,
-            self._histories,
-            self._items,
-            self._habits,
+            state.histories,
+            state.items,
+            state.habits,
             self._constants,
             log,
             mixture,
             with_repeats=self._with_repeats,
         )
-        self._habits.tuning.tell()
+        state.habits.tuning.tell()
         return learned
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
-        return self._items.columns.by_item(self._scores(user, with_repeats=self._with_repeats))
+        scores = self._scores(user, with_repeats=self._with_repeats)
+        return self._state.items.columns.by_item(scores)
 
     def best_items(
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
         """Returns the best of the items that are listed here, and their scores."""
-        counts, by_need = self._counts, 0 < n <= LONGEST_LIST and not self._features.known
+        state = self._state
+        counts, by_need = state.counts, 0 < n <= LONGEST_LIST and not state.features.known
         if isinstance(counts, SparseCounts) and by_need:
             self._mix(user, with_repeats=self._with_repeats)
-            transitions, arrays = self._habits.transitions.arrays, self._items.column_arrays
+            transitions, arrays = state.habits.transitions.arrays, state.items.column_arrays
             return counts.best_items(transitions, arrays, self._one, 0, excluded, n)
-        columns = self._items.columns
+        columns = state.items.columns
         scores = self._scores(user, with_repeats=self._with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
         return columns.items[best], best_scores
 
     def _scores(self, user: int, *, with_repeats: bool) -> NDArray[np.float64]:
         """Returns the scores of the items that are listed here, by column."""
+        state = self._state
         self._mix(user, with_repeats=with_repeats)
-        scores = np.empty(self._items.columns.n_listed)
-        columns = self._items.column_arrays
-        transitions = self._habits.transitions.arrays
-        self._counts.score(transitions, columns, self._one, 0, scores)
-        self._features.change_scores(
-            self._histories.arrays,
+        scores = np.empty(state.items.columns.n_listed)
+        columns = state.items.column_arrays
+        transitions = state.habits.transitions.arrays
+        state.counts.score(transitions, columns, self._one, 0, scores)
+        state.features.change_scores(
+            state.histories.arrays,
             user,
             columns,
             scores,
-            all_listed=not self._items.columns.n_elsewhere,
+            all_listed=not state.items.columns.n_elsewhere,
         )
         return scores
 
     def _mix(self, user: int, *, with_repeats: bool) -> None:
         """Fills what a user's list is made from."""
+        state = self._state
         mix(
-            self._histories.arrays,
-            self._items.arrays,
-            self._habits.arrays(self.n_item),
+            state.histories.arrays,
+            state.items.arrays,
+            state.habits.arrays(self.n_item),
             self._constants,
             # As kernels know users, so that one compiled version does.
             cast("int", np.int32(user)),
@@ -295,62 +274,45 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def score_of(self, user: int, item: int) -> float:
         """Returns the score of one item, listed here or not."""
+        state = self._state
         with_repeats = self._with_repeats and user != _NOBODY
         self._mix(user, with_repeats=with_repeats)
         one = self._one
         others = one.recent[0, : int(one.rows[0])]
-        transitions = self._habits.transitions.arrays
-        counts = self._counts.counts_of(self._items.column_arrays, others, item)
-        score = float(score_one(counts, transitions, self._items.arrays, one, 0, item))
-        chosen = float(self._items.arrays.chosen[item])
-        score = self._features.change_one(self._histories.arrays, user, item, chosen, score)
+        transitions = state.habits.transitions.arrays
+        counts = state.counts.counts_of(state.items.column_arrays, others, item)
+        score = float(score_one(counts, transitions, state.items.arrays, one, 0, item))
+        chosen = float(state.items.arrays.chosen[item])
+        score = state.features.change_one(state.histories.arrays, user, item, chosen, score)
         return score if user != _NOBODY else score * self._newcomer_scale()
 
     def _newcomer_scale(self) -> float:
-        return float(self._items.arrays.totals[TOTAL]) / PRIOR
+        return float(self._state.items.arrays.totals[TOTAL]) / PRIOR
 
     def newcomer_scores(self) -> NDArray[np.float64]:
         """Returns each item's positives, the recent ones counted more."""
         scores = self._scores(_NOBODY, with_repeats=False)
-        return self._items.columns.by_item(scores * self._newcomer_scale())
+        return self._state.items.columns.by_item(scores * self._newcomer_scale())
 
     def keep_users(self, kept: NDArray[np.intp]) -> None:
         """Drops all users but these; the counts of their items stay."""
-        self._histories.keep_users(kept)
+        self._state.histories.keep_users(kept)
         self.n_user = len(kept)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
-        self._histories.keep_items(kept, self.n_item)
-        counts = self._counts.rows().keep(kept)
-        self._items.keep(kept)
-        self._features.keep_items(kept)
-        self._habits.keep_items(kept)
+        self._state.keep_items(kept, self.n_item)
         self.n_item = len(kept)
-        self._counts = in_memory(counts, self._items.columns, self.config.neighbors)
 
     def state_dict(self) -> Arrays:
-        """Returns counts as rows end to end, numbers of items, habits, and histories."""
-        return {
-            **self._counts.rows().state_dict(),
-            **self._histories.state_dict(),
-            **self._items.state_dict(),
-            **self._habits.state_dict(),
-            **self._features.state_dict(),
-        }
+        """Returns what `load_state_dict` of another model takes, see `ItemKNNState`."""
+        return self._state.state_dict()
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
         """Takes over what `state_dict` returned.
 
         Raises:
-            IncompatibleModelError: An array is missing or damaged, or a history or a row of
-                counts is longer than the hyperparameters allow.
+            IncompatibleModelError: See `ItemKNNState.load_state_dict`.
         """
-        columns, neighbors = self._items.columns, self.config.neighbors
-        self._items.load_state_dict(arrays, n_item, sharded=self._sharded)
-        self._habits.load_state_dict(arrays, n_item)
-        self._features.load_state_dict(arrays, n_item)
-        self._histories.load_state_dict(arrays, n_user, n_item)
-        counts = load_counts(arrays, columns, neighbors, with_elsewhere=self._scores_elsewhere)
+        self._state.load_state_dict(arrays, n_user, n_item)
         self.n_user, self.n_item = n_user, n_item
-        self._counts = in_memory(counts, columns, neighbors)
