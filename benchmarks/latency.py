@@ -10,6 +10,7 @@ Flink's JVMs compile meanwhile.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from benchmarks.against_rivals import message, movielens_like
+from benchmarks.against_rivals import Row, message, movielens_like
 from benchmarks.measure import running
 from benchmarks.programs import LIST, PROGRAMS, environment_of
 from cluster.broker import Broker
@@ -32,11 +33,12 @@ from transforms.kafka.clients.factory import (
     producer,
     require_topics,
 )
-from transforms.kafka.clients.protocols import Message, Records, Sender
+from transforms.kafka.clients.protocols import Records, Sender
 
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
 _SLICE: Final = 0.01
+_DIFFERENT: Final = 1_000_000
 _PATIENCE: Final = 120
 
 
@@ -87,21 +89,21 @@ def _said(waited: NDArray[np.int64]) -> str:
 def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Waits:
     client = producer(settings)
     sender = client.sender(_SOURCE)
-    rows = movielens_like(rate * (_WARM_SECONDS + seconds) + 1)
     # All are learned and listed.
-    messages = [message((user, item, 5, at)) for user, item, _, at in rows]
-    sender.send(messages[:1])
+    rows = [(user, item, 5, at) for user, item, _, at in movielens_like(_DIFFERENT)]
+    count = rate * (_WARM_SECONDS + seconds) + 1
+    sender.send([message(rows[0])])
     sender.flush()
     _wait_for(settings, target, 1)
-    _send_at(sender, messages[1:], rate)
+    _send_at(sender, itertools.islice(itertools.cycle(rows), 1, count), count - 1, rate)
     sender.flush()
     client.close()
-    _wait_for(settings, target, len(messages))
-    arrived = np.zeros(len(messages), dtype=np.int64)
-    for some in _read(settings, _SOURCE, len(messages)):
+    _wait_for(settings, target, count)
+    arrived = np.zeros(count, dtype=np.int64)
+    for some in _read(settings, _SOURCE, count):
         arrived[some.offsets] = some.timestamps
-    listed = np.zeros(len(messages), dtype=np.int64)
-    for some in _read(settings, target, len(messages)):
+    listed = np.zeros(count, dtype=np.int64)
+    for some in _read(settings, target, count):
         listed[list(map(_offset, some.values))] = some.timestamps
     first = _WARM_SECONDS * rate + 1
     return _Waits(arrived[first:], (listed - arrived)[first:])
@@ -112,12 +114,13 @@ def _offset(value: bytes | None) -> int:
     return int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
 
 
-def _send_at(sender: Sender, messages: Sequence[Message], rate: int) -> None:
+def _send_at(sender: Sender, rows: Iterator[Row], count: int, rate: int) -> None:
     start = time.monotonic()
     sent = 0
-    while sent < len(messages):
-        due = min(len(messages), int((time.monotonic() - start + _SLICE) * rate))
-        sender.send(messages[sent:due])
+    while sent < count:
+        due = min(count, int((time.monotonic() - start + _SLICE) * rate))
+        # Encoded when they are due, as orjson's results take kilobytes each while they are kept.
+        sender.send(list(map(message, itertools.islice(rows, due - sent))))
         sent = due
         time.sleep(_SLICE)
 
