@@ -38,6 +38,7 @@ from transforms.kafka.clients.protocols import Records, Sender
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
 _SLICE: Final = 0.01
+_FLUSH_SECONDS: Final = 1.0
 _DIFFERENT: Final = 1_000_000
 _PATIENCE: Final = 120
 
@@ -115,13 +116,16 @@ def _offset(value: bytes | None) -> int:
 
 
 def _send_at(sender: Sender, rows: Iterator[Row], count: int, rate: int) -> None:
-    start = time.monotonic()
+    start = flushed = time.monotonic()
     sent = 0
     while sent < count:
         due = min(count, int((time.monotonic() - start + _SLICE) * rate))
-        # Encoded when they are due, as orjson's results take kilobytes each while they are kept.
+        # orjson's results take kilobytes each, so they are made when due, and not kept for long.
         sender.send(list(map(message, itertools.islice(rows, due - sent))))
         sent = due
+        if time.monotonic() > flushed + _FLUSH_SECONDS:
+            sender.flush()
+            flushed = time.monotonic()
         time.sleep(_SLICE)
 
 
