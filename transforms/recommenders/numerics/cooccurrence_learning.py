@@ -25,7 +25,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 from transforms.recommenders.numerics.cooccurrence_lists import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
@@ -81,7 +81,7 @@ def _test_dense(
         judge(histories, tuning, user, item, setting)
 
 
-@compile_exact
+@compile_allocating
 def learn_dense(
     matrix: NDArray[np.float32],
     elsewhere: NDArray[np.float32],

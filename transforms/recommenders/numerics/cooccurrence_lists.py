@@ -15,7 +15,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     UpdateLog,
 )
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
 from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
 
@@ -169,7 +169,7 @@ def best_of(
     return count
 
 
-@compile_exact
+@compile_allocating
 def top_n_after_each_dense(
     matrix: NDArray[np.float32],
     transitions: TransitionArrays,

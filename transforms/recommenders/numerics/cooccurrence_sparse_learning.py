@@ -16,7 +16,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 )
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
 from transforms.recommenders.numerics.tuning_kernels import (
@@ -44,7 +44,7 @@ def _test_sparse(
         judge_by_need(rows, transitions, columns, histories, tuning, user, item, setting)
 
 
-@compile_exact
+@compile_allocating
 def learn_sparse(
     rows: RowArrays,
     elsewhere: RowArrays,

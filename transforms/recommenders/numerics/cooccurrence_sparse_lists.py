@@ -14,7 +14,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 from transforms.recommenders.numerics.cooccurrence_lists import best_of, complete, swap_item
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.listing_by_need import (
     INCOMPLETE,
     PopularArrays,
@@ -108,7 +108,7 @@ def top_n_sparse(
     return best_of(scores, columns, excluded, best, best_scores)
 
 
-@compile_exact
+@compile_allocating
 def top_n_after_each_sparse(
     rows: RowArrays,
     transitions: TransitionArrays,

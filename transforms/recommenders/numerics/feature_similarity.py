@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, HistoryArrays
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 
 EVIDENCE: Final = 20.0
 """With so many positives an item's features count half."""
@@ -23,7 +23,7 @@ LARGEST: Final = 1e100
 _HALF_LIFE: Final = 10.0
 
 
-@compile_exact
+@compile_allocating
 def moments_of(
     vectors: NDArray[np.float64], known: NDArray[np.bool], moments: NDArray[np.float64]
 ) -> None:
@@ -104,7 +104,7 @@ def with_features(score: float, cosine: float, weight: float, chosen: float) -> 
     return score * (1.0 + change) if change > 0.0 else score / (1.0 - change)
 
 
-@compile_exact
+@compile_allocating
 def change_scores(
     units: NDArray[np.float64],
     profile: NDArray[np.float64],

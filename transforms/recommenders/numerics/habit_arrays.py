@@ -58,6 +58,7 @@ class Mixture(NamedTuple):
         places: To how many of them something is added, shape (slots,).
         extras: What that is; of the newest item its whole score. Shape (slots, longest).
         priors: Weight of an item's `chosen`, its `recent` and its `starts`, shape (slots, 3).
+        weights: Of each expert, where they list, shape (slots, EXPERTS).
     """
 
     cosine: NDArray[np.bool]
@@ -68,6 +69,7 @@ class Mixture(NamedTuple):
     places: NDArray[np.int32]
     extras: NDArray[np.float64]
     priors: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
 
 class TuningArrays(NamedTuple):
@@ -127,4 +129,5 @@ def empty_mixture(slots: int, longest: int) -> Mixture:
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, longest)),
         np.zeros((slots, 3)),
+        np.zeros((slots, EXPERTS)),
     )

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_exact, compile_fast
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact, compile_fast
 from transforms.recommenders.numerics.mf_steps import step
 from transforms.recommenders.numerics.stable_dot import dot
 from transforms.recommenders.numerics.top_n import keep_best
@@ -34,7 +34,7 @@ def _longer(longest: float, square: float) -> float:
     return square if square < np.inf else np.inf
 
 
-@compile_exact
+@compile_allocating
 def learn_each(
     user_rows: NDArray[np.float64],
     item_rows: NDArray[np.float64],
@@ -80,7 +80,7 @@ def learn_each(
     return longest
 
 
-@compile_exact
+@compile_allocating
 def top_n_after_each(
     prefiltered: NDArray[np.float32],
     item_rows: NDArray[np.float64],
@@ -164,7 +164,7 @@ def _least_of_chunks(row: NDArray[np.float32], least: NDArray[np.float32]) -> No
         least[chunk] = nearest
 
 
-@compile_exact
+@compile_allocating
 def _nth_least(values: NDArray[np.float32], n: int, beyond: np.float32) -> np.float32:
     """Returns the n-th smallest value, `beyond` if there are not so many."""
     smallest = np.full(n, beyond, dtype=np.float32)
@@ -185,7 +185,7 @@ def _keep_small(smallest: NDArray[np.float32], value: np.float32) -> None:
     smallest[place] = value
 
 
-@compile_exact
+@compile_allocating
 def _nearest(row: NDArray[np.float32], n: int, margin: np.float32, near: NDArray[np.int32]) -> int:
     """Fills `near` with all items, ascending, that may be among the n nearest to 1."""
     least = np.empty((len(row) + _CHUNK - 1) // _CHUNK, dtype=np.float32)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     LONG,
     RECENT_TOTAL,
@@ -115,7 +113,8 @@ def mix_by(
     if size:
         _mix_cosines(histories, items, constants, user, setting, mixture, slot)
     elif with_repeats:
-        mixture.priors[slot] /= PRIOR + RECENT_PRIOR + STARTS_PRIOR
+        for one in range(3):
+            mixture.priors[slot, one] /= PRIOR + RECENT_PRIOR + STARTS_PRIOR
 
 
 @compile_exact
@@ -150,7 +149,7 @@ def _mix_experts(
 ) -> None:
     size = histories.sizes[user]
     newest = mixture.recent[slot, 0]
-    factors, weights = mixture.factors[slot], np.empty(EXPERTS)
+    factors, weights = mixture.factors[slot], mixture.weights[slot]
     after_pauses(histories, user, factors)
     masses = masses_of(histories, items, constants, user, factors)
     followed = items.followed[newest]

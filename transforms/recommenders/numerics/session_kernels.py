@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find, remove_at
 from transforms.recommenders.numerics.top_n import keep_best
 
@@ -91,7 +91,7 @@ def touch(
     return -1
 
 
-@compile_exact
+@compile_allocating
 def sample(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],
@@ -148,7 +148,7 @@ def sample(
     return count
 
 
-@compile_exact
+@compile_allocating
 def add_neighbors(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 
 
 @compile_exact
@@ -34,7 +34,7 @@ def dot(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return total
 
 
-@compile_exact
+@compile_allocating
 def dots(rows: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the inner product of each row, shape (n, k), and a vector, shape (k,)."""
     found = np.empty(len(rows))

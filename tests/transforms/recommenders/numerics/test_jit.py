@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,20 @@ def test_python_runs_the_same_loops_to_the_bit(
     program = _LISTS.format(model=model, hyperparameters=hyperparameters)
     compiled = _run(program)
     assert _run(program, NUMBA_DISABLE_JIT="1") == compiled
+
+
+_REFERENCES = """
+from tests.support import movielens_like
+from transforms.recommenders.numerics import mixing
+from transforms.recommenders.registry import RecommenderSpec
+
+recommender = RecommenderSpec("itemknn", {"neighbors": 20}).build()
+for rating in movielens_like(2):
+    recommender.update(rating)
+print("NRT_incref" in "".join(mixing.mix_by.inspect_llvm().values()))
+"""
+
+
+def test_references_to_arrays_are_not_counted(tmp_path: Path) -> None:
+    # Of kernels that are loaded from a cache there is no code to look at.
+    assert _run(_REFERENCES, NUMBA_CACHE_DIR=str(tmp_path)) == "False\n"
