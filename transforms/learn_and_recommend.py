@@ -45,7 +45,7 @@ from transforms.sharding.merge import EVALUATIONS, KeyedPart
 from transforms.sharding.parts import part_of
 
 STEP: Final = "LearnAndRecommend"
-"""Label of the stateful step of one shard. A savepoint finds its state by it: never change it."""
+"""Label of the stateful step. A savepoint finds its state by it: never change it."""
 
 LISTED_AT_ONCE: Final = 256
 """More recommendations at once leave the processor's cache before they are encoded."""

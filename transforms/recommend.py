@@ -124,28 +124,14 @@ def _expand(settings: Recommend, batches: Any, *, evaluate: bool) -> tuple[Any, 
     do_fn = LearnAndRecommendDoFn if settings.export is None else LearnRecommendAndExportDoFn
     scope = uuid4().hex
     step = beam.ParDo(do_fn(settings, scope, evaluate)).with_input_types(ModelShardBatch)
-    label = _step_of(sharding)
     if sharding.item_shards == 1:
         typed = labeled(step.with_output_types(RecommendationBatch))
-        outputs = keyed | label >> typed.with_outputs(
-            EVALUATIONS, main="recommendations"
-        )
+        outputs = keyed | STEP >> typed.with_outputs(EVALUATIONS, main="recommendations")
     else:
-        parts = keyed | label >> step.with_output_types(KeyedPart)
+        parts = keyed | STEP >> step.with_output_types(KeyedPart)
         merge = MergeItemShards(sharding.item_shards, settings.top_n, settings.spec.model, scope)
         outputs = parts | merge
     return outputs.recommendations, outputs[EVALUATIONS]
-
-
-def _step_of(sharding: Sharding) -> str:
-    """Returns the label of the stateful step: with another number of shards another one.
-
-    Keys differ, too, so a savepoint of another number would leave models to start anew; as it has
-    state of a step that there is not, Flink refuses it.
-    """
-    user_shards, item_shards = sharding.grid
-    shape = (user_shards, item_shards, sharding.replicas)
-    return STEP if shape == (1, 1, 1) else f"{STEP}{'x'.join(map(str, shape))}"
 
 
 def _same(batch: EvaluationBatch) -> EvaluationBatch:
