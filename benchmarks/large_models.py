@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -202,7 +203,7 @@ def _beside_a_product(recommender: Recommender, catalog: str) -> None:
     for number in range(_ROUNDS):
         ratings = [Rating(f"u{at}", f"i{number * size + at}", 5.0, 0.0) for at in range(size)]
         learned = next(iter(recommender.learn_batches(ratings, 10)))
-        together.append(_cpu(lambda one=learned: recommender.top_n_after_each(one, 10)) / size)
+        together.append(_cpu(partial(recommender.top_n_after_each, learned, 10)) / size)
         alone.append(_cpu(lambda: recommender.recommend("u7", 10)))
         product.append(_cpu(lambda: q @ p))
     one, other = statistics.median(together), statistics.median(product)

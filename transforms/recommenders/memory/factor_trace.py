@@ -80,8 +80,8 @@ class FactorTrace:
             *rest,
         )
         if rest is not found:
-            for array, part in zip(found, rest, strict=True):
-                array[left] = part
+            found.items[left], found.scores[left] = rest.items, rest.scores
+            found.counts[left] = rest.counts
         return found
 
     def _complete(

@@ -92,4 +92,4 @@ def _most(n: int) -> int:
 
 
 def _lengths(factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sqrt(np.einsum("ij,ij->i", factors, factors))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", factors, factors)))
