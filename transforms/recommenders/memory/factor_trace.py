@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.memory.factor_matrix import FactorMatrix
 from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
+from transforms.recommenders.memory.longest_items import LongestItems
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
-from transforms.recommenders.numerics import mf_minibatch
+from transforms.recommenders.numerics import mf_longest, mf_minibatch
 
 _ANY_USER: Final = np.zeros(1, dtype=np.int32)
 _NO_ITEM: Final = np.full(1, -1, dtype=np.int32)
@@ -25,6 +26,7 @@ class FactorTrace:
         batch: What is learned.
         items: All items' factors.
         prefilter: Theirs.
+        longest: Theirs.
 
     Attributes:
         p_after: The user's factors after each step, shape (m, k), to be filled.
@@ -32,10 +34,17 @@ class FactorTrace:
             is an item.
     """
 
-    def __init__(self, batch: Minibatch, items: FactorMatrix, prefilter: Float32Prefilter) -> None:
+    def __init__(
+        self,
+        batch: Minibatch,
+        items: FactorMatrix,
+        prefilter: Float32Prefilter,
+        longest: LongestItems,
+    ) -> None:
         self._batch = batch
         self._items = items
         self._prefilter = prefilter
+        self._longest = longest
         shape = (len(batch.users), items.rows.shape[1])
         self.p_after: NDArray[np.float64] = np.empty(shape)
         self.q_before: NDArray[np.float64] = np.empty(shape)
@@ -48,21 +57,61 @@ class FactorTrace:
         prefilter.follow(self._items.used())
         found = empty_lists(batch.listed, n)
         p_listed = self.p_after[batch.listed]
+        errors = prefilter.errors(p_listed)
+        left = ~self._complete(found, excluded, ends, errors)
+        if not left.any():
+            return found
+        listed, rest = batch.listed.copy(), found
+        listed[batch.listed] = left
+        if not left.all():
+            rest = empty_lists(listed, n)
         mf_minibatch.top_n_after_each(
-            p_listed.astype(np.float32) @ prefilter.copy.T,
+            p_listed[left].astype(np.float32) @ prefilter.copy.T,
             self._items.rows,
             prefilter.copy,
             batch.items,
             batch.item_counts,
-            batch.listed,
+            listed,
             self.p_after,
             self.q_before,
             excluded,
             ends,
-            prefilter.errors(p_listed),
-            *found,
+            errors[left],
+            *rest,
         )
+        if rest is not found:
+            found.items[left], found.scores[left] = rest.items, rest.scores
+            found.counts[left] = rest.counts
         return found
+
+    def _complete(
+        self,
+        found: TopNLists,
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+        errors: NDArray[np.float64],
+    ) -> NDArray[np.bool]:
+        """Fills the lists that the longest items are enough for; returns which, shape (l,)."""
+        batch, items = self._batch, self._items
+        complete = np.zeros(len(errors), dtype=np.bool)
+        longest = self._longest.items()
+        # Where factors are not finite, lengths say nothing.
+        if len(longest) and (errors < 1.0).all():
+            mf_longest.top_n_of_longest(
+                longest,
+                self._longest.floor,
+                items.rows,
+                batch.items,
+                batch.item_counts,
+                batch.listed,
+                self.p_after,
+                self.q_before,
+                excluded,
+                ends,
+                *found,
+                complete,
+            )
+        return complete
 
 
 def top_n_of_user(
@@ -71,12 +120,14 @@ def top_n_of_user(
     n: int,
     items: FactorMatrix,
     prefilter: Float32Prefilter,
+    longest: LongestItems,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Returns what `MF.best_items` does for one user's factors, as a trace of no step."""
     sizes = np.array([items.n], dtype=np.int32)
     ends = np.array([0, len(excluded)], dtype=np.int64)
     step = Minibatch(_ANY_USER, _NO_ITEM, sizes, _NO_WEIGHT, _NO_WEIGHT, excluded, ends, _LISTED)
-    trace = FactorTrace(step, items, prefilter)
+    longest.follow(items.used())
+    trace = FactorTrace(step, items, prefilter, longest)
     trace.p_after[0] = p
     best, scores, counts = trace.top_n_after_each(n, excluded, ends)
     return best[0, : counts[0]], scores[0, : counts[0]]

@@ -16,6 +16,7 @@ from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.factor_matrix import FactorMatrix
 from transforms.recommenders.memory.factor_trace import FactorTrace, top_n_of_user
 from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
+from transforms.recommenders.memory.longest_items import LongestItems
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel
 from transforms.recommenders.numerics import mf_minibatch
@@ -32,7 +33,7 @@ _PREFILTERED: Final = 1 << 17
 _LARGEST_TARGET: Final = 1.0
 """Lists rank by how near 1 a product is, so a target beyond would count against its item."""
 
-_SMALLEST_BATCH: Final = 8
+_SMALLEST_BATCH: Final = 32
 _LARGEST_BATCH: Final = 64
 _UNLISTED_BATCH: Final = 1024
 
@@ -102,6 +103,7 @@ class MF(MFRecommender, MinibatchModel):
         self._q = FactorMatrix(config.k, seed, _ITEMS, **initial)
         self.Q = self._q.rows
         self._prefilter = Float32Prefilter(self.k)
+        self._longest = LongestItems()
 
     def register_user(self, user: User) -> None:
         """FluRS's way to add a user; its index must be `n_user`."""
@@ -142,8 +144,15 @@ class MF(MFRecommender, MinibatchModel):
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order."""
-        trace = FactorTrace(batch, self._q, self._prefilter)
+        trace = FactorTrace(batch, self._q, self._prefilter, self._longest)
+        if n:
+            self._longest.follow(self._q.used())
         self._learn_batch(batch, trace)
+        here = batch.items >= 0
+        items = batch.items[here]
+        # An item that is chosen twice is listed with its factors between the two, too.
+        self._longest.changed(items, trace.q_before[here])
+        self._longest.changed(items, self._q.rows[items])
         return len(batch.users), trace
 
     def _learn_batch(self, batch: Minibatch, trace: FactorTrace) -> None:
@@ -166,6 +175,8 @@ class MF(MFRecommender, MinibatchModel):
         q = self._q.rows[ia]
         step(self._p.rows[ua], q, value, 2.0 * self.learn_rate, self.l2_reg_u)
         self._prefilter.changed(ia, q)
+        if self._longest.follows:
+            self._longest.changed(np.array([ia], dtype=np.int32), q[np.newaxis])
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns 1 - |1 - p_u . q_i| for each item: 1 is the best there is."""
@@ -175,9 +186,11 @@ class MF(MFRecommender, MinibatchModel):
     def best_items(
         self, user: int, excluded: NDArray[np.int32], n: int, context: Sequence[float] = ()
     ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-        """Returns the `n` best items and their scores; see `Float32Prefilter` for how."""
+        """Returns the `n` best items and their scores; see `FactorTrace` for how."""
         if 0 < n <= LONGEST_LIST:
-            return top_n_of_user(self._p.rows[user], excluded, n, self._q, self._prefilter)
+            return top_n_of_user(
+                self._p.rows[user], excluded, n, self._q, self._prefilter, self._longest
+            )
         return super().best_items(user, excluded, n, context)
 
     def score(self, user: User, candidates: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -193,6 +206,7 @@ class MF(MFRecommender, MinibatchModel):
         """Drops all items but these."""
         self._q.keep(kept)
         self._prefilter = Float32Prefilter(self.k)
+        self._longest = LongestItems()
         self.n_item = self._q.n
         self.Q = self._q.rows
 
@@ -209,6 +223,7 @@ class MF(MFRecommender, MinibatchModel):
         self._p.load("p", arrays, n_user)
         self._q.load("q", arrays, n_item)
         self._prefilter = Float32Prefilter(self.k)
+        self._longest = LongestItems()
         self.n_user, self.n_item = self._p.n, self._q.n
         self.Q = self._q.rows
 
