@@ -25,22 +25,20 @@ from numpy.typing import NDArray
 from benchmarks.against_rivals import Row, message, movielens_like
 from benchmarks.measure import running
 from benchmarks.programs import LIST, PROGRAMS, environment_of
+from benchmarks.topics import records_of, wait_for
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import (
     KafkaSettings,
-    consumer,
-    partitions_of,
     producer,
     require_topics,
 )
-from transforms.kafka.clients.protocols import Records, Sender
+from transforms.kafka.clients.protocols import Sender
 
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
 _SLICE: Final = 0.01
 _FLUSH_SECONDS: Final = 1.0
 _DIFFERENT: Final = 1_000_000
-_PATIENCE: Final = 120
 
 
 def main(argv: Sequence[str]) -> int:
@@ -95,16 +93,16 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Wa
     count = rate * (_WARM_SECONDS + seconds) + 1
     sender.send([message(rows[0])])
     sender.flush()
-    _wait_for(settings, target, 1)
+    wait_for(settings, target, 1)
     _send_at(sender, itertools.islice(itertools.cycle(rows), 1, count), count - 1, rate)
     sender.flush()
     client.close()
-    _wait_for(settings, target, count)
+    wait_for(settings, target, count)
     arrived = np.zeros(count, dtype=np.int64)
-    for some in _read(settings, _SOURCE, count):
+    for _, some in records_of(settings, _SOURCE, count):
         arrived[some.offsets] = some.timestamps
     listed = np.zeros(count, dtype=np.int64)
-    for some in _read(settings, target, count):
+    for _, some in records_of(settings, target, count):
         listed[list(map(_offset, some.values))] = some.timestamps
     first = _WARM_SECONDS * rate + 1
     return _Waits(arrived[first:], (listed - arrived)[first:])
@@ -127,32 +125,6 @@ def _send_at(sender: Sender, rows: Iterator[Row], count: int, rate: int) -> None
             sender.flush()
             flushed = time.monotonic()
         time.sleep(_SLICE)
-
-
-def _wait_for(settings: KafkaSettings, topic: str, count: int) -> None:
-    client = consumer(settings, None)
-    (partition,) = partitions_of(client, topic, settings)
-    deadline = time.monotonic() + _PATIENCE
-    while client.end_offsets([partition])[partition] < count:
-        if time.monotonic() > deadline:
-            msg = f"fewer than {count} records in {topic} after {_PATIENCE} s"
-            raise TimeoutError(msg)
-        time.sleep(0.2)
-    client.close()
-
-
-def _read(settings: KafkaSettings, topic: str, count: int) -> Iterator[Records]:
-    """Yields a topic's first records as they come, as ten minutes of lists are gigabytes."""
-    client = consumer(settings, None)
-    (partition,) = partitions_of(client, topic, settings)
-    client.seek(partition, 0)
-    left = count
-    while left:
-        for more in client.poll(1.0).records.values():
-            part = more.part(0, min(left, len(more.offsets)))
-            left -= len(part.offsets)
-            yield part
-    client.close()
 
 
 if __name__ == "__main__":

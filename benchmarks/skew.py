@@ -15,7 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,15 +26,14 @@ from numpy.typing import NDArray
 from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
 from benchmarks.programs import LIST, PROGRAMS, environment_of
+from benchmarks.topics import records_of, wait_for
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import (
     KafkaSettings,
-    consumer,
-    partitions_of,
     producer,
     require_topics,
 )
-from transforms.kafka.clients.protocols import Message, Records
+from transforms.kafka.clients.protocols import Message
 
 _PARTITIONS: Final = 8
 _TIMES: Final = 10
@@ -45,7 +44,6 @@ _HOT: Final = 999_999
 _WARM_SECONDS: Final = 20
 _SLICE: Final = 0.01
 _FLUSH_SECONDS: Final = 1.0
-_PATIENCE: Final = 180
 
 
 class _Case(NamedTuple):
@@ -115,7 +113,7 @@ def _waits(case: _Case, given: argparse.Namespace) -> tuple[NDArray[np.int64], N
             require_topics(settings, {"ratings": _PARTITIONS}, create=True)
             with running(program, python, LIST, broker.address, "ratings") as (target, _, _):
                 sent, start = _send(settings, case, given.rate, given.seconds, target)
-                _wait_for(settings, target, sent)
+                wait_for(settings, target, sent)
                 return _measured(settings, target, sent, start)
         finally:
             broker.stop()
@@ -130,7 +128,7 @@ def _send(
     sender = client.sender("ratings")
     sender.send([message(rows[0])])
     sender.flush()
-    _wait_for(settings, target, 1)
+    wait_for(settings, target, 1)
     start = flushed = time.monotonic()
     counted = (time.time() + _WARM_SECONDS) * 1e3
     others = hot = 0
@@ -151,25 +149,13 @@ def _send(
     return others + hot + 1, counted
 
 
-def _wait_for(settings: KafkaSettings, topic: str, count: int) -> None:
-    client = consumer(settings, None)
-    partitions = partitions_of(client, topic, settings)
-    deadline = time.monotonic() + _PATIENCE
-    while sum(client.end_offsets(partitions).values()) < count:
-        if time.monotonic() > deadline:
-            msg = f"fewer than {count} records in {topic} after {_PATIENCE} s"
-            raise TimeoutError(msg)
-        time.sleep(0.2)
-    client.close()
-
-
 def _measured(
     settings: KafkaSettings, target: str, count: int, start: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
     arrived: dict[tuple[int, int], tuple[int, bool]] = {}
     hot_partition = -1
     sizes = np.zeros(_PARTITIONS, dtype=np.int64)
-    for partition, some in _read(settings, "ratings", count):
+    for partition, some in records_of(settings, "ratings", count):
         sizes[partition] += len(some.offsets)
         for offset, at, value in zip(some.offsets, some.timestamps, some.values, strict=True):
             record = orjson.loads(value or b"")
@@ -178,7 +164,7 @@ def _measured(
     if sizes.max() > sizes.sum() / 2:
         hot_partition = int(sizes.argmax())
     waited, is_hot = [], []
-    for _, some in _read(settings, target, count):
+    for _, some in records_of(settings, target, count):
         for at, value in zip(some.timestamps, some.values, strict=True):
             _, partition, offset = orjson.loads(value or b"")["origin"].rsplit("-", 2)
             since, hot = arrived[int(partition), int(offset)]
@@ -186,19 +172,6 @@ def _measured(
                 waited.append(at - since)
                 is_hot.append(hot or int(partition) == hot_partition)
     return np.array(waited), np.array(is_hot, dtype=np.bool)
-
-
-def _read(settings: KafkaSettings, topic: str, count: int) -> Iterator[tuple[int, Records]]:
-    """Yields a topic's records, with their partition, as they come."""
-    client = consumer(settings, None)
-    for partition in partitions_of(client, topic, settings):
-        client.seek(partition, 0)
-    left = count
-    while left > 0:
-        for partition, more in client.poll(1.0).records.items():
-            left -= len(more.offsets)
-            yield partition.partition, more
-    client.close()
 
 
 if __name__ == "__main__":
