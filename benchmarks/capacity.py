@@ -58,7 +58,7 @@ class Sizes:
     logged: float = 60.0
     user: float = 600.0
     item: float = 4_000.0
-    load: float = 3e8
+    load: float = 8e7
 
 
 @dataclass(frozen=True)

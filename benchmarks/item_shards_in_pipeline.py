@@ -3,9 +3,9 @@
     python -m benchmarks.item_shards_in_pipeline --input data/ml-100k/u.data
 
 runs the program with each number of item shards, first on the file in the order of time, then on a
-topic of eight partitions that has the same ratings, keyed by user. A row has the share of a user's
-positives that their last list had, beside that of one shard on the file, and whether all lists are
-to the byte those of one shard on the same input.
+topic of eight partitions that has the same ratings, keyed by user; `--only` chooses. A row has the
+share of a user's positives that their last list had, beside that of one shard on the first input,
+and whether all lists are to the byte those of the first number of shards on the same input.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--model", default="itemknn")
     parser.add_argument("--shards", nargs="+", type=int, default=[1, 2, 4, 8])
+    parser.add_argument("--only", choices=("file", "topic"))
     parser.add_argument("--partitions", type=int, default=8)
     given = parser.parse_args(argv)
     chosen: dict[str, list[str]] = defaultdict(list)
@@ -85,6 +86,9 @@ def main(argv: Sequence[str]) -> int:
                 "file": source,
                 f"{given.partitions} partitions": ("--input_topic", _TOPIC, *address),
             }
+            if given.only:
+                of_file = given.only == "file"
+                inputs = {name: of for name, of in inputs.items() if (name == "file") == of_file}
             _rows(inputs, given, chosen, Path(folder) / "lists.json")
         finally:
             broker.stop()

@@ -27,7 +27,6 @@ from flurs.data.entity import User
 from flurs.recommender import MFRecommender
 
 from transforms.formats.records import Rating
-from transforms.learning.shard import learn
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime import blas_threads, garbage_collection
@@ -38,7 +37,6 @@ _ROUNDS: Final = 5
 _FEW: Final = 10_000
 _MANY: Final = 1_000_000
 _OF_ONE: Final = 20
-_WARM: Final = 300
 _TIMED: Final = 10_000
 _POSITIVES: Final = 300_000
 
@@ -146,37 +144,44 @@ def memory() -> None:
 
 def catalog() -> None:
     """The same users among 10,000 items, and among a million."""
-    costs = [_cost_among(items) for items in (_FEW, _MANY)]
-    for name, few, many in zip(("learning", "listing"), *costs, strict=True):
-        print(
-            f"itemknn, {name} for the same users: {few:.1f} us among {_FEW:,} items,"
-            f" {many:.1f} us among {_MANY:,}: {many / few:.2f}x"
-        )
-
-
-def _cost_among(items: int) -> tuple[float, float]:
-    """Returns microseconds of learning a rating and of making a list."""
     random = np.random.default_rng(0)
-    recommender = RecommenderSpec("itemknn", {"tune": "off"}).build()
-    # Others have chosen the rest, each some that are near each other.
-    others = [Rating(f"o{item // _OF_ONE}", f"i{item}", 5.0, 0.0) for item in range(_FEW, items)]
-    recommender.learn_all(others)
     popular = (random.pareto(1.0, 400_000) * 100).astype(np.int64) % _FEW
     users = random.integers(20_000, size=len(popular))
     ratings = [
         Rating(f"u{user}", f"i{item}", 5.0, 0.0)
         for user, item in zip(users.tolist(), popular.tolist(), strict=True)
     ]
-    recommender.learn_all(ratings[:-_TIMED])
-    learn(recommender, ratings[:_WARM], 10)
-    done = [
-        learn(recommender, ratings[at : at + 1000], 10)
-        for at in range(len(ratings) - _TIMED, len(ratings), 1000)
-    ]
-    return (
-        statistics.median(one.update_us for one in done),
-        statistics.median(one.top_n_us for one in done),
+    recommenders = [_among(items, ratings[:-_TIMED]) for items in (_FEW, _MANY)]
+    costs: list[list[float]] = [[], []]
+    for start in range(len(ratings) - _TIMED, len(ratings), 1000):
+        for cost, recommender in zip(costs, recommenders, strict=True):
+            cost.append(_listing(recommender, ratings[start : start + 1000]))
+    few, many = (statistics.median(cost[1:]) for cost in costs)
+    print(
+        f"itemknn, listing for the same users, CPU: {few:.1f} us among {_FEW:,} items,"
+        f" {many:.1f} us among {_MANY:,}: {many / few:.2f}x"
     )
+
+
+def _among(items: int, ratings: Sequence[Rating]) -> Recommender:
+    # The same setting lists in both.
+    recommender = RecommenderSpec("itemknn", {"tune": "off"}, repeats="never").build()
+    # Others have chosen the rest, each some that are near each other.
+    others = [Rating(f"o{item // _OF_ONE}", f"i{item}", 5.0, 0.0) for item in range(_FEW, items)]
+    recommender.learn_all(others)
+    recommender.learn_all(ratings)
+    return recommender
+
+
+def _listing(recommender: Recommender, ratings: Sequence[Rating]) -> float:
+    """Returns the microseconds of a core that a list takes."""
+    size, seconds = recommender.minibatch_size(10), 0.0
+    for start in range(0, len(ratings), size):
+        for part in recommender.learn_batches(ratings[start : start + size], 10):
+            began = time.process_time()
+            recommender.top_n_after_each(part, 10)
+            seconds += time.process_time() - began
+    return seconds / len(ratings) * 1e6
 
 
 def factors() -> None:

@@ -120,10 +120,13 @@ class SavedArrays:
         entries = self.indices(f"{name}.ids", ids)
         ends = self.ends(f"{name}.ends", n, len(entries))
         row = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-        order = np.lexsort((entries, row))
-        ascends = not ascending or (order == np.arange(len(order))).all()
+        # One number for both, as sorting these is ten times faster than by two columns. Rows and
+        # ids are numbers of 32 bits, so there is room.
+        places = row * ids + entries
+        ascends = not ascending or (places[1:] >= places[:-1]).all()
         self.require(ascends, f"{name}.ids", "has a row that does not ascend")
-        same = (row[order][1:] == row[order][:-1]) & (entries[order][1:] == entries[order][:-1])
+        places.sort()
+        same = places[1:] == places[:-1]
         self.require(not same.any(), f"{name}.ids", "has an id twice in a row")
         return ends, entries
 
