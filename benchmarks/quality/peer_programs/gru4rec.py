@@ -80,7 +80,9 @@ class GRU4Rec:
         scores = np.array(self._model.predict_on_batch(inputs)[0, len(last) - 1])
         scores[0] = -np.inf
         scores[self._trained :] = -np.inf
-        scores[[self._numbers[item] for item in excluded]] = -np.inf
+        # Some may have come after the last training, beyond what the network has outputs for.
+        hidden = [self._numbers[item] for item in excluded]
+        scores[[item for item in hidden if item < self._trained]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:n]
         return [self._ids[item] for item in best.tolist() if scores[item] > -np.inf]
 
