@@ -21,6 +21,7 @@ from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
 from transforms.recommenders.numerics.tuning_kernels import (
     follow_leader,
+    is_affordable,
     is_test,
     judge_by_need,
 )
@@ -91,6 +92,7 @@ def learn_sparse(
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
         tests = not with_repeats and is_test(histories, items, constants, user, item)
+        tests = tests and is_affordable(rows, histories, items, constants, user)
         if tests and (number or not first_step):
             _test_sparse(rows, histories, items, columns, habits, constants, user, item)
         start, size = histories.starts[user], histories.sizes[user]

@@ -12,12 +12,24 @@ from transforms.recommenders.numerics.jit import compile_exact
 FIRST_ROOM: Final = 4
 """Room of a row when it gets its first entry."""
 
+_PART: Final = 64
+
 
 @compile_exact
 def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
     """Returns the place of an entry in a row of a pool, -1 if the row does not have it."""
-    for place in range(start, start + size):
-        if ids[place] == entry:
+    end = start + size
+    wanted = np.int32(entry)
+    # A sum over a part of the row compares many at a time, which a loop that may end early cannot.
+    while start + _PART <= end:
+        found = np.int32(0)
+        for place in range(start, start + _PART):
+            found += np.int32(ids[place] == wanted)
+        if found:
+            break
+        start += _PART
+    for place in range(start, end):
+        if ids[place] == wanted:
             return place
     return -1
 

@@ -24,6 +24,9 @@ from transforms.recommenders.numerics.ragged_kernels import find
 
 _ALL_OF_FIRST: Final = 512
 _EVERY: Final = 8
+_CHEAP: Final = 4096.0
+"""Entries of rows; a test of fewer costs no more than learning a few positives."""
+
 _HALF_RANK: Final = 10.0
 _MEMORY: Final = 0.5 ** (1.0 / 1000.0)
 _DEVIATIONS: Final = 2.5
@@ -44,6 +47,30 @@ def is_test(
         return False
     start, size = histories.starts[user], histories.sizes[user]
     return size > 0 and find(histories.ids, start, size, item) < 0
+
+
+@compile_exact
+def is_affordable(
+    rows: RowArrays,
+    histories: HistoryArrays,
+    items: ItemArrays,
+    constants: Constants,
+    user: int,
+) -> bool:
+    """Whether a test by sparse rows is worth what it costs.
+
+    It adds up all entries of the rows of a history, 4 times. The more these may have, the fewer
+    positives are tested, so that a positive costs about the same on average. What rows may have
+    is told by what changes only once a positive is learned, so that one that needs room for its
+    counts, and comes again, is tested or not as it was at first.
+    """
+    start, entries = histories.starts[user], 0.0
+    for place in range(start, start + histories.sizes[user]):
+        chosen = items.chosen[histories.ids[place]]
+        entries += min(float(rows.most), 2.0 * constants.longest * chosen)
+    if entries < _CHEAP:
+        return True
+    return int(items.totals[POSITIVES]) % (_EVERY * (1 + int(entries / _CHEAP))) == 0
 
 
 @compile_exact
