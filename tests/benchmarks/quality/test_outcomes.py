@@ -63,8 +63,9 @@ def test_intervals_are_the_same_for_the_same_seed() -> None:
     values, users = draws.random((50, 2)), draws.integers(9, size=50)
     assert (intervals(values, users) == intervals(values, users)).all()
     assert (intervals(values, users, seed=1) != intervals(values, users)).any()
-    # A column's interval does not depend on what stands beside it.
-    assert (intervals(values[:, 1:], users) == intervals(values, users)[:, 1:]).all()
+    # A column's interval does not depend on what stands beside it, but for BLAS's order of sums.
+    alone = intervals(values[:, 1:], users)
+    np.testing.assert_allclose(alone, intervals(values, users)[:, 1:], rtol=1e-12)
 
 
 def test_intervals_of_nothing_are_undefined() -> None:
