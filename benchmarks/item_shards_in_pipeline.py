@@ -57,7 +57,10 @@ def recall(lists: Path, chosen: dict[str, list[str]]) -> float:
 
 def _run(*arguments: object, module: str = "beam_pipeline") -> None:
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        msg = f"{module} ended with exit code {done.returncode}: {done.stderr[-2000:]}"
+        raise RuntimeError(msg)
 
 
 def main(argv: Sequence[str]) -> int:

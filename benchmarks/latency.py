@@ -10,11 +10,10 @@ Flink's JVMs compile meanwhile.
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,30 +21,22 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from benchmarks.against_rivals import Row, message, movielens_like
+from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
-from benchmarks.programs import LIST, PROGRAMS, environment_of
-from benchmarks.topics import records_of, wait_for
+from benchmarks.programs import LIST, OURS_BY_TOPIC, PROGRAMS, environment_of
+from benchmarks.topics import records_of, send_at, wait_for
 from cluster.broker import Broker
-from transforms.kafka.clients.factory import (
-    KafkaSettings,
-    producer,
-    require_topics,
-)
-from transforms.kafka.clients.protocols import Sender
+from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
 
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
-_SLICE: Final = 0.01
-_FLUSH_SECONDS: Final = 1.0
 _DIFFERENT: Final = 1_000_000
 
 
 def main(argv: Sequence[str]) -> int:
     """Prints a line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ours = [name for name in PROGRAMS if name.startswith("ours") and "file" not in name]
-    parser.add_argument("--program", choices=ours, default="ours, Flink, librdkafka")
+    parser.add_argument("--program", choices=OURS_BY_TOPIC, default="ours, Flink, librdkafka")
     parser.add_argument("--rate", type=int, default=10_000, help="ratings a second")
     parser.add_argument("--seconds", type=int, default=60)
     given = parser.parse_args(argv)
@@ -94,8 +85,10 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Wa
     sender.send([message(rows[0])])
     sender.flush()
     wait_for(settings, target, 1)
-    _send_at(sender, itertools.islice(itertools.cycle(rows), 1, count), count - 1, rate)
-    sender.flush()
+    later = cycle(rows)
+    send_at(
+        sender, rate, count - 1, lambda sent, due: list(map(message, islice(later, due - sent)))
+    )
     client.close()
     wait_for(settings, target, count)
     arrived = np.zeros(count, dtype=np.int64)
@@ -111,20 +104,6 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Wa
 def _offset(value: bytes | None) -> int:
     """Returns the offset of the rating that a list follows."""
     return int(orjson.loads(value or b"")["origin"].rsplit("-", 1)[1])
-
-
-def _send_at(sender: Sender, rows: Iterator[Row], count: int, rate: int) -> None:
-    start = flushed = time.monotonic()
-    sent = 0
-    while sent < count:
-        due = min(count, int((time.monotonic() - start + _SLICE) * rate))
-        # orjson's results take kilobytes each, so they are made when due, and not kept for long.
-        sender.send(list(map(message, itertools.islice(rows, due - sent))))
-        sent = due
-        if time.monotonic() > flushed + _FLUSH_SECONDS:
-            sender.flush()
-            flushed = time.monotonic()
-        time.sleep(_SLICE)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,14 @@ PROGRAMS: Final[dict[str, Program]] = {
 }
 
 
+OURS_BY_TOPIC: Final = tuple(
+    name
+    for name, program in PROGRAMS.items()
+    if program.module == "beam_pipeline" and program.kind == "topic"
+)
+"""Our programs that read from a topic and write to one."""
+
+
 def is_available(name: str) -> bool:
     """Whether the program can be built here: a Rust crate needs cargo."""
     return not PROGRAMS[name].crate or shutil.which("cargo") is not None

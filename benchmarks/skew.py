@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from benchmarks.against_rivals import message, movielens_like
 from benchmarks.measure import running
-from benchmarks.programs import LIST, PROGRAMS, environment_of
-from benchmarks.topics import records_of, wait_for
+from benchmarks.programs import LIST, OURS_BY_TOPIC, PROGRAMS, environment_of
+from benchmarks.topics import records_of, send_at, wait_for
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import (
     KafkaSettings,
@@ -42,8 +42,6 @@ _FIFTH: Final = 0.25
 
 _HOT: Final = 999_999
 _WARM_SECONDS: Final = 20
-_SLICE: Final = 0.01
-_FLUSH_SECONDS: Final = 1.0
 
 
 class _Case(NamedTuple):
@@ -79,8 +77,7 @@ _CASES: Final = {
 def main(argv: Sequence[str]) -> int:
     """Prints a row for each case."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ours = [name for name in PROGRAMS if name.startswith("ours") and "file" not in name]
-    parser.add_argument("--program", choices=ours, default="ours, itemknn, librdkafka")
+    parser.add_argument("--program", choices=OURS_BY_TOPIC, default="ours, itemknn, librdkafka")
     parser.add_argument("--rate", type=int, default=4_000, help="the others' ratings a second")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--only", nargs="+", choices=_CASES, default=list(_CASES))
@@ -129,24 +126,18 @@ def _send(
     sender.send([message(rows[0])])
     sender.flush()
     wait_for(settings, target, 1)
-    start = flushed = time.monotonic()
     counted = (time.time() + _WARM_SECONDS) * 1e3
-    others = hot = 0
-    while others < rate * (_WARM_SECONDS + seconds):
-        due = int((time.monotonic() - start + _SLICE) * rate)
-        more = [message(rows[at % len(rows)]) for at in range(others, due)]
-        on_top = int(due * case.share)
+    count = rate * (_WARM_SECONDS + seconds)
+
+    def due_from(sent: int, due: int) -> list[Message]:
+        others = [message(rows[at % len(rows)]) for at in range(sent, due)]
         # As many of the latest, again from the first where they are more.
-        more += [case.hot(message(rows[at % len(rows)])) for at in range(hot, on_top)]
-        sender.send(more)
-        others, hot = due, on_top
-        if time.monotonic() > flushed + _FLUSH_SECONDS:
-            sender.flush()
-            flushed = time.monotonic()
-        time.sleep(_SLICE)
-    sender.flush()
+        on_top = range(int(sent * case.share), int(due * case.share))
+        return others + [case.hot(message(rows[at % len(rows)])) for at in on_top]
+
+    send_at(sender, rate, count, due_from)
     client.close()
-    return others + hot + 1, counted
+    return count + int(count * case.share) + 1, counted
 
 
 def _measured(

@@ -1,15 +1,42 @@
-"""What benchmarks of latency do with topics: wait for records, and read them all."""
+"""What benchmarks of latency do with topics: send at a rate, wait for records, read them all."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of
-from transforms.kafka.clients.protocols import Records
+from transforms.kafka.clients.protocols import Message, Records, Sender
 
+_SLICE: Final = 0.01
+_FLUSH_SECONDS: Final = 1.0
 _PATIENCE: Final = 180
+
+
+def send_at(
+    sender: Sender, rate: float, count: int, messages: Callable[[int, int], Sequence[Message]]
+) -> None:
+    """Sends messages at a rate, and flushes.
+
+    Args:
+        sender: Keeps what it has sent until it is flushed, so it is once a second.
+        rate: How many a second.
+        count: How many in all.
+        messages: Returns those from a number on, up to another one. They are made when they are
+            due, as each that orjson encodes takes kilobytes as long as it is kept.
+    """
+    start = flushed = time.monotonic()
+    sent = 0
+    while sent < count:
+        due = min(count, int((time.monotonic() - start + _SLICE) * rate))
+        sender.send(messages(sent, due))
+        sent = due
+        if time.monotonic() > flushed + _FLUSH_SECONDS:
+            sender.flush()
+            flushed = time.monotonic()
+        time.sleep(_SLICE)
+    sender.flush()
 
 
 def wait_for(settings: KafkaSettings, topic: str, count: int) -> None:

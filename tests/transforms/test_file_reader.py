@@ -88,6 +88,7 @@ def test_patterns_may_be_relative_to_the_working_folder(
 
 
 def test_any_of_beams_filesystems_will_do() -> None:
+    # Beam knows a filesystem as soon as its class is defined.
     assert len(StoredFiles.contents) == 3
     assert match_files("stored://bucket/ratings/a.csv") == (
         ("stored://bucket/ratings/a.csv",),

@@ -58,15 +58,33 @@ class FactorTrace:
         found = empty_lists(batch.listed, n)
         p_listed = self.p_after[batch.listed]
         errors = prefilter.errors(p_listed)
-        left = ~self._complete(found, excluded, ends, errors)
-        if not left.any():
+        complete = self._complete(found, excluded, ends, errors)
+        if complete.all():
             return found
-        listed, rest = batch.listed.copy(), found
-        listed[batch.listed] = left
-        if not left.all():
+        if not complete.any():
+            self._look_at_all(found, batch.listed, p_listed, errors, excluded, ends)
+        else:
+            left, listed = ~complete, batch.listed.copy()
+            listed[batch.listed] = left
             rest = empty_lists(listed, n)
+            self._look_at_all(rest, listed, p_listed[left], errors[left], excluded, ends)
+            found.items[left], found.scores[left] = rest.items, rest.scores
+            found.counts[left] = rest.counts
+        return found
+
+    def _look_at_all(
+        self,
+        lists: TopNLists,
+        listed: NDArray[np.bool],
+        p_listed: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        excluded: NDArray[np.int32],
+        ends: NDArray[np.int64],
+    ) -> None:
+        """Fills the lists of some of the steps from all items, screened in single precision."""
+        batch, prefilter = self._batch, self._prefilter
         mf_minibatch.top_n_after_each(
-            p_listed[left].astype(np.float32) @ prefilter.copy.T,
+            p_listed.astype(np.float32) @ prefilter.copy.T,
             self._items.rows,
             prefilter.copy,
             batch.items,
@@ -76,13 +94,9 @@ class FactorTrace:
             self.q_before,
             excluded,
             ends,
-            errors[left],
-            *rest,
+            errors,
+            *lists,
         )
-        if rest is not found:
-            found.items[left], found.scores[left] = rest.items, rest.scores
-            found.counts[left] = rest.counts
-        return found
 
     def _complete(
         self,

@@ -148,11 +148,12 @@ class MF(MFRecommender, MinibatchModel):
         if n:
             self._longest.follow(self._q.used())
         self._learn_batch(batch, trace)
-        here = batch.items >= 0
-        items = batch.items[here]
-        # An item that is chosen twice is listed with its factors between the two, too.
-        self._longest.changed(items, trace.q_before[here])
-        self._longest.changed(items, self._q.rows[items])
+        if self._longest.follows:
+            here = batch.items >= 0
+            items = batch.items[here]
+            # An item that is chosen twice is listed with its factors between the two, too.
+            self._longest.changed(items, trace.q_before[here])
+            self._longest.changed(items, self._q.rows[items])
         return len(batch.users), trace
 
     def _learn_batch(self, batch: Minibatch, trace: FactorTrace) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.jit import compile_allocating
+from transforms.recommenders.numerics.mf_minibatch import list_from
 from transforms.recommenders.numerics.stable_dot import dot
-from transforms.recommenders.numerics.top_n import keep_best
 
 _ROUNDING = 2.0**-52
 
@@ -54,6 +54,7 @@ def top_n_of_longest(
     """
     m, k = p_after.shape
     q_after = np.empty((m, k))
+    near = np.empty(len(longest), dtype=np.int32)
     # Beyond the rounding of either product, of the lengths and of the score.
     slack = _ROUNDING * (2 * k + 16)
     slot = len(counts)
@@ -61,7 +62,7 @@ def top_n_of_longest(
         if listed[number]:
             slot -= 1
             p = p_after[number]
-            place, end, count = ends[number], ends[number + 1], 0
+            place, end, found = ends[number], ends[number + 1], 0
             for item in longest:
                 if item >= item_counts[number]:
                     break
@@ -69,8 +70,9 @@ def top_n_of_longest(
                     place += 1
                 if place < end and excluded[place] == item:
                     continue
-                score = 1.0 - abs(1.0 - dot(p, item_rows[item]))
-                count = keep_best(scores[slot], best[slot], count, score, item)
+                near[found] = item
+                found += 1
+            count = list_from(near[:found], item_rows, p, best[slot], scores[slot])
             counts[slot] = count
             most = np.sqrt(dot(p, p)) * floor * (1.0 + slack) + slack
             n = best.shape[1]

@@ -135,7 +135,7 @@ def top_n_after_each(
                 found = _nearest(row, best.shape[1], np.float32(2.0 * errors[slot]), near)
             else:
                 found = _rest(len(row), skipped, near)
-            counts[slot] = _score(near[:found], item_rows, p, best[slot], scores[slot])
+            counts[slot] = list_from(near[:found], item_rows, p, best[slot], scores[slot])
         item = items[number]
         if item >= 0:
             q_after[number] = item_rows[item]
@@ -227,7 +227,7 @@ def _rest(size: int, skipped: NDArray[np.int32], near: NDArray[np.int32]) -> int
 
 
 @compile_exact
-def _score(
+def list_from(
     near: NDArray[np.int32],
     item_rows: NDArray[np.float64],
     p: NDArray[np.float64],
