@@ -13,7 +13,7 @@ _FEWEST: Final = 1 << 14
 
 _LEAST: Final = 1024
 _SHARE: Final = 256
-"""Of so many items one is at hand, so that choosing them anew costs little an update."""
+"""One of so many items is held, so that choosing them anew costs little per update."""
 
 
 class LongestItems:

@@ -19,9 +19,8 @@ _REORDERED: Final = {"nnan", "nsz", "reassoc", "contract"}
 def compile_exact(function: _F) -> _F:
     """Compiles a function of plain loops at its first call; sums keep their order and bits.
 
-    The function makes and returns no arrays, nor copies one into another, so the references to
-    those that it is given need not be counted. With forty arrays in each call that took twice as
-    long as the loops.
+    The function must not make, return or copy arrays, as references to arrays are not counted:
+    with some forty arrays in each call, counting them took longer than the loops.
     """
     return _compile(function, fastmath=False, _nrt=False)
 

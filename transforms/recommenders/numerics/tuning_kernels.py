@@ -59,10 +59,10 @@ def is_affordable(
 ) -> bool:
     """Whether a test by sparse rows is worth what it costs.
 
-    It adds up all entries of the rows of a history, 4 times. The more these may have, the fewer
-    positives are tested, so that a positive costs about the same on average. What rows may have
-    is told by what changes only once a positive is learned, so that one that needs room for its
-    counts, and comes again, is tested or not as it was at first.
+    A test adds up all entries of the rows of a history, once for each setting. The more entries
+    there may be, the fewer positives are tested, so that the mean cost of a positive stays about
+    the same. Their number is estimated from `chosen`, which changes only when a positive is
+    learned: a positive that has to be learned again, for lack of room, gets the same answer.
     """
     start, entries = histories.starts[user], 0.0
     for place in range(start, start + histories.sizes[user]):
