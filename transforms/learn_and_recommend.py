@@ -36,7 +36,7 @@ from transforms.model_export import ModelExport
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
-from transforms.runtime import blas_threads, garbage_collection
+from transforms.runtime import blas_threads, garbage_collection, state_weights
 from transforms.runtime.worker_context import WORKER
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
@@ -84,6 +84,7 @@ class _Learner:
     def setup(self) -> None:
         garbage_collection.reduce_frequency()
         blas_threads.limit()
+        state_weights.weigh_bytes()
         warm_up(self._settings.spec)
 
     def start_bundle(self) -> None:
