@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -27,6 +27,7 @@ from transforms.batches import (
 )
 from transforms.evaluation import beam_metrics
 from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
+from transforms.formats.rating_columns import joined_ratings
 from transforms.formats.records import Rating
 from transforms.learning.shard import Learned, learn
 from transforms.learning.state import FirstModel, ModelCache, OpenShard, ShardState
@@ -169,9 +170,9 @@ class _Learner:
         shard = self.open(key, state)
         recommender = shard.recommender
         users, items = len(recommender.users), len(recommender.items)
-        changed: list[Rating] = []
+        changed: list[Sequence[Rating]] = []
         at_once = LISTED_AT_ONCE * settings.sharding.replicas
-        for minibatch in split(batch, at_once) if whole else [batch]:
+        for minibatch in split(batch, at_once) if whole and settings.top_n else [batch]:
             observer = PreUpdateObserver(settings.top_n) if self._evaluate else None
             done = learn(
                 recommender,
@@ -181,7 +182,7 @@ class _Learner:
                 requests=minibatch.requests,
                 observer=observer,
             )
-            changed += done.changed
+            changed.append(done.changed)
             if minibatch.ratings:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.recommendations:
@@ -192,8 +193,8 @@ class _Learner:
             else:
                 part = part_of(minibatch.number, key[1], done, tests)
                 yield user_shard_key(key[0], settings.sharding), part
-        if changed:
-            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
+        if learned := joined_ratings(changed):
+            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(learned, state)))
         _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
@@ -40,8 +41,8 @@ class LearnedBatch(NamedTuple):
     """
 
     learned: int
-    changed: list[Rating]
-    users: list[str]
+    changed: Sequence[Rating]
+    users: Sequence[str]
     listed: NDArray[np.bool]
     trace: UpdateTrace | None = None
     excluded: NDArray[np.int32] = _NO_ITEMS
@@ -166,7 +167,7 @@ class Learner:
             listed = np.full(len(ratings), n > 0)
         alone = cast("MinibatchModel", self.model).learns_alone
         plain = not self._known.user_items.any_rejected and not alone(None)
-        if plain and all(rating.weight > 0 and rating.features is None for rating in ratings):
+        if plain and _are_plain_positives(ratings):
             yield from self._learn_positives(ratings, n, listed)
             return
         start = 0
@@ -190,6 +191,7 @@ class Learner:
         """Does the same with positives, none of which takes a rejection back."""
         if not ratings:
             return
+        users = columns_of(ratings).users
         batch, changes, allowed = self._register_all(ratings, listed, with_seen=n > 0)
         model = cast("MinibatchModel", self.model)
         # Learning and lists differ with the policy, so a part ends where it changes.
@@ -200,12 +202,15 @@ class Learner:
             while start < end:
                 count, trace = model.learn_batch(batch.part(start, end), n)
                 part = slice(start, start + count)
-                changed = list(itertools.compress(ratings[part], changes[part]))
-                users = [rating.user for rating in ratings[part]]
+                changed = ratings[part]
+                if not all(changes[part]):
+                    changed = list(itertools.compress(changed, changes[part]))
                 excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
                 if allowed[end - 1]:
                     excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
-                yield LearnedBatch(count, changed, users, listed[part], trace, excluded, ends_of)
+                yield LearnedBatch(
+                    count, changed, users[part], listed[part], trace, excluded, ends_of
+                )
                 start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
@@ -229,14 +234,15 @@ class Learner:
             just after each.
         """
         known = self._known
+        columns, m = columns_of(ratings), len(ratings)
         users, items, item_counts, changes = known.register_all(ratings)
         seen = known.user_items.see_all(users, items, with_seen=with_seen)
         batch = Minibatch(
             users,
             items,
             item_counts,
-            np.minimum([rating.weight for rating in ratings], LARGEST_STRENGTH),
-            np.array([rating.timestamp for rating in ratings]),
+            np.minimum(columns.weights, LARGEST_STRENGTH) if columns.weights else np.ones(m),
+            np.array(columns.timestamps),
             seen.ids,
             seen.ends,
             listed,
@@ -246,3 +252,9 @@ class Learner:
         kinds = np.where(seen.new, np.where(seen.sizes > 0, OTHER, FIRST), AGAIN)
         kinds[~here] = FIRST
         return batch, changes, self._repeats.see(kinds)
+
+
+def _are_plain_positives(ratings: Sequence[Rating]) -> bool:
+    if isinstance(ratings, RatingColumns) and ratings.are_plain:
+        return True
+    return all(rating.weight > 0 and rating.features is None for rating in ratings)
