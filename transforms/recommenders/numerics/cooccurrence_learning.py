@@ -24,7 +24,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 )
 from transforms.recommenders.numerics.cooccurrence_lists import score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
-from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
+from transforms.recommenders.numerics.experts import SCRATCH
+from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
@@ -112,7 +113,7 @@ def learn_dense(
         mixture: Is filled with what lists are made from after each that is listed, m slots; may
             have none if nothing is listed.
     """
-    scratch = np.empty(constants.longest + EXPERTS)
+    scratch = np.empty(constants.longest + SCRATCH)
     for number in range(len(batch.users)):
         slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]

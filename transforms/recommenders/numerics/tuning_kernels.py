@@ -21,6 +21,7 @@ from transforms.recommenders.numerics.habit_arrays import (
 )
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
+from transforms.recommenders.numerics.transition_kernels import weighted_steps
 
 _ALL_OF_FIRST: Final = 512
 _EVERY: Final = 8
@@ -127,7 +128,8 @@ def judge_by_need(
 ) -> None:
     """Takes the utility of a setting from sparse rows without a look at all items.
 
-    It is that of `judge` among the items that go together with the history, or follow its newest;
+    It is that of `judge` among the items that go together with the history, or are one or two
+    transitions from its newest;
     0 if the chosen item is none of them. Leaves `tuning.sums` zero.
     """
     mixture, count = tuning.mixture, 0
@@ -135,12 +137,13 @@ def judge_by_need(
         row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
             count = _touch(tuning, rows.ids[place], factor * rows.values[place], count)
-    newest, weight = mixture.recent[setting, 0], mixture.following[setting]
-    if weight > 0.0:
-        start = transitions.starts[newest]
-        for place in range(start, start + transitions.sizes[newest]):
+    for step in range(mixture.steps[setting]):
+        row = mixture.step_rows[setting, step]
+        start = transitions.starts[row]
+        for place in range(start, start + transitions.sizes[row]):
             column = columns.of[transitions.ids[place]]
-            count = _touch(tuning, column, weight * transitions.counts[place], count)
+            steps = weighted_steps(transitions, mixture, setting, step, place)
+            count = _touch(tuning, column, steps, count)
     start = histories.starts[user]
     for place in range(start, start + histories.sizes[user]):
         tuning.sums[columns.of[histories.ids[place]]] = 0.0
