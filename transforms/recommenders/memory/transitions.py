@@ -12,11 +12,11 @@ from transforms.recommenders.memory.cooccurrence_rows import Rows
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 
-_MOST: Final = 128
+_MOST: Final = 64
 
 
 class Transitions:
-    """For each item those that came right after or before it, and how often; at most 128.
+    """For each item those that came right after or before it, and how often; at most 64.
 
     Args:
         neighbors: An item has at most so many, too.

@@ -9,7 +9,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, I
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
-from transforms.recommenders.numerics.transition_kernels import weighted_steps
+from transforms.recommenders.numerics.transition_kernels import transition_counts
 
 
 @compile_exact
@@ -94,9 +94,10 @@ def score_one(
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     for step in range(mixture.steps[slot]):
         row = mixture.step_rows[slot, step]
-        place = find(transitions.ids, transitions.starts[row], transitions.sizes[row], item)
-        if place >= 0:
-            score += weighted_steps(transitions, mixture, slot, step, place)
+        after, before = transition_counts(transitions, row, item)
+        score += (
+            mixture.after_weights[slot, step] * after + mixture.before_weights[slot, step] * before
+        )
     if mixture.cosine[slot]:
         score = score * items.norms[item] + prior * items.chosen[item]
         score += recent_prior * items.recent[item]

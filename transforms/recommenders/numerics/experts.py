@@ -13,7 +13,7 @@ that a user with the last items h_0, h_1, ... chooses j, if it is another one th
     previous: the share of such choices right before h_0 that were of j
     bridged: sum_a u_a t(a, j), over its sum over all j but h_0
 
-with t(a, j), how often j was chosen right after a or right before it, the ten items a with the
+with t(a, j), how often j was chosen right after a or right before it, the six items a with the
 greatest t(h_0, a), and u_a = t(h_0, a) / sum_j t(a, j). So bridged finds items that never were in
 a history with h_0. A mixture of all sums to at most 1.
 

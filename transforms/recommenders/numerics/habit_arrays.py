@@ -27,7 +27,7 @@ followed, and those that are two such steps away."""
 AFTER, BEFORE = range(2)
 """Columns of `TransitionArrays.counts`: how often an item came right after another, or before."""
 
-BRIDGES: Final = 10
+BRIDGES: Final = 6
 """Over so many items two steps are made."""
 
 EXPERT_SETTING: Final = 3

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
 from transforms.recommenders.numerics.cooccurrence_lists import add_extras
-from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
+from transforms.recommenders.numerics.habit_arrays import AFTER, BEFORE, Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
-from transforms.recommenders.numerics.transition_kernels import weighted_steps
 
 INCOMPLETE: Final = -1
 """Length of a list that takes a look at all items."""
@@ -92,15 +91,17 @@ def _add_transitions(
     scratch: Scratch,
 ) -> int:
     """Adds the weighted transitions of all steps; returns how many columns are touched."""
+    ids, counts = transitions.ids, transitions.counts
     for step in range(mixture.steps[slot]):
         row = mixture.step_rows[slot, step]
         start = transitions.starts[row]
+        after, before = mixture.after_weights[slot, step], mixture.before_weights[slot, step]
         for place in range(start, start + transitions.sizes[row]):
-            column = columns.of[transitions.ids[place]]
+            column = columns.of[ids[place]]
             if column >= 0:
                 count = _touch(scratch, column, mark, count)
-                steps = weighted_steps(transitions, mixture, slot, step, place)
-                scratch.scores[column] += steps
+                sum_of_both = after * counts[place, AFTER] + before * counts[place, BEFORE]
+                scratch.scores[column] += sum_of_both
     return count
 
 

@@ -53,7 +53,8 @@ def find_bridges(
     count = 0
     for place in range(start, start + transitions.sizes[newest]):
         both = float(transitions.counts[place, AFTER]) + float(transitions.counts[place, BEFORE])
-        count = keep_best(shares, bridges, count, both, place - start)
+        if count < len(shares) or both > shares[-1]:
+            count = keep_best(shares, bridges, count, both, place - start)
     mass = 0.0
     for number in range(count):
         bridge = transitions.ids[start + bridges[number]]
@@ -168,17 +169,6 @@ def swap_transition(transitions: TransitionArrays, log: UpdateLog, slot: int) ->
 
 
 @compile_exact
-def weighted_steps(
-    transitions: TransitionArrays, mixture: Mixture, slot: int, step: int, place: int
-) -> float:
-    """Returns what an entry of the row of a step adds to a score."""
-    after = mixture.after_weights[slot, step] * transitions.counts[place, AFTER]
-    before = mixture.before_weights[slot, step] * transitions.counts[place, BEFORE]
-    both: float = after + before
-    return both
-
-
-@compile_exact
 def add_transitions(
     transitions: TransitionArrays,
     columns: ColumnArrays,
@@ -187,10 +177,12 @@ def add_transitions(
     scores: NDArray[np.float64],
 ) -> None:
     """Adds the weighted transitions of all steps to scores by column, shape (n_column,)."""
+    ids, counts = transitions.ids, transitions.counts
     for step in range(mixture.steps[slot]):
         row = mixture.step_rows[slot, step]
         start = transitions.starts[row]
+        after, before = mixture.after_weights[slot, step], mixture.before_weights[slot, step]
         for place in range(start, start + transitions.sizes[row]):
-            column = columns.of[transitions.ids[place]]
+            column = columns.of[ids[place]]
             if column >= 0:
-                scores[column] += weighted_steps(transitions, mixture, slot, step, place)
+                scores[column] += after * counts[place, AFTER] + before * counts[place, BEFORE]

@@ -15,13 +15,14 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     RowArrays,
 )
 from transforms.recommenders.numerics.habit_arrays import (
+    AFTER,
+    BEFORE,
     SETTINGS,
     TransitionArrays,
     TuningArrays,
 )
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
-from transforms.recommenders.numerics.transition_kernels import weighted_steps
 
 _ALL_OF_FIRST: Final = 512
 _EVERY: Final = 8
@@ -137,13 +138,14 @@ def judge_by_need(
         row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
             count = _touch(tuning, rows.ids[place], factor * rows.values[place], count)
+    counts = transitions.counts
     for step in range(mixture.steps[setting]):
         row = mixture.step_rows[setting, step]
         start = transitions.starts[row]
+        after, before = mixture.after_weights[setting, step], mixture.before_weights[setting, step]
         for place in range(start, start + transitions.sizes[row]):
-            column = columns.of[transitions.ids[place]]
-            steps = weighted_steps(transitions, mixture, setting, step, place)
-            count = _touch(tuning, column, steps, count)
+            both = after * counts[place, AFTER] + before * counts[place, BEFORE]
+            count = _touch(tuning, columns.of[transitions.ids[place]], both, count)
     start = histories.starts[user]
     for place in range(start, start + histories.sizes[user]):
         tuning.sums[columns.of[histories.ids[place]]] = 0.0

@@ -121,7 +121,7 @@ class _Plain:
         near = [one for one in self.chosen if self.next_to(newest, one)]
         near.sort(key=lambda one: (-self.next_to(newest, one), self.met[newest, one]))
         shares, mass = [], 0.0
-        for one in near[:10]:
+        for one in near[:6]:
             total = sum(self.next_to(one, other) for other in self.chosen)
             share = self.next_to(newest, one) / total
             shares.append((one, share))
