@@ -53,15 +53,15 @@ def find_bridges(
     count = 0
     for place in range(start, start + transitions.sizes[newest]):
         both = float(transitions.counts[place, AFTER]) + float(transitions.counts[place, BEFORE])
-        if count < len(shares) or both > shares[-1]:
+        if both > (shares[-1] if count == len(shares) else 0.0):
             count = keep_best(shares, bridges, count, both, place - start)
     mass = 0.0
     for number in range(count):
         bridge = transitions.ids[start + bridges[number]]
-        total = items.followed[bridge] + items.preceded[bridge]
         both = shares[number]
+        total = max(both, items.followed[bridge] + items.preceded[bridge])
         bridges[number], shares[number] = bridge, both / total
-        mass += shares[number] * max(0.0, total - both)
+        mass += shares[number] * (total - both)
     return count, mass
 
 
