@@ -87,7 +87,7 @@ def _read(settings: KafkaSettings, count: int) -> list[RawBatch]:
     return batches
 
 
-def _parse(raw: Sequence[RawBatch], reader: RecordReader) -> list[list[Rating]]:
+def _parse(raw: Sequence[RawBatch], reader: RecordReader) -> list[Sequence[Rating]]:
     return [parse_batch(batch, reader).batch.ratings for batch in raw]
 
 
@@ -102,7 +102,9 @@ def _other(batch: RawBatch) -> RawBatch:
     return replace(batch, values=values)
 
 
-def _recommend(model: str, kept: Sequence[list[Rating]], top_n: int) -> list[RecommendationBatch]:
+def _recommend(
+    model: str, kept: Sequence[Sequence[Rating]], top_n: int
+) -> list[RecommendationBatch]:
     recommender = RecommenderSpec(model).build()
     return [
         RecommendationBatch(learn(recommender, some, top_n).recommendations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def export_by_one_more(topics: Topics, rated: str, models: Path, learned_so_far:
     )
 
 
-def learned(ratings: list[Rating]) -> dict[str, Any]:
+def learned(ratings: Sequence[Rating]) -> dict[str, Any]:
     recommender = SPEC.build()
     for rating in ratings:
         recommender.update(rating)

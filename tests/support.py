@@ -91,7 +91,7 @@ def features_of(rating: Rating) -> Features:
     return rating.features
 
 
-def shards_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], list[Rating]]:
+def shards_of(ratings: list[Rating], user_blocks: int) -> dict[tuple[int, int], Sequence[Rating]]:
     """The ratings that each model shard learns where items are not sharded."""
     parts = by_user_shard(RatingBatch(ratings), user_blocks)
     return {(shard, 0): batch.ratings for shard, batch in parts.items()}

@@ -18,6 +18,7 @@ from apache_beam.coders import Coder, registry
 
 from transforms.formats.delimited import Columns
 from transforms.formats.detection import RecordFormat
+from transforms.formats.rating_columns import of_plain, to_plain
 from transforms.formats.records import (
     DeadLetter,
     Evaluation,
@@ -27,8 +28,6 @@ from transforms.formats.records import (
     Request,
     ScoredItem,
     headers_of_text,
-    rating_columns,
-    ratings_of_columns,
     text_headers,
 )
 
@@ -84,7 +83,7 @@ class RatingBatch:
             others have theirs from another replica.
     """
 
-    ratings: list[Rating]
+    ratings: Sequence[Rating]
     published: float = 0.0
     requests: list[Request] = field(default_factory=list)
     number: int = 0
@@ -198,7 +197,7 @@ class RatingBatchCoder(Coder):
                 requests,
                 list(value.unrated),
                 value.listed,
-                *rating_columns(value.ratings),
+                *to_plain(value.ratings),
             ],
             default=list,
         )
@@ -214,8 +213,7 @@ class RatingBatchCoder(Coder):
             Request(user, timestamp, origin, tuple(context), headers_of_text(headers))
             for user, timestamp, origin, context, headers in requests
         ]
-        ratings = ratings_of_columns(columns)
-        return RatingBatch(ratings, published, asked, number, unrated or (), listed)
+        return RatingBatch(of_plain(columns), published, asked, number, unrated or (), listed)
 
     def is_deterministic(self) -> bool:
         """Equal batches have equal bytes."""

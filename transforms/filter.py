@@ -10,12 +10,13 @@ import apache_beam as beam
 
 from transforms import counters
 from transforms.batches import RatingBatch
+from transforms.formats.rating_columns import RatingColumns
 from transforms.formats.records import Rating
 
 
 def positives(
     ratings: Sequence[Rating], min_rating: float, unrated: Sequence[int] = ()
-) -> list[Rating]:
+) -> Sequence[Rating]:
     """Returns the ratings that go on to the model, in order.
 
     Args:
@@ -26,6 +27,11 @@ def positives(
         unrated: Indexes of the ratings that have no rating of their own.
     """
     exempt = set(unrated)
+    if isinstance(ratings, RatingColumns) and not ratings.columns.weights:
+        kept = [rating >= min_rating for rating in ratings.columns.ratings]
+        for index in exempt:
+            kept[index] = True
+        return ratings if all(kept) else ratings.keep(kept)
     return [
         rating
         for index, rating in enumerate(ratings)

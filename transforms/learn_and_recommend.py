@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -27,6 +27,7 @@ from transforms.batches import (
 )
 from transforms.evaluation import beam_metrics
 from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
+from transforms.formats.rating_columns import joined_ratings
 from transforms.formats.records import Rating
 from transforms.learning.shard import Learned, learn
 from transforms.learning.state import FirstModel, ModelCache, OpenShard, ShardState
@@ -36,13 +37,14 @@ from transforms.model_export import ModelExport
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
-from transforms.runtime import blas_threads, garbage_collection
+from transforms.runtime import blas_threads, garbage_collection, state_weights
 from transforms.runtime.worker_context import WORKER
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
 from transforms.sharding.parts import part_of
+from transforms.sharding.stored import SHARDING_KEY, require_same_sharding
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -84,6 +86,7 @@ class _Learner:
     def setup(self) -> None:
         garbage_collection.reduce_frequency()
         blas_threads.limit()
+        state_weights.weigh_bytes()
         warm_up(self._settings.spec)
 
     def start_bundle(self) -> None:
@@ -145,6 +148,9 @@ class _Learner:
     def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
         key, batch = element
+        if key == SHARDING_KEY:
+            require_same_sharding(state.model.meta, self._settings.sharding)
+            return
         if self._settings.sharding.item_shards == 1:
             yield from self.learn(key, batch, state.model)
             return
@@ -168,9 +174,9 @@ class _Learner:
         shard = self.open(key, state)
         recommender = shard.recommender
         users, items = len(recommender.users), len(recommender.items)
-        changed: list[Rating] = []
+        changed: list[Sequence[Rating]] = []
         at_once = LISTED_AT_ONCE * settings.sharding.replicas
-        for minibatch in split(batch, at_once) if whole else [batch]:
+        for minibatch in split(batch, at_once) if whole and settings.top_n else [batch]:
             observer = PreUpdateObserver(settings.top_n) if self._evaluate else None
             done = learn(
                 recommender,
@@ -180,7 +186,7 @@ class _Learner:
                 requests=minibatch.requests,
                 observer=observer,
             )
-            changed += done.changed
+            changed.append(done.changed)
             if minibatch.ratings:
                 counters.distribution(counters.UPDATE_US).update(round(done.update_us))
             if done.recommendations:
@@ -191,8 +197,8 @@ class _Learner:
             else:
                 part = part_of(minibatch.number, key[1], done, tests)
                 yield user_shard_key(key[0], settings.sharding), part
-        if changed:
-            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(changed, state)))
+        if learned := joined_ratings(changed):
+            counters.counter(counters.SNAPSHOTS).inc(int(shard.record(learned, state)))
         _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
@@ -216,7 +222,7 @@ class _Learner:
 
 def _is_exported(key: ModelShard) -> bool:
     """Whether a model shard is exported: of several replicas one is."""
-    return key[2] == 0
+    return key[2] == 0 and key != SHARDING_KEY
 
 
 def _count_known(key: ModelShard, recommender: Recommender, users: int = 0, items: int = 0) -> None:

@@ -107,7 +107,7 @@ def parse(
     batch: RawBatch,
     max_record_bytes: int = MAX_RECORD_BYTES,
     header_names: Collection[str] = (),
-) -> tuple[list[Rating], Sequence[DeadLetter]]:
+) -> tuple[Sequence[Rating], Sequence[DeadLetter]]:
     """Decodes a batch of ratings with usual names; returns ratings and dead letters, in order.
 
     Args:

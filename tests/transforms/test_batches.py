@@ -192,7 +192,7 @@ def test_tuples_and_lists_have_equal_bytes() -> None:
     as_list = RawBatch(RAW.source, list(RAW.positions), list(RAW.values), RAW.record_format, 1.0)
     assert RawBatchCoder().encode(as_tuple) == RawBatchCoder().encode(as_list)
     encode = RatingBatchCoder().encode
-    tupled = RatingBatch(tuple(RATINGS.ratings))  # type: ignore[arg-type] # declared a list
+    tupled = RatingBatch(tuple(RATINGS.ratings))
     assert encode(tupled) == encode(RatingBatch(RATINGS.ratings))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -18,7 +19,7 @@ from transforms.recommenders.recommender import Recommender
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
 
-def learned(ratings: list[Rating]) -> Recommender:
+def learned(ratings: Sequence[Rating]) -> Recommender:
     recommender = SPEC.build()
     for rating in ratings:
         recommender.update(rating)

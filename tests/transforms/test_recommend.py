@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -31,7 +33,7 @@ from transforms.runtime.worker_context import WORKER
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
 
-def plain_loop(ratings: list[Rating], top_n: int) -> list[Recommendation]:
+def plain_loop(ratings: Sequence[Rating], top_n: int) -> list[Recommendation]:
     recommender = SPEC.build()
     lists = []
     for rating in ratings:

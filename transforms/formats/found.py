@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from transforms.formats.rating_columns import RatingParts
 from transforms.formats.records import Rating, Request
 
 TOMBSTONE: Final = "tombstone"
@@ -49,7 +50,7 @@ class Found:
     """What was in a batch; each event is in one of the lists, in order.
 
     Attributes:
-        ratings: What can be learned.
+        parts: What can be learned; `ratings` has it as a sequence.
         requests: What is to be answered.
         unrated: Indexes of ratings whose event has no rating, so that theirs is 1.
         untimed: Indexes of ratings without a time of their own or of the broker; theirs is 0.
@@ -57,12 +58,17 @@ class Found:
         unusable: What becomes a dead letter.
     """
 
-    ratings: list[Rating] = field(default_factory=list)
+    parts: RatingParts = field(default_factory=RatingParts)
     requests: list[Request] = field(default_factory=list)
     unrated: list[int] = field(default_factory=list)
     untimed: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     unusable: list[Unusable] = field(default_factory=list)
+
+    @property
+    def ratings(self) -> Sequence[Rating]:
+        """What can be learned, in order."""
+        return self.parts.joined()
 
 
 def times_of(records: Sequence[str], found: Found) -> list[float | None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.listed_ratings import ListedRatings
+from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import (
     Evaluation,
     Rating,
@@ -70,16 +71,16 @@ def encode_recommendations(recommendations: Sequence[Recommendation]) -> list[by
     """Writes what `encode_recommendation` does for each, faster where they are columns."""
     if not isinstance(recommendations, ListedRatings):
         return list(map(encode_recommendation, recommendations))
-    ratings, lists = recommendations.ratings, recommendations.lists
+    ratings, lists = columns_of(recommendations.ratings), recommendations.lists
     items, scores = lists.entries()
     entries: list[bytes] = [b""] * (2 * len(items))
     entries[0::2] = map(_PREFIXES.__getitem__, map(lists.ids.__getitem__, items))
     entries[1::2] = _numbers(scores)
     columns = (
-        _texts([rating.user for rating in ratings]),
+        _texts(ratings.users),
         lists.counts.tolist(),
-        _numbers([rating.timestamp for rating in ratings]),
-        _texts([rating.origin for rating in ratings]),
+        _numbers(ratings.timestamps),
+        _texts(ratings.origins),
     )
     encoded, start = [], 0
     for user, count, time, origin in zip(*columns, strict=True):

@@ -18,7 +18,8 @@ from transforms.formats import json_lines
 from transforms.formats.detection import TreeDecoder, decode_message
 from transforms.formats.pass_headers import passed
 from transforms.formats.plans import Plan
-from transforms.formats.records import MAX_ID_LENGTH, NEW_RATING, Header, Rating
+from transforms.formats.rating_columns import Columns, RatingColumns
+from transforms.formats.records import MAX_ID_LENGTH, Header
 from transforms.formats.validation import optional_number
 
 # What orjson takes, these take alike.
@@ -35,7 +36,7 @@ class Plain(NamedTuple):
         unrated: Indexes of those whose record has no rating.
     """
 
-    ratings: list[Rating]
+    ratings: RatingColumns
     unrated: list[int]
 
 
@@ -93,10 +94,11 @@ class PlainReader:
             return None
         if users is None or items is None or ratings is None or times is None:
             return None
-        n = len(users)
-        sent = [passed(one, self._header_names) for one in headers] if headers else [()] * n
-        columns = (users, items, ratings, times, origins, [None] * n, [1.0] * n, sent)
-        return Plain(list(map(NEW_RATING, zip(*columns, strict=True))), unrated)
+        sent = [passed(one, self._header_names) for one in headers]
+        columns = Columns(users, items, ratings, times, origins)
+        if any(sent):
+            columns = columns._replace(headers=sent)
+        return Plain(RatingColumns(columns), unrated)
 
     def _rows(
         self, values: Sequence[bytes | None], decode: TreeDecoder, of_rows: Plan | None
@@ -120,13 +122,14 @@ class PlainReader:
         if list(map(type, trees)).count(dict) < len(trees):
             return None
         shapes = list(map(tuple, trees))
+        alike = shapes.count(shapes[0]) == len(shapes)
         getters = {}
-        for shape in set(shapes):
+        for shape in [shapes[0]] if alike else set(shapes):
             plan = self._plans.get(shape)
             if plan is None or plan.plain is None:
                 return None
             getters[shape] = plan.plain
-        if len(getters) == 1:
+        if alike:
             return map(getters[shapes[0]], trees)
         return [getters[shape](tree) for shape, tree in zip(shapes, trees, strict=True)]
 

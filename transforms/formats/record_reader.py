@@ -38,8 +38,10 @@ from transforms.formats.validation import (
 )
 
 MAX_RECORD_BYTES: Final = 1 << 20
-# Read as columns; of a part that is not plain, halves down to the few are tried.
-_AT_ONCE: Final = 128
+# Read as columns; of a part that is not plain, halves down to the few are tried. The larger the
+# part, the less for each record, and the more is read again.
+_MOST_AT_ONCE: Final = 1024
+_FEWEST_AT_ONCE: Final = 128
 _FEW: Final = 8
 
 
@@ -93,6 +95,7 @@ class RecordReader:
         )
         self._notes: list[str] = []
         self._has_described = False
+        self._at_once = _MOST_AT_ONCE
 
     def notes(self) -> list[str]:
         """Returns what there is to say since the last call: what was taken for which field."""
@@ -110,16 +113,25 @@ class RecordReader:
         assert batch.record_format is not None
         columns = batch.record_format.columns
         of_rows = plan_of(columns.names, self._mapping, rows=True) if columns else None
-        for start in range(0, len(batch.values), _AT_ONCE):
-            self._read_part(reading, start, min(start + _AT_ONCE, len(batch.values)), of_rows)
+        n = len(batch.values)
+        start = 0
+        while start < n:
+            stop = min(start + self._at_once, n)
+            at_once = self._read_part(reading, start, stop, of_rows)
+            self._at_once = min(2 * self._at_once, _MOST_AT_ONCE) if at_once else _FEWEST_AT_ONCE
+            start = stop
         return reading.found
 
     def _start(self, batch: RawRecords) -> _Reading:
         assert batch.record_format is not None
         return _Reading(batch, self._decoder(batch.record_format))
 
-    def _read_part(self, reading: _Reading, start: int, stop: int, of_rows: Plan | None) -> None:
-        """Reads records as columns if all are plain, else its halves, and a few one by one."""
+    def _read_part(self, reading: _Reading, start: int, stop: int, of_rows: Plan | None) -> bool:
+        """Reads records as columns if all are plain, else its halves, and a few one by one.
+
+        Returns:
+            Whether all were.
+        """
         # Before the first is described, and of weighted events, the plan alone says too little.
         if self._has_described and not self._weights:
             headers, values = reading.batch.headers, reading.batch.values
@@ -129,17 +141,18 @@ class RecordReader:
             )
             found = reading.found
             if plain:
-                found.unrated += [len(found.ratings) + at for at in plain.unrated]
-                found.ratings += plain.ratings
-                return
+                found.unrated += [len(found.parts) + at for at in plain.unrated]
+                found.parts.extend(plain.ratings)
+                return True
         if stop - start > _FEW:
             middle = (start + stop) // 2
             self._read_part(reading, start, middle, of_rows)
             self._read_part(reading, middle, stop, of_rows)
-            return
+            return False
         take = partial(self._document, of_rows=of_rows)
         for index in range(start, stop):
             self._read_record(reading, index, take)
+        return False
 
     def _read_record(self, reading: _Reading, index: int, take: _Take) -> None:
         batch, around, found = reading.batch, reading.around, reading.found
@@ -248,10 +261,10 @@ class RecordReader:
             around.sent,
         )
         if rating is None:
-            found.unrated.append(len(found.ratings))
+            found.unrated.append(len(found.parts))
         if timestamp is None:
-            found.untimed.append(len(found.ratings))
-        found.ratings.append(made)
+            found.untimed.append(len(found.parts))
+        found.parts.append(made)
         if not self._has_described:
             self._has_described = True
             if note := described(plan, self._mapping, rating, timestamp):

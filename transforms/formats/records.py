@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 MAX_ID_LENGTH: Final = 1000
 """In characters. A list of longer ids could exceed the message size of a broker."""
@@ -61,31 +61,6 @@ class Rating(NamedTuple):
 
 NEW_RATING: Final = partial(tuple.__new__, Rating)
 """Makes the same as `Rating` of a tuple of all its fields, at half the cost."""
-
-
-def rating_columns(ratings: Sequence[Rating]) -> list[Sequence[object]]:
-    """Returns a column for each field; empty where all features, weights or headers are default."""
-    if not ratings:
-        return []
-    *plain, features, weights, headers = zip(*ratings, strict=True)
-    return [
-        *plain,
-        features if any(features) else (),
-        weights if weights.count(1.0) < len(weights) else (),
-        list(map(text_headers, headers)) if any(headers) else (),
-    ]
-
-
-def ratings_of_columns(columns: Sequence[Sequence[Any]]) -> list[Rating]:
-    """Returns the ratings that `rating_columns` took apart."""
-    if not columns:
-        return []
-    users, items, ratings, times, origins, features, weights, headers = columns
-    n = len(users)
-    each = [None if f is None else Features(*map(tuple, f)) for f in features] or [None] * n
-    sent = list(map(headers_of_text, headers)) or [()] * n
-    rows = zip(users, items, ratings, times, origins, each, weights or [1.0] * n, sent, strict=True)
-    return list(map(NEW_RATING, rows))
 
 
 def text_headers(headers: Sequence[Header]) -> list[tuple[str, str]]:

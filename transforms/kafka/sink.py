@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from transforms.batches import EvaluationBatch, RecommendationBatch
 from transforms.errors import MessageTooLargeError
 from transforms.formats import avro, dead_letters, json_lines
 from transforms.formats.listed_ratings import ListedRatings
+from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import DeadLetter, Header
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery, Refused, size_of
@@ -188,11 +190,13 @@ def _recommendation_messages(
     batch: RecommendationBatch, values: Iterable[bytes]
 ) -> Iterator[Message]:
     made = batch.recommendations
-    # Ratings have the same fields, and recommendations would have to be made.
-    named: Iterable[Any] = made.ratings if isinstance(made, ListedRatings) else made
+    if isinstance(made, ListedRatings):
+        ratings = columns_of(made.ratings).filled()
+        columns = map(str.encode, ratings.users), values, ratings.origins, ratings.headers
+        return itertools.starmap(Message, zip(*columns, strict=True))
     return (
         Message(one.user.encode(), value, one.origin, one.headers)
-        for one, value in zip(named, values, strict=True)
+        for one, value in zip(made, values, strict=True)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from transforms.formats.listed_ratings import (
     joined,
     recommendation_of,
 )
+from transforms.formats.rating_columns import RatingColumns, joined_ratings
 from transforms.formats.records import Rating, Recommendation, Request, ScoredItem, ScoredItems
 from transforms.recommenders.recommender import POPULAR, Recommender
 
@@ -44,7 +45,7 @@ class Learned:
 
     recommendations: Sequence[Recommendation] = ()
     places: Sequence[Sequence[int]] = ()
-    changed: list[Rating] = field(default_factory=list)
+    changed: Sequence[Rating] = ()
     update_us: float = 0.0
     top_n_us: float = 0.0
 
@@ -109,13 +110,14 @@ def _learn_one_by_one(
     learning = listing = 0.0
     recommendations: list[Recommendation] = []
     places: list[Sequence[int]] = []
+    changed: list[Rating] = []
     for rating, listed in zip(ratings, mask.tolist(), strict=True):
         context = rating.features.context if rating.features else ()
         if listed and observer and rating.weight > 0:
             observer.before_update(recommender, rating)
         start = clock()
         if recommender.update(rating):
-            done.changed.append(rating)
+            changed.append(rating)
         learned = clock()
         learning += learned - start
         if listed and top_n:
@@ -123,7 +125,7 @@ def _learn_one_by_one(
             listing += clock() - learned
             recommendations.append(recommendation_of(rating, best))
             places += _places(recommender, [best])
-    done.recommendations, done.places = recommendations, places
+    done.recommendations, done.places, done.changed = recommendations, places, changed
     return learning, listing
 
 
@@ -139,31 +141,41 @@ def _learn_in_minibatches(
     clock = time.perf_counter
     learning = listing = 0.0
     parts: list[Sequence[ScoredItems]] = []
-    followed: list[Rating] = []
+    followed: list[Sequence[Rating]] = []
+    changed: list[Sequence[Rating]] = []
     most = max(size, recommender.minibatch_size(0))
     for first, stop in _minibatches(mask, size, most):
         start = clock()
         at = first
         asked = mask[first:stop] if top_n else None
         for part in recommender.learn_batches(ratings[first:stop], top_n, asked):
-            done.changed += part.changed
+            changed.append(part.changed)
             listed = clock()
-            learning += listed - start
+            within = part.trace.listing_seconds if part.trace else 0.0
+            learning += listed - start - within
             if top_n:
                 parts.append(recommender.top_n_after_each(part, top_n))
-                followed += itertools.compress(
-                    ratings[at : at + part.learned], part.listed.tolist()
-                )
+                followed.append(_kept(ratings[at : at + part.learned], part.listed))
             at += part.learned
             start = clock()
-            listing += start - listed
+            listing += start - listed + within
     lists = joined(parts)
     if isinstance(lists, TopNColumns):
-        done.recommendations = ListedRatings(followed, lists)
+        done.recommendations = ListedRatings(joined_ratings(followed), lists)
     else:
-        done.recommendations = list(map(recommendation_of, followed, lists))
+        done.recommendations = list(map(recommendation_of, joined_ratings(followed), lists))
+    done.changed = joined_ratings(changed)
     done.places = _places(recommender, lists)
     return learning, listing
+
+
+def _kept(ratings: Sequence[Rating], mask: NDArray[np.bool]) -> Sequence[Rating]:
+    if mask.all():
+        return ratings
+    kept = mask.tolist()
+    if isinstance(ratings, RatingColumns):
+        return ratings.keep(kept)
+    return list(itertools.compress(ratings, kept))
 
 
 def _minibatches(mask: NDArray[np.bool], lists: int, most: int) -> Iterator[tuple[int, int]]:

@@ -23,12 +23,14 @@ import secrets
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 import orjson
 
 from transforms.errors import IncompatibleModelError
-from transforms.formats.records import Rating, rating_columns, ratings_of_columns
+from transforms.formats.rating_columns import RatingColumns, columns_of, of_plain
+from transforms.formats.records import Rating
 from transforms.learning import snapshot_codec
 from transforms.learning.snapshot_codec import VERSION
 from transforms.learning.token_cache import CacheKey, TokenCache
@@ -214,7 +216,7 @@ class OpenShard:
 
 def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
     """Returns ratings without origins and headers; the first one's number is `first`, from 0."""
-    *plain, _, features, weights, _ = rating_columns(ratings)
+    *plain, _, features, weights, _ = columns_of(ratings)
     return orjson.dumps([VERSION, first, *plain, features, weights], default=list)
 
 
@@ -245,7 +247,8 @@ def rebuild(
     else:
         recommender, learned = spec.build(items), 0
     if meta.log_bytes:
-        for first, ratings in sorted(map(_decode_log_entry, state.log.read())):
+        entries = map(_decode_log_entry, state.log.read())
+        for first, ratings in sorted(entries, key=itemgetter(0)):
             if first != learned:
                 msg = f"the log has a hole: entry {first} follows {learned} ratings"
                 raise IncompatibleModelError(msg)
@@ -272,12 +275,12 @@ def _joined(chunks: Iterable[bytes]) -> bytes:
     return b"".join(parts[number] for number in range(count))
 
 
-def _decode_log_entry(encoded: bytes) -> tuple[int, list[Rating]]:
+def _decode_log_entry(encoded: bytes) -> tuple[int, RatingColumns]:
     try:
         version, first, *columns = orjson.loads(encoded)
         snapshot_codec.require_version(version)
         *plain, features, weights = columns
-        return first, ratings_of_columns([*plain, [""] * len(plain[0]), features, weights, ()])
+        return first, of_plain([*plain, [""] * len(plain[0]), features, weights, ()])
     except (TypeError, ValueError, IndexError) as e:
         msg = f"a log entry is damaged: {e}"
         raise IncompatibleModelError(msg) from e

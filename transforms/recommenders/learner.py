@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
@@ -21,9 +22,6 @@ from transforms.recommenders.model import LARGEST_STRENGTH, MinibatchModel, Mode
 from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.repeats import NEVER, RepeatPolicy
 from transforms.recommenders.users_and_items import UsersAndItems
-
-_NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
-_NO_ENDS: Final = np.zeros(1, dtype=np.int64)
 
 
 class LearnedBatch(NamedTuple):
@@ -35,17 +33,13 @@ class LearnedBatch(NamedTuple):
         users: The users of those that were learned.
         listed: Which of those that were learned lists are asked for, shape (learned,).
         trace: What `Recommender.top_n_after_each` needs; None where a rating was learned alone.
-        excluded: What lists must not have, as `UpdateTrace` takes it.
-        excluded_ends: Likewise.
     """
 
     learned: int
-    changed: list[Rating]
-    users: list[str]
+    changed: Sequence[Rating]
+    users: Sequence[str]
     listed: NDArray[np.bool]
     trace: UpdateTrace | None = None
-    excluded: NDArray[np.int32] = _NO_ITEMS
-    excluded_ends: NDArray[np.int64] = _NO_ENDS
 
 
 class Learner:
@@ -166,7 +160,7 @@ class Learner:
             listed = np.full(len(ratings), n > 0)
         alone = cast("MinibatchModel", self.model).learns_alone
         plain = not self._known.user_items.any_rejected and not alone(None)
-        if plain and all(rating.weight > 0 and rating.features is None for rating in ratings):
+        if plain and _are_plain_positives(ratings):
             yield from self._learn_positives(ratings, n, listed)
             return
         start = 0
@@ -190,6 +184,7 @@ class Learner:
         """Does the same with positives, none of which takes a rejection back."""
         if not ratings:
             return
+        users = columns_of(ratings).users
         batch, changes, allowed = self._register_all(ratings, listed, with_seen=n > 0)
         model = cast("MinibatchModel", self.model)
         # Learning and lists differ with the policy, so a part ends where it changes.
@@ -198,14 +193,16 @@ class Learner:
         for end in ends:
             self._allow(allowed[end - 1])
             while start < end:
-                count, trace = model.learn_batch(batch.part(start, end), n)
+                given = batch.part(start, end)
+                if n and allowed[end - 1]:
+                    excluded, ends_of = self._known.user_items.rejected_by(given.users)
+                    given = given._replace(excluded=excluded, excluded_ends=ends_of)
+                count, trace = model.learn_batch(given, n)
                 part = slice(start, start + count)
-                changed = list(itertools.compress(ratings[part], changes[part]))
-                users = [rating.user for rating in ratings[part]]
-                excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
-                if allowed[end - 1]:
-                    excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
-                yield LearnedBatch(count, changed, users, listed[part], trace, excluded, ends_of)
+                changed = ratings[part]
+                if not all(changes[part]):
+                    changed = list(itertools.compress(changed, changes[part]))
+                yield LearnedBatch(count, changed, users[part], listed[part], trace)
                 start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
@@ -229,20 +226,29 @@ class Learner:
             just after each.
         """
         known = self._known
+        columns, m = columns_of(ratings), len(ratings)
         users, items, item_counts, changes = known.register_all(ratings)
         seen = known.user_items.see_all(users, items, with_seen=with_seen)
         batch = Minibatch(
             users,
             items,
             item_counts,
-            np.minimum([rating.weight for rating in ratings], LARGEST_STRENGTH),
-            np.array([rating.timestamp for rating in ratings]),
+            np.minimum(columns.weights, LARGEST_STRENGTH) if columns.weights else np.ones(m),
+            np.array(columns.timestamps),
             seen.ids,
             seen.ends,
             listed,
+            seen.ids,
+            seen.ends,
         )
         here = items >= 0
         np.add.at(known.popularity.rows, items[here], 1)
         kinds = np.where(seen.new, np.where(seen.sizes > 0, OTHER, FIRST), AGAIN)
         kinds[~here] = FIRST
         return batch, changes, self._repeats.see(kinds)
+
+
+def _are_plain_positives(ratings: Sequence[Rating]) -> bool:
+    if isinstance(ratings, RatingColumns) and ratings.are_plain:
+        return True
+    return all(rating.weight > 0 and rating.features is None for rating in ratings)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays, prefixed
 from transforms.recommenders.hashing import Block
@@ -132,8 +133,9 @@ class UsersAndItems:
         if self.listed is None and self._block.of > 1:
             return self._register_each(ratings)
         n_item, m = len(self.items), len(ratings)
-        users = _indices(self.users, [rating.user for rating in ratings], self._add_user)
-        items = _indices(self.items, [rating.item for rating in ratings], self._add_item)
+        columns = columns_of(ratings)
+        users = _indices(self.users, columns.users, self._add_user)
+        items = _indices(self.items, columns.items, self._add_item)
         numbers = np.arange(self._number, self._number + m)
         self._number += m
         self._users_last_seen.see(users, numbers)
@@ -233,7 +235,7 @@ class UsersAndItems:
 
 
 def _indices(
-    vocabulary: Vocabulary, names: list[str], add: Callable[[str], int]
+    vocabulary: Vocabulary, names: Sequence[str], add: Callable[[str], int]
 ) -> NDArray[np.int32]:
     """Returns the index of each name; new ones are added."""
     found = vocabulary.get_all(names)

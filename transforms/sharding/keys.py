@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from transforms.batches import RatingBatch
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.runtime.flink_key_groups import salt
@@ -26,14 +27,25 @@ def by_user_shard(batch: RatingBatch, user_shards: int) -> dict[int, RatingBatch
     """Splits a batch by the shard of the user; each part keeps its order."""
     if user_shards == 1:
         return {0: batch} if batch.ratings or batch.requests else {}
-    parts: dict[int, RatingBatch] = {}
-    for rating in batch.ratings:
-        shard = block_of(rating.user, user_shards)
-        parts.setdefault(shard, RatingBatch([], batch.published, [])).ratings.append(rating)
+    places: dict[int, list[int]] = defaultdict(list)
+    for at, user in enumerate(columns_of(batch.ratings).users):
+        places[block_of(user, user_shards)].append(at)
+    parts = {
+        shard: RatingBatch(ratings, batch.published)
+        for shard, ratings in _taken(batch.ratings, places).items()
+    }
     for request in batch.requests:
         shard = block_of(request.user, user_shards)
-        parts.setdefault(shard, RatingBatch([], batch.published, [])).requests.append(request)
+        parts.setdefault(shard, RatingBatch((), batch.published)).requests.append(request)
     return parts
+
+
+def _taken(
+    ratings: Sequence[Rating], places: Mapping[int, Sequence[int]]
+) -> dict[int, RatingColumns]:
+    """Returns the ratings of each shard, given where they are."""
+    columns = RatingColumns(columns_of(ratings))
+    return {shard: columns.take(each) for shard, each in places.items()}
 
 
 def by_replica(batch: RatingBatch, sharding: Sharding) -> dict[tuple[int, int], RatingBatch]:
@@ -48,20 +60,22 @@ def by_replica(batch: RatingBatch, sharding: Sharding) -> dict[tuple[int, int], 
     user_shards, replicas = sharding.user_shards, sharding.replicas
     if replicas == 1:
         return {(shard, 0): part for shard, part in by_user_shard(batch, user_shards).items()}
-    ratings: dict[int, list[Rating]] = {}
     listed: dict[tuple[int, int], list[int]] = defaultdict(list)
     requests: dict[tuple[int, int], list[Request]] = defaultdict(list)
-    for rating in batch.ratings:
-        shard, replica = replica_of(rating.user, sharding)
-        of_shard = ratings.setdefault(shard, [])
-        listed[shard, replica].append(len(of_shard))
-        of_shard.append(rating)
+    places: dict[int, list[int]] = defaultdict(list)
+    for at, user in enumerate(columns_of(batch.ratings).users):
+        shard, replica = replica_of(user, sharding)
+        listed[shard, replica].append(len(places[shard]))
+        places[shard].append(at)
     for request in batch.requests:
         requests[replica_of(request.user, sharding)].append(request)
-    keys = {(shard, replica): None for shard in ratings for replica in range(replicas)}
+    ratings: Mapping[int, Sequence[Rating]] = {0: batch.ratings}
+    if user_shards > 1:
+        ratings = _taken(batch.ratings, places)
+    keys = {(shard, replica): None for shard in places for replica in range(replicas)}
     return {
         key: RatingBatch(
-            ratings.get(key[0], []), batch.published, requests[key], listed=listed[key]
+            ratings.get(key[0], ()), batch.published, requests[key], listed=listed[key]
         )
         for key in [*keys, *(key for key in requests if key not in keys)]
     }

@@ -62,9 +62,9 @@ def one_by_one(batch: RawBatch, mapping: RecordMapping | None = None) -> Found:
             times=batch.times[at : at + 1],
         )
         found = RecordReader(mapping, header_names={"traceparent"}).read(alone)
-        whole.unrated += [len(whole.ratings) + index for index in found.unrated]
-        whole.untimed += [len(whole.ratings) + index for index in found.untimed]
-        whole.ratings += found.ratings
+        whole.unrated += [len(whole.parts) + index for index in found.unrated]
+        whole.untimed += [len(whole.parts) + index for index in found.untimed]
+        whole.parts.extend(found.ratings)
         whole.skipped += found.skipped
         whole.unusable += [one._replace(record=at) for one in found.unusable]
     return whole

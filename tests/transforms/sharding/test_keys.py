@@ -153,7 +153,8 @@ def test_all_replicas_get_all_ratings_and_each_is_listed_by_one(
     parts = by_replica(batch, sharding)
     assert set(parts) == {(u, r) for u in range(user_shards) for r in range(replicas)}
     of_shard = by_user_shard(batch, user_shards)
-    listed, answered = [], []
+    listed: list[Rating] = []
+    answered: list[Request] = []
     for (shard, replica), part in parts.items():
         assert part.ratings == of_shard[shard].ratings
         assert part.published == 5.0
@@ -169,7 +170,7 @@ def test_all_replicas_get_all_ratings_and_each_is_listed_by_one(
 def test_requests_alone_go_to_the_replicas_of_their_users() -> None:
     sharding = Sharding(2, replicas=3)
     parts = by_replica(RatingBatch([], 5.0, [REQUESTS[0]]), sharding)
-    assert parts == {replica_of("1", sharding): RatingBatch([], 5.0, [REQUESTS[0]], listed=[])}
+    assert parts == {replica_of("1", sharding): RatingBatch((), 5.0, [REQUESTS[0]], listed=[])}
     assert by_replica(RatingBatch([]), sharding) == {}
 
 

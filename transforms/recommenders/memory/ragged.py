@@ -13,9 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find_short
 
 _FIRST_CAPACITY: Final = 256
+_NO_LIMIT: Final = 2**31 - 1
 
 
 class RaggedRows:
@@ -108,12 +109,10 @@ class RaggedRows:
             rows: Shape (m,).
             most: The room that a row may have at most.
         """
-        indices, counts = np.unique(rows, return_counts=True)
-        needed = self.sizes[indices] + counts
-        if most is not None:
-            needed = np.minimum(needed, most)
-        short = self.room[indices] < needed
-        for index, size in zip(indices[short].tolist(), needed[short].tolist(), strict=True):
+        limit = _NO_LIMIT if most is None else most
+        short, needed = np.empty((2, len(rows)), dtype=np.int64)
+        count = find_short(self.sizes, self.room, rows, limit, short, needed)
+        for index, size in zip(short[:count].tolist(), needed[:count].tolist(), strict=True):
             while self.room[index] < size:
                 self.widen(index, most)
 

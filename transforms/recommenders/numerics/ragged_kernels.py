@@ -35,6 +35,40 @@ def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
 
 
 @compile_exact
+def find_short(
+    sizes: NDArray[np.int32],
+    room: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    most: int,
+    short: NDArray[np.int64],
+    needed: NDArray[np.int64],
+) -> int:
+    """Finds rows that lack room for one more entry each time that they are named.
+
+    Args:
+        sizes: As in `RaggedRows`.
+        room: As in `RaggedRows`.
+        rows: Shape (m,).
+        most: The room that a row may have at most.
+        short: Is filled with rows that need more room, some of them several times, shape (m,).
+        needed: Is filled with how much they need, likewise.
+
+    Returns:
+        How many.
+    """
+    count = 0
+    for row in rows:
+        sizes[row] += 1
+        if room[row] < sizes[row] <= most:
+            short[count] = row
+            needed[count] = sizes[row]
+            count += 1
+    for row in rows:
+        sizes[row] -= 1
+    return count
+
+
+@compile_exact
 def insert_sorted(
     ids: NDArray[np.int32],
     starts: NDArray[np.int64],
