@@ -11,7 +11,13 @@ from transforms.recommenders.memory.transitions import Transitions
 from transforms.recommenders.memory.tuning import Tuning
 from transforms.recommenders.numerics.cooccurrence_arrays import Positives
 from transforms.recommenders.numerics.experts import FIRST_CREDIT
-from transforms.recommenders.numerics.habit_arrays import EXPERTS, LENGTHS, STREAKS, HabitArrays
+from transforms.recommenders.numerics.habit_arrays import (
+    BRIDGES,
+    EXPERTS,
+    LENGTHS,
+    STREAKS,
+    HabitArrays,
+)
 
 
 class Habits:
@@ -20,7 +26,7 @@ class Habits:
     Args:
         history: Greatest length of a history.
         half_life: That of a history, in items.
-        neighbors: Greatest number of items that are known to follow another one.
+        neighbors: Greatest number of items that are known to be next to another one.
 
     Attributes:
         transitions: Which item follows which.
@@ -32,6 +38,7 @@ class Habits:
         self._places = np.zeros((2, history))
         self._experts = np.zeros((LENGTHS + 1, EXPERTS))
         self._experts[LENGTHS] = FIRST_CREDIT
+        self._bridges = np.zeros(BRIDGES, dtype=np.int32)
         self.transitions = Transitions(neighbors)
         self.tuning = Tuning(history, half_life)
 
@@ -42,16 +49,19 @@ class Habits:
             self._places,
             self._experts,
             self.transitions.arrays,
+            self._bridges,
             self.tuning.arrays(n_item),
         )
 
     def reserve(self, histories: Histories, batch: Positives) -> None:
         """Makes room for what positives add, before they are learned."""
         if len(batch.users) == 1:
-            self.transitions.reserve(histories.newest(batch.users))
+            for item in (*histories.newest(batch.users), *batch.items):
+                self.transitions.reserve_one(int(item))
             return
         newest = histories.newest(np.unique(batch.users))
-        self.transitions.reserve(np.concatenate([newest, batch.items]))
+        # Each is counted in the row of what was chosen before it, and that one in its own.
+        self.transitions.reserve(np.concatenate([newest, batch.items, batch.items]))
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""

@@ -27,7 +27,7 @@ RECENT_HALF_LIFE: Final = 1000
 
 _FORGOTTEN: Final = 1e-200
 _LISTED: Final = ("chosen", "norms", "recent", "starts")
-_SAVED: Final = ("chosen", "recent", "starts", "degrees", "left", "same", "followed")
+_SAVED: Final = ("chosen", "recent", "starts", "degrees", "left", "same", "followed", "preceded")
 
 _FADING: Final = (
     ("recent", RECENT_TOTAL, POSITIVES, EPOCH),

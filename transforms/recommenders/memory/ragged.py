@@ -20,24 +20,27 @@ _NO_LIMIT: Final = 2**31 - 1
 
 
 class RaggedRows:
-    """Rows of ids, and of a value for each id if asked for.
+    """Rows of ids, and of a value or several for each id if asked for.
 
     A row that is full moves to the end of the pool with twice the room. A pool that is full is
     laid out again with half of it free, so appending costs amortized constant time.
 
     Args:
         values: dtype of the values; None for ids alone.
+        each: How many each id has.
 
     Attributes:
         n: How many rows there are.
         ids: The pool, int32.
-        values: The values of `ids`, same shape, or shape (0,) without values.
+        values: The values of `ids`, same shape, or with a column for each where an id has several;
+            shape (0,) without values.
         free: The place in the pool from which on it is free, int64, shape (1,).
     """
 
-    def __init__(self, values: DTypeLike | None = None) -> None:
+    def __init__(self, values: DTypeLike | None = None, each: int = 1) -> None:
         self.ids = np.zeros(0, dtype=np.int32)
-        self.values: NDArray[Any] = np.zeros(0, dtype=np.float32 if values is None else values)
+        shape = 0 if each == 1 else (0, each)
+        self.values: NDArray[Any] = np.zeros(shape, dtype=np.float32 if values is None else values)
         self._has_values = values is not None
         self._starts = GrowableRows(dtype=np.int64)
         self._sizes = GrowableRows(dtype=np.int32)
@@ -183,7 +186,7 @@ class RaggedRows:
         ids[new] = self.ids[old]
         self.ids = ids
         if self._has_values:
-            values = np.zeros(capacity, dtype=self.values.dtype)
+            values = np.zeros((capacity, *self.values.shape[1:]), dtype=self.values.dtype)
             values[new] = self.values[old]
             self.values = values
         self._starts.load(starts)

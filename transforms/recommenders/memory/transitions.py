@@ -1,4 +1,4 @@
-"""Which item was chosen right after which."""
+"""Which item was chosen right after which, seen from both."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from transforms.recommenders.memory.cooccurrence_rows import Rows
 from transforms.recommenders.memory.ragged import RaggedRows
 from transforms.recommenders.numerics.habit_arrays import TransitionArrays
 
-_MOST: Final = 128
+_MOST: Final = 64
 
 
 class Transitions:
-    """For each item the items that followed it, and how often; at most 128.
+    """For each item those that came right after or before it, and how often; at most 64.
 
     Args:
         neighbors: An item has at most so many, too.
@@ -24,7 +24,7 @@ class Transitions:
 
     def __init__(self, neighbors: int) -> None:
         self._most = min(neighbors, _MOST)
-        self._rows = RaggedRows(np.float32)
+        self._rows = RaggedRows(np.float32, 2)
 
     @property
     def arrays(self) -> TransitionArrays:
@@ -33,23 +33,25 @@ class Transitions:
         return TransitionArrays(rows.ids, rows.values, rows.starts, rows.sizes, self._most)
 
     def add_item(self) -> None:
-        """Adds an item that none has followed yet."""
+        """Adds an item that is next to none yet."""
         self._rows.add_row()
 
     def reserve(self, items: NDArray[np.int32]) -> None:
         """Makes room for one more entry in an item's row each time that it is among `items`."""
+        self._rows.reserve(items, self._most)
+
+    def reserve_one(self, item: int) -> None:
+        """Makes room for one more entry in an item's row."""
         rows = self._rows
-        if len(items) != 1:
-            rows.reserve(items, self._most)
-        elif rows.sizes[items[0]] == rows.room[items[0]] < self._most:
-            rows.widen(int(items[0]), self._most)
+        if rows.sizes[item] == rows.room[item] < self._most:
+            rows.widen(item, self._most)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""
         self._rows.load(*Rows(*self._rows.packed()).keep(kept))
 
     def state_dict(self) -> Arrays:
-        """Returns rows end to end."""
+        """Returns rows end to end; counts have shape (entries, 2)."""
         ends, ids, counts = self._rows.packed()
         return {"next.ends": ends, "next.ids": ids, "next.counts": counts}
 
@@ -60,7 +62,7 @@ class Transitions:
             IncompatibleModelError: An array is missing or damaged, or a row is too long.
         """
         ends, ids = arrays.rows("next", n_item, n_item)
-        counts = arrays.counts("next.counts", (len(ids),), np.float32)
+        counts = arrays.counts("next.counts", (len(ids), 2), np.float32)
         fits = np.diff(ends, prepend=0).max(initial=0) <= self._most
         arrays.require(fits, "next.ends", f"has a row of more than {self._most} items")
         self._rows.load(ends, ids, counts)

@@ -65,7 +65,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
     **With repeats** a score is the probability that the user chooses the item next: p for h_0,
     from how often users chose the same item again (of all, by the streak of the same item, up to
     2, and the length of the history, up to 4; and of h_0 itself, smoothed by 10 positives of
-    all). A mixture of six experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
+    all). A mixture of eight experts shares the rest, P(j) = (1 - p) sum_e w_e P_e(j), with weights
     that the stream teaches, see `numerics.experts`. A user without history gets
     prior(j) + start(j), or where the user is not known, that in positives, 100 sum n times it.
 

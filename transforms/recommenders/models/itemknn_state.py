@@ -24,8 +24,8 @@ class ItemKNNState:
     """The state of `ItemKNN`, which learns into it and lists from it.
 
     While there are no more items than `neighbors` c is a square matrix; beyond, a row has at most
-    2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 128 are known to
-    follow it. An item that is evicted or dropped from a row still counts in d.
+    2 x `neighbors` entries, the heaviest, of 8 bytes each. Of each item at most 64 are known to
+    come right after or before it. An item that is evicted or dropped from a row still counts in d.
 
     Item shards list, together, what one model does, to the bit, but for tuning: each has all
     histories, what follows what, all that is known of single items, and the columns c(., j) of

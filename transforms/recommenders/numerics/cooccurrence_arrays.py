@@ -89,6 +89,7 @@ class ItemArrays(NamedTuple):
         left: How often it was a user's newest item when they chose again.
         same: How often that was the same item.
         followed: How often another item was chosen next, by weight.
+        preceded: How often it was chosen right after another item, by weight.
         totals: Shape (7,): sums of `chosen` and `recent`, positives learned, half-lives before
             the unit of `recent`; the sum of `starts`, histories begun, half-lives before its unit.
     """
@@ -101,6 +102,7 @@ class ItemArrays(NamedTuple):
     left: NDArray[np.float64]
     same: NDArray[np.float64]
     followed: NDArray[np.float64]
+    preceded: NDArray[np.float64]
     totals: NDArray[np.float64]
 
 
@@ -193,10 +195,10 @@ class UpdateLog(NamedTuple):
         places: Where they are in sparse rows, from the start of the row; `-1 - place` of one
             that is new. Same shape.
         items: `chosen`, `recent` and `starts` of the item before, shape (slots, 3).
-        next_rows: The item whose transitions were added to, -1 for none, shape (slots,).
-        next_places: Where in the pool, shape (slots,).
-        next_ids: The item that was there before, -1 for none, shape (slots,).
-        next_counts: Its count, shape (slots,).
+        next_rows: The two items whose transitions were added to, -1 for none, shape (slots, 2).
+        next_places: Where in the pool, shape (slots, 2).
+        next_ids: The item that was there before, -1 for none, shape (slots, 2).
+        next_counts: Its counts, shape (slots, 2, 2).
     """
 
     others: NDArray[np.int32]
@@ -253,8 +255,8 @@ def empty_log(slots: int, longest: int) -> UpdateLog:
         np.empty((slots, 2 * longest), dtype=np.float32),
         np.empty((slots, 2 * longest), dtype=np.int64),
         np.empty((slots, 3)),
-        np.full(slots, -1, dtype=np.int32),
-        np.empty(slots, dtype=np.int64),
-        np.empty(slots, dtype=np.int32),
-        np.empty(slots, dtype=np.float32),
+        np.full((slots, 2), -1, dtype=np.int32),
+        np.empty((slots, 2), dtype=np.int64),
+        np.empty((slots, 2), dtype=np.int32),
+        np.empty((slots, 2, 2), dtype=np.float32),
     )

@@ -26,7 +26,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
 )
 from transforms.recommenders.numerics.cooccurrence_lists import list_dense, score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
-from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
+from transforms.recommenders.numerics.experts import SCRATCH
+from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
@@ -116,7 +117,7 @@ def learn_dense(
             have none if nothing is listed.
         listing: Is filled with the lists.
     """
-    scratch = np.empty(constants.longest + EXPERTS)
+    scratch = np.empty(constants.longest + SCRATCH)
     place = 0
     for number in range(len(batch.users)):
         user, item = batch.users[number], batch.items[number]

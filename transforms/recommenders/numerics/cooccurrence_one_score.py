@@ -9,6 +9,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, I
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
+from transforms.recommenders.numerics.transition_kernels import transition_counts
 
 
 @compile_exact
@@ -91,12 +92,12 @@ def score_one(
     for age in range(len(counts)):
         score += mixture.factors[slot, age] * counts[age]
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    if mixture.following[slot] > 0.0:
-        newest = mixture.recent[slot, 0]
-        start = transitions.starts[newest]
-        place = find(transitions.ids, start, transitions.sizes[newest], item)
-        if place >= 0:
-            score += mixture.following[slot] * transitions.counts[place]
+    for step in range(mixture.steps[slot]):
+        row = mixture.step_rows[slot, step]
+        after, before = transition_counts(transitions, row, item)
+        score += (
+            mixture.after_weights[slot, step] * after + mixture.before_weights[slot, step] * before
+        )
     if mixture.cosine[slot]:
         score = score * items.norms[item] + prior * items.chosen[item]
         score += recent_prior * items.recent[item]

@@ -15,7 +15,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     UpdateLog,
 )
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
-from transforms.recommenders.numerics.habit_arrays import EXPERTS, SETTINGS, HabitArrays, Mixture
+from transforms.recommenders.numerics.experts import SCRATCH
+from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_by
 from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
@@ -86,7 +87,7 @@ def learn_sparse(
         `-2 - row` for one of `elsewhere`; and if no positive was learned, the `first_step` to go
         on with.
     """
-    scratch = np.empty(constants.longest + EXPERTS)
+    scratch = np.empty(constants.longest + SCRATCH)
     for number in range(len(batch.users)):
         slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]

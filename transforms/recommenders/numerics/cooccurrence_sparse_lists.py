@@ -73,9 +73,7 @@ def score_sparse(
     scores[:] = 0.0
     count = mixture.rows[slot]
     _sum_sparse(rows, mixture.recent[slot, :count], mixture.factors[slot], scores)
-    if mixture.following[slot] > 0.0:
-        newest = mixture.recent[slot, 0]
-        add_transitions(transitions, columns, newest, mixture.following[slot], scores)
+    add_transitions(transitions, columns, mixture, slot, scores)
     complete(columns, mixture, slot, scores)
 
 

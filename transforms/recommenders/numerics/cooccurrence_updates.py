@@ -145,7 +145,7 @@ def finish(
         slot: The row of it.
         scratch: As in `learn_habits`.
     """
-    log.next_rows[slot] = -1
+    log.next_rows[slot, :] = -1
     if (with_repeats or constants.learns_habits) and histories.sizes[user]:
         learn_habits(histories, items, habits, constants, user, item, weight, log, slot, scratch)
     sum_of_changes = 0.0

@@ -10,16 +10,24 @@ that a user with the last items h_0, h_1, ... chooses j, if it is another one th
     places: q(g_j) / sum q, for items of the history alone; q(g) is the share of choices of another
         item than h_0 that went to place g, (1 + choices) / (5 + times that the place was there)
     next: the share of such choices right after h_0 that were of j
+    previous: the share of such choices right before h_0 that were of j
+    bridged: sum_a u_a t(a, j), over its sum over all j but h_0
 
-so a mixture of them sums to at most 1. The weights are the experts' shares of past choices, by
-expectation maximization that forgets: a choice adds to each expert's credit its part in the
-probability of the item by the mixture, and all credit falls by 0.001 of itself. There is credit by
-the length of the history (1, 2, 3, or more) and of all choices; the weights are those by length,
-smoothed by 50 choices of all. An expert that has nothing to say counts nothing.
+with t(a, j), how often j was chosen right after a or right before it, the six items a with the
+greatest t(h_0, a), and u_a = t(h_0, a) / sum_j t(a, j). So bridged finds items that never were in
+a history with h_0. A mixture of all sums to at most 1.
+
+The weights are the experts' shares of past choices, by expectation maximization that forgets: a
+choice adds to each expert's credit its part in the probability of the item by the mixture, and all
+credit falls by 0.001 of itself. There is credit by the length of the history (1, 2, 3, or more) and
+of all choices; the weights are those by length, smoothed by 50 choices of all. An expert that has
+nothing to say counts nothing.
 
 References:
     R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse, and other
-    Variants. Learning in Graphical Models, 1998.
+    Variants. Learning in Graphical Models, 1998. Two steps: Z. Huang, H. Chen, D. Zeng. Applying
+    Associative Retrieval Techniques to Alleviate the Sparsity Problem in Collaborative Filtering.
+    ACM TOIS 22, 2004.
 """
 
 from __future__ import annotations
@@ -40,6 +48,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     UpdateLog,
 )
 from transforms.recommenders.numerics.habit_arrays import (
+    BRIDGED,
+    BRIDGES,
     EXPERTS,
     FAR,
     LENGTHS,
@@ -47,6 +57,7 @@ from transforms.recommenders.numerics.habit_arrays import (
     NEXT,
     PLACES,
     POPULAR,
+    PREVIOUS,
     RECENT,
     HabitArrays,
 )
@@ -58,10 +69,18 @@ from transforms.recommenders.numerics.repeat_habits import (
     place_weight,
     places_total,
 )
-from transforms.recommenders.numerics.transition_kernels import count_transition, transition_share
+from transforms.recommenders.numerics.transition_kernels import (
+    bridged_share,
+    count_transition,
+    find_bridges,
+    transition_counts,
+)
 
 FIRST_CREDIT: Final = 3.5
 """What each expert is credited with before the first positive."""
+
+SCRATCH: Final = EXPERTS + BRIDGES
+"""How much longer than a history the scratch of `learn_habits` is."""
 
 _PAUSE_SECONDS: Final = 600.0
 _AFTER_PAUSE: Final = 0.5
@@ -101,13 +120,25 @@ def masses_of(
 
 @compile_exact
 def expert_weights(
+    items: ItemArrays,
     habits: HabitArrays,
     size: int,
+    newest: int,
     masses: tuple[float, float],
-    has_followers: bool,
+    bridged: float,
     weights: NDArray[np.float64],
 ) -> None:
-    """Fills how much each expert counts, shape (EXPERTS,); one with nothing to say counts 0."""
+    """Fills how much each expert counts, shape (EXPERTS,); one with nothing to say counts 0.
+
+    Args:
+        items: Of all items.
+        habits: How people choose.
+        size: The length of the history.
+        newest: Its newest item.
+        masses: What `masses_of` returned.
+        bridged: The sum that `find_bridges` returned.
+        weights: Is filled.
+    """
     of_all = habits.experts[LENGTHS]
     own = habits.experts[min(size, LENGTHS) - 1]
     total = 0.0
@@ -122,8 +153,12 @@ def expert_weights(
         weights[FAR] = 0.0
     if size < 2:
         weights[PLACES] = 0.0
-    if not has_followers:
+    if not items.followed[newest] > 0.0:
         weights[NEXT] = 0.0
+    if not items.preceded[newest] > 0.0:
+        weights[PREVIOUS] = 0.0
+    if not bridged > 0.0:
+        weights[BRIDGED] = 0.0
 
 
 @compile_exact
@@ -160,16 +195,17 @@ def credit_experts(
         place: Where in the history it is, 0 if it is not there.
         before: The counts of each other item of the history, the newest first, with it; every
             second number.
-        scratch: Shape (longest + EXPERTS,).
+        scratch: Shape (longest + SCRATCH,).
     """
     size = histories.sizes[user]
     last = histories.starts[user] + size - 1
     newest = histories.ids[last]
-    shares, weights = scratch[EXPERTS:], scratch[:EXPERTS]
+    weights, steps, shares = scratch[:EXPERTS], scratch[EXPERTS:SCRATCH], scratch[SCRATCH:]
     after_pauses(histories, user, shares)
     masses = masses_of(histories, items, constants, user, shares)
-    has_followers = items.followed[newest] > 0.0
-    expert_weights(habits, size, masses, has_followers, weights)
+    transitions, bridges = habits.transitions, habits.bridges
+    found = find_bridges(transitions, items, newest, bridges, steps)
+    expert_weights(items, habits, size, newest, masses, found[1], weights)
     normalize(weights)
     near = far = 0.0
     gap = 0
@@ -185,8 +221,11 @@ def credit_experts(
     weights[POPULAR] *= items.chosen[item] / items.totals[TOTAL]
     weights[RECENT] *= items.recent[item] / items.totals[RECENT_TOTAL]
     weights[PLACES] *= place_weight(habits, place) / places_total(habits, size) if place else 0.0
-    if has_followers:
-        weights[NEXT] *= transition_share(habits.transitions, items, newest, item)
+    followed, preceded = transition_counts(transitions, newest, item)
+    weights[NEXT] *= followed / items.followed[newest] if followed > 0.0 else 0.0
+    weights[PREVIOUS] *= preceded / items.preceded[newest] if preceded > 0.0 else 0.0
+    if weights[BRIDGED] > 0.0:
+        weights[BRIDGED] *= bridged_share(transitions, bridges, steps, found, item)
     total = 0.0
     for expert in range(EXPERTS):
         total += weights[expert]
@@ -218,7 +257,8 @@ def learn_habits(
 
     Args:
         histories: As before the choice, but for `streaks`, which change.
-        items: As before the choice, but for `left`, `same` and `followed`, which change.
+        items: As before the choice, but for `left`, `same`, `followed` and `preceded`, which
+            change.
         habits: Changes.
         constants: Of the model.
         user: Who chooses; has a history.
@@ -227,7 +267,7 @@ def learn_habits(
         log: Has the counts of each other item of the history with it; is filled with what
             changes in `transitions`.
         slot: The row of it.
-        scratch: Shape (longest + EXPERTS,).
+        scratch: Shape (longest + SCRATCH,).
     """
     size, start = histories.sizes[user], histories.starts[user]
     newest = histories.ids[start + size - 1]

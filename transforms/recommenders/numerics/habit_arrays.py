@@ -16,12 +16,19 @@ LENGTHS: Final = 4
 STREAKS: Final = 3
 """So many choices of the same item in a row, less one, count as equally many."""
 
-EXPERTS: Final = 6
+EXPERTS: Final = 8
 """How many there are, see `ItemKNN`."""
 
-NEAR, FAR, POPULAR, RECENT, PLACES, NEXT = range(EXPERTS)
+NEAR, FAR, POPULAR, RECENT, PLACES, NEXT, PREVIOUS, BRIDGED = range(EXPERTS)
 """Similar items by a history that is forgotten fast or slowly, popular items, those popular of
-late, items of the history by place, and items that followed the newest one at once."""
+late, items of the history by place, items that followed the newest one at once, those that it
+followed, and those that are two such steps away."""
+
+AFTER, BEFORE = range(2)
+"""Columns of `TransitionArrays.counts`: how often an item came right after another, or before."""
+
+BRIDGES: Final = 6
+"""Over so many items two steps are made."""
 
 EXPERT_SETTING: Final = 3
 SETTINGS: Final = 4
@@ -29,11 +36,11 @@ SETTINGS: Final = 4
 
 
 class TransitionArrays(NamedTuple):
-    """How often an item was chosen right after another one: of each item, those that followed it.
+    """How often an item was chosen right after another one: of each item, those next to it.
 
     Attributes:
-        ids: The pool, as are the next three, see `RaggedRows`; an item's successors.
-        counts: How often each was chosen, by weight.
+        ids: The pool, as are the next three, see `RaggedRows`; what came right after or before.
+        counts: How often each was chosen after and before, by weight, shape (pool, 2).
         starts: Where each item's begin.
         sizes: How many each item has.
         most: How many an item can have.
@@ -54,7 +61,11 @@ class Mixture(NamedTuple):
         recent: The newest items of the user's history, the newest first, shape (slots, longest).
         rows: Of how many of them the counts are added up, shape (slots,).
         factors: The weight of each one's counts, shape (slots, longest).
-        following: The weight of the transitions from the newest, shape (slots,).
+        steps: Of how many items the transitions are added up, shape (slots,).
+        step_rows: Which: the newest, and those that bridge two steps from it, shape
+            (slots, 1 + BRIDGES).
+        after_weights: The weight of what came right after each, same shape.
+        before_weights: The weight of what came right before each, same shape.
         places: To how many of them something is added, shape (slots,).
         extras: What that is; of the newest item its whole score. Shape (slots, longest).
         priors: Weight of an item's `chosen`, its `recent` and its `starts`, shape (slots, 3).
@@ -65,7 +76,10 @@ class Mixture(NamedTuple):
     recent: NDArray[np.int32]
     rows: NDArray[np.int32]
     factors: NDArray[np.float64]
-    following: NDArray[np.float64]
+    steps: NDArray[np.int32]
+    step_rows: NDArray[np.int32]
+    after_weights: NDArray[np.float64]
+    before_weights: NDArray[np.float64]
     places: NDArray[np.int32]
     extras: NDArray[np.float64]
     priors: NDArray[np.float64]
@@ -108,6 +122,7 @@ class HabitArrays(NamedTuple):
         experts: Credit of each expert, by the length of the history and in all, shape
             (LENGTHS + 1, EXPERTS).
         transitions: What follows what.
+        bridges: Room for the items between two steps, shape (BRIDGES,).
         tuning: Of the settings.
     """
 
@@ -115,6 +130,7 @@ class HabitArrays(NamedTuple):
     places: NDArray[np.float64]
     experts: NDArray[np.float64]
     transitions: TransitionArrays
+    bridges: NDArray[np.int32]
     tuning: TuningArrays
 
 
@@ -125,7 +141,10 @@ def empty_mixture(slots: int, longest: int) -> Mixture:
         np.empty((slots, longest), dtype=np.int32),
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, longest)),
-        np.zeros(slots),
+        np.zeros(slots, dtype=np.int32),
+        np.empty((slots, 1 + BRIDGES), dtype=np.int32),
+        np.empty((slots, 1 + BRIDGES)),
+        np.empty((slots, 1 + BRIDGES)),
         np.zeros(slots, dtype=np.int32),
         np.empty((slots, longest)),
         np.zeros((slots, 3)),

@@ -1,9 +1,10 @@
 """Kernels that list from sparse co-occurrence counts without a look at most of the items.
 
-Only items that co-occur with a user's last items, that followed the newest one, or that the user
-chose have a score beyond their prior, which rises with how often an item was chosen and how
-recently. So beside them only the most popular items can be listed, and these are kept at hand, see
-`memory.popular_items`. A list costs what the user's rows hold, however many items there are.
+Only items that co-occur with a user's last items, that are one or two transitions from the newest
+one, or that the user chose have a score beyond their prior, which rises with how often an item was
+chosen and how recently. So beside them only the most popular items can be listed, and these are
+kept at hand, see `memory.popular_items`. A list costs what the user's rows hold, however many items
+there are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
 from transforms.recommenders.numerics.cooccurrence_lists import add_extras
-from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
+from transforms.recommenders.numerics.habit_arrays import AFTER, BEFORE, Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 
 INCOMPLETE: Final = -1
@@ -89,15 +90,18 @@ def _add_transitions(
     count: int,
     scratch: Scratch,
 ) -> int:
-    """Adds the weighted transitions from the newest item; returns how many columns are touched."""
-    weight = mixture.following[slot]
-    if weight > 0.0:
-        start = transitions.starts[mixture.recent[slot, 0]]
-        for place in range(start, start + transitions.sizes[mixture.recent[slot, 0]]):
-            column = columns.of[transitions.ids[place]]
+    """Adds the weighted transitions of all steps; returns how many columns are touched."""
+    ids, counts = transitions.ids, transitions.counts
+    for step in range(mixture.steps[slot]):
+        row = mixture.step_rows[slot, step]
+        start = transitions.starts[row]
+        after, before = mixture.after_weights[slot, step], mixture.before_weights[slot, step]
+        for place in range(start, start + transitions.sizes[row]):
+            column = columns.of[ids[place]]
             if column >= 0:
                 count = _touch(scratch, column, mark, count)
-                scratch.scores[column] += weight * transitions.counts[place]
+                sum_of_both = after * counts[place, AFTER] + before * counts[place, BEFORE]
+                scratch.scores[column] += sum_of_both
     return count
 
 

@@ -21,6 +21,7 @@ from transforms.recommenders.numerics.experts import (
     normalize,
 )
 from transforms.recommenders.numerics.habit_arrays import (
+    BRIDGED,
     EXPERT_SETTING,
     EXPERTS,
     FAR,
@@ -28,6 +29,7 @@ from transforms.recommenders.numerics.habit_arrays import (
     NEXT,
     PLACES,
     POPULAR,
+    PREVIOUS,
     RECENT,
     HabitArrays,
     Mixture,
@@ -38,6 +40,7 @@ from transforms.recommenders.numerics.repeat_habits import (
     places_total,
     stay_probability,
 )
+from transforms.recommenders.numerics.transition_kernels import find_bridges
 
 PRIOR: Final = 0.01
 """Weight of an item's share of all positives, beside its similarity to what the user had."""
@@ -98,7 +101,7 @@ def mix_by(
     mixture.priors[slot, 1] = 1.0 / recent_total if recent_total > 0.0 else 0.0
     mixture.priors[slot, 2] = 0.0
     mixture.rows[slot] = mixture.places[slot] = 0
-    mixture.following[slot] = 0.0
+    mixture.steps[slot] = 0
     mixture.cosine[slot] = setting != EXPERT_SETTING
     for age in range(size):
         mixture.recent[slot, age] = histories.ids[histories.starts[user] + size - 1 - age]
@@ -137,6 +140,22 @@ def _mix_cosines(
 
 
 @compile_exact
+def _mix_steps(items: ItemArrays, found: tuple[int, float], mixture: Mixture, slot: int) -> None:
+    """Fills the weights of transitions from the newest item and those that `find_bridges` found."""
+    newest, weights = mixture.recent[slot, 0], mixture.weights[slot]
+    after, before = mixture.after_weights[slot], mixture.before_weights[slot]
+    followed, preceded = items.followed[newest], items.preceded[newest]
+    mixture.step_rows[slot, 0] = newest
+    after[0] = weights[NEXT] / followed if followed > 0.0 else 0.0
+    before[0] = weights[PREVIOUS] / preceded if preceded > 0.0 else 0.0
+    bridges = found[0] if weights[BRIDGED] > 0.0 else 0
+    mixture.steps[slot] = 1 + bridges
+    for step in range(1, 1 + bridges):
+        after[step] *= weights[BRIDGED] / found[1]
+        before[step] = after[step]
+
+
+@compile_exact
 def _mix_experts(
     histories: HistoryArrays,
     items: ItemArrays,
@@ -152,8 +171,9 @@ def _mix_experts(
     factors, weights = mixture.factors[slot], mixture.weights[slot]
     after_pauses(histories, user, factors)
     masses = masses_of(histories, items, constants, user, factors)
-    followed = items.followed[newest]
-    expert_weights(habits, size, masses, followed > 0.0, weights)
+    bridges, steps = mixture.step_rows[slot, 1:], mixture.after_weights[slot, 1:]
+    found = find_bridges(habits.transitions, items, newest, bridges, steps)
+    expert_weights(items, habits, size, newest, masses, found[1], weights)
     if not with_repeats:
         weights[PLACES] = 0.0
     normalize(weights)
@@ -170,8 +190,7 @@ def _mix_experts(
         factors[age] *= recency / norm
     mixture.priors[slot, 0] *= weights[POPULAR]
     mixture.priors[slot, 1] *= weights[RECENT]
-    if followed > 0.0:
-        mixture.following[slot] = weights[NEXT] / followed
+    _mix_steps(items, found, mixture, slot)
     if not with_repeats:
         return
     mixture.places[slot] = size

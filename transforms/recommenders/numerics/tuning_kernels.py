@@ -15,6 +15,8 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     RowArrays,
 )
 from transforms.recommenders.numerics.habit_arrays import (
+    AFTER,
+    BEFORE,
     SETTINGS,
     TransitionArrays,
     TuningArrays,
@@ -127,7 +129,8 @@ def judge_by_need(
 ) -> None:
     """Takes the utility of a setting from sparse rows without a look at all items.
 
-    It is that of `judge` among the items that go together with the history, or follow its newest;
+    It is that of `judge` among the items that go together with the history, or are one or two
+    transitions from its newest;
     0 if the chosen item is none of them. Leaves `tuning.sums` zero.
     """
     mixture, count = tuning.mixture, 0
@@ -135,12 +138,14 @@ def judge_by_need(
         row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
             count = _touch(tuning, rows.ids[place], factor * rows.values[place], count)
-    newest, weight = mixture.recent[setting, 0], mixture.following[setting]
-    if weight > 0.0:
-        start = transitions.starts[newest]
-        for place in range(start, start + transitions.sizes[newest]):
-            column = columns.of[transitions.ids[place]]
-            count = _touch(tuning, column, weight * transitions.counts[place], count)
+    counts = transitions.counts
+    for step in range(mixture.steps[setting]):
+        row = mixture.step_rows[setting, step]
+        start = transitions.starts[row]
+        after, before = mixture.after_weights[setting, step], mixture.before_weights[setting, step]
+        for place in range(start, start + transitions.sizes[row]):
+            both = after * counts[place, AFTER] + before * counts[place, BEFORE]
+            count = _touch(tuning, columns.of[transitions.ids[place]], both, count)
     start = histories.starts[user]
     for place in range(start, start + histories.sizes[user]):
         tuning.sums[columns.of[histories.ids[place]]] = 0.0

@@ -70,8 +70,9 @@ class _Plain:
         self.streaks: dict[str, int] = defaultdict(int)
         self.histories: dict[str, list[tuple[str, float]]] = defaultdict(list)
         self.followed: dict[tuple[str, str], float] = defaultdict(float)
-        self.credit = {length: [0.0] * 6 for length in range(1, 5)}
-        self.all_credit = [3.5] * 6
+        self.met: dict[tuple[str, str], int] = {}
+        self.credit = {length: [0.0] * 8 for length in range(1, 5)}
+        self.all_credit = [3.5] * 8
         self.utilities = [0.0] * 4
         self.noise = [[0.0] * 4 for _ in range(4)]
         self.leader = 1
@@ -112,6 +113,21 @@ class _Plain:
         mass = sum(share * self.degrees[other] for other, share in shares)
         return sum(share * self.counts[other, item] for other, share in shares) / (mass or 1.0)
 
+    def next_to(self, one: str, other: str) -> float:
+        return self.followed[one, other] + self.followed[other, one]
+
+    def bridges(self, newest: str) -> tuple[list[tuple[str, float]], float]:
+        """Returns items next to the newest with their shares, and the sum of their other steps."""
+        near = [one for one in self.chosen if self.next_to(newest, one)]
+        near.sort(key=lambda one: (-self.next_to(newest, one), self.met[newest, one]))
+        shares, mass = [], 0.0
+        for one in near[:6]:
+            total = sum(self.next_to(one, other) for other in self.chosen)
+            share = self.next_to(newest, one) / total
+            shares.append((one, share))
+            mass += share * (total - self.next_to(newest, one))
+        return shares, mass
+
     def parts(self, user: str, item: str, *, repeats: bool) -> tuple[float, list[float]]:
         """Returns p, and the weighted probability by each expert."""
         history = [one for one, _ in self.histories[user]]
@@ -124,12 +140,15 @@ class _Plain:
             for own, of in zip(self.credit[length], self.all_credit, strict=True)
         ]
         followed = sum(self.followed[newest, one] for one in self.chosen)
+        preceded = sum(self.followed[one, newest] for one in self.chosen)
+        bridges, bridged = self.bridges(newest)
         if not any(self.degrees[one] for one in history):
             weights[0] = weights[1] = 0.0
         if len(history) == 1 or not repeats:
             weights[4] = 0.0
-        if not followed:
-            weights[5] = 0.0
+        for expert, says in enumerate((followed, preceded, bridged), start=5):
+            if not says:
+                weights[expert] = 0.0
         q = [(1 + self.returns[g]) / (5 + self.there[g]) for g in range(len(history))]
         place = history.index(item) if item in history else 0
         values = [
@@ -139,6 +158,8 @@ class _Plain:
             self.recent[item] / sum(self.recent.values()),
             q[place] / sum(q[1:]) if place else 0.0,
             self.followed[newest, item] / (followed or 1.0),
+            self.followed[item, newest] / (preceded or 1.0),
+            sum(u * self.next_to(one, item) for one, u in bridges) / (bridged or 1.0),
         ]
         scale = sum(weights)
         return stay, [w / scale * value for w, value in zip(weights, values, strict=True)]
@@ -212,6 +233,8 @@ class _Plain:
                     for old, part in zip(credit, parts, strict=True)
                 ]
         self.followed[history[0], item] += weight
+        for pair in ((history[0], item), (item, history[0])):
+            self.met.setdefault(pair, len(self.met))
         for place in range(1, len(history)):
             self.there[place] += 1
             self.returns[place] += history[place] == item
