@@ -44,6 +44,7 @@ from transforms.sharding.in_order import InOrder, OrderState, QueueCache
 from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
 from transforms.sharding.parts import part_of
+from transforms.sharding.stored import SHARDING_KEY, require_same_sharding
 
 STEP: Final = "LearnAndRecommend"
 """Label of the stateful step. A savepoint finds its state by it: never change it."""
@@ -147,6 +148,9 @@ class _Learner:
     def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
         key, batch = element
+        if key == SHARDING_KEY:
+            require_same_sharding(state.model.meta, self._settings.sharding)
+            return
         if self._settings.sharding.item_shards == 1:
             yield from self.learn(key, batch, state.model)
             return
@@ -218,7 +222,7 @@ class _Learner:
 
 def _is_exported(key: ModelShard) -> bool:
     """Whether a model shard is exported: of several replicas one is."""
-    return key[2] == 0
+    return key[2] == 0 and key != SHARDING_KEY
 
 
 def _count_known(key: ModelShard, recommender: Recommender, users: int = 0, items: int = 0) -> None:

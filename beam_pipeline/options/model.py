@@ -73,8 +73,7 @@ class ModelOptions(PipelineOptions):
             "--model",
             choices=MODEL_NAMES,
             default=DEFAULT_MODEL,
-            help=f"the recommender (default: {DEFAULT_MODEL}); mf and fm do not beat popular on"
-            " MovieLens 100K",
+            help=f"the recommender (default: {DEFAULT_MODEL})",
         )
         for flag in hyperparameter_flags():
             group.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -95,7 +96,10 @@ def measure(model: Candidate, stream: Stream, top_n: int) -> Outcome:
 
 
 def variants(model: Candidate, factors: Sequence[float]) -> list[Candidate]:
-    """Returns the model, and it with one numeric hyperparameter multiplied by each factor."""
+    """Returns the model, and it with one numeric hyperparameter multiplied by each factor.
+
+    Values that the model refuses are left out.
+    """
     config = model.spec.config
     found = [model]
     for one in fields(config):
@@ -106,5 +110,6 @@ def variants(model: Candidate, factors: Sequence[float]) -> list[Candidate]:
             changed = type(value)(value * factor)
             values = {**model.spec.hyperparameters, one.name: changed}
             name = f"{model.spec.model},{one.name}={changed:g}"
-            found.append(Candidate(name, replace(model.spec, hyperparameters=values)))
+            with suppress(ValueError):
+                found.append(Candidate(name, replace(model.spec, hyperparameters=values)))
     return found

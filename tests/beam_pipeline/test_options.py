@@ -32,7 +32,7 @@ def test_the_help_names_each_models_default() -> None:
     flags = {flag.name: flag.help for flag in hyperparameter_flags()}
     for text in ("mf, bprmf", "number of nearest neighbors (default for userknn: 5)"):
         assert text in flags["k"]
-    for text in ("mf: 0.01", "bprmf: 0.3", "fm: 0.004"):
+    for text in ("mf: 0.6", "bprmf: 0.3", "fm: 0.002"):
         assert text in flags["learn_rate"]
 
 

@@ -55,6 +55,31 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     assert same_arrays(loaded.state_dict(), learned(ratings))
 
 
+def test_a_savepoint_does_not_continue_with_another_sharding(
+    flink: FlinkCluster, topics: Topics, tmp_path: Path
+) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(2000)]
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings[:1000])
+    flags = arguments(flink, topics, rated, lists)
+    with running(tmp_path / "first", *flags):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 1000)
+        savepoint = f"--savepoint_path={stop_with_savepoint(flink, job)}"
+    topics.send_ratings(rated, ratings[1000:])
+    with running(tmp_path / "second", *flags, savepoint, "--replicas=2"):
+        job = running_job(flink)
+        reason = "of another sharding, expected replicas 1, got 2"
+        wait_until(lambda: reason in str(flink.rest.get(f"/jobs/{job}/exceptions")))
+        cancel(flink, job)
+    with running(tmp_path / "third", *flags, savepoint):
+        job = running_job(flink)
+        wait_until(lambda: topics.count(lists) >= 2000)
+        cancel(flink, job)
+    expected = {f"{rated}-0-{at}" for at in range(2000)}
+    assert set(origins(topics, lists)) == expected
+
+
 def test_partitions_that_are_added_are_read_and_survive_a_savepoint(
     flink: FlinkCluster, topics: Topics, tmp_path: Path
 ) -> None:

@@ -151,13 +151,14 @@ def _learn_in_minibatches(
         for part in recommender.learn_batches(ratings[first:stop], top_n, asked):
             changed.append(part.changed)
             listed = clock()
-            learning += listed - start
+            within = part.trace.listing_seconds if part.trace else 0.0
+            learning += listed - start - within
             if top_n:
                 parts.append(recommender.top_n_after_each(part, top_n))
                 followed.append(_kept(ratings[at : at + part.learned], part.listed))
             at += part.learned
             start = clock()
-            listing += start - listed
+            listing += start - listed + within
     lists = joined(parts)
     if isinstance(lists, TopNColumns):
         done.recommendations = ListedRatings(joined_ratings(followed), lists)

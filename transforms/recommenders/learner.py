@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,6 @@ from transforms.recommenders.numerics.repeat_share import AGAIN, FIRST, OTHER
 from transforms.recommenders.repeats import NEVER, RepeatPolicy
 from transforms.recommenders.users_and_items import UsersAndItems
 
-_NO_ITEMS: Final = np.zeros(0, dtype=np.int32)
-_NO_ENDS: Final = np.zeros(1, dtype=np.int64)
-
 
 class LearnedBatch(NamedTuple):
     """What `Learner.learn_batches` learned.
@@ -36,8 +33,6 @@ class LearnedBatch(NamedTuple):
         users: The users of those that were learned.
         listed: Which of those that were learned lists are asked for, shape (learned,).
         trace: What `Recommender.top_n_after_each` needs; None where a rating was learned alone.
-        excluded: What lists must not have, as `UpdateTrace` takes it.
-        excluded_ends: Likewise.
     """
 
     learned: int
@@ -45,8 +40,6 @@ class LearnedBatch(NamedTuple):
     users: Sequence[str]
     listed: NDArray[np.bool]
     trace: UpdateTrace | None = None
-    excluded: NDArray[np.int32] = _NO_ITEMS
-    excluded_ends: NDArray[np.int64] = _NO_ENDS
 
 
 class Learner:
@@ -200,17 +193,16 @@ class Learner:
         for end in ends:
             self._allow(allowed[end - 1])
             while start < end:
-                count, trace = model.learn_batch(batch.part(start, end), n)
+                given = batch.part(start, end)
+                if n and allowed[end - 1]:
+                    excluded, ends_of = self._known.user_items.rejected_by(given.users)
+                    given = given._replace(excluded=excluded, excluded_ends=ends_of)
+                count, trace = model.learn_batch(given, n)
                 part = slice(start, start + count)
                 changed = ratings[part]
                 if not all(changes[part]):
                     changed = list(itertools.compress(changed, changes[part]))
-                excluded, ends_of = batch.seen, batch.seen_ends[start : start + count + 1]
-                if allowed[end - 1]:
-                    excluded, ends_of = self._known.user_items.rejected_by(batch.users[part])
-                yield LearnedBatch(
-                    count, changed, users[part], listed[part], trace, excluded, ends_of
-                )
+                yield LearnedBatch(count, changed, users[part], listed[part], trace)
                 start += count
 
     def learn_all(self, ratings: Sequence[Rating]) -> None:
@@ -246,6 +238,8 @@ class Learner:
             seen.ids,
             seen.ends,
             listed,
+            seen.ids,
+            seen.ends,
         )
         here = items >= 0
         np.add.at(known.popularity.rows, items[here], 1)

@@ -14,7 +14,7 @@ LONGEST_LIST: Final = 100
 class Minibatch(NamedTuple):
     """Positives that are learned together, m of them, in their order, as columns.
 
-    If no lists are asked for, `seen` is empty, `seen_ends` zero and `listed` False.
+    If no lists are asked for, `seen` and `excluded` are empty, their ends zero and `listed` False.
 
     Attributes:
         users: int32, shape (m,); have been added.
@@ -26,6 +26,8 @@ class Minibatch(NamedTuple):
         seen: The items that each user had by then, ascending, end to end, int32.
         seen_ends: Where each begins and the last ends in `seen`, int64, shape (m + 1,).
         listed: Whether a list as of each is asked for, shape (m,).
+        excluded: The items that the list as of each does not have, as `seen`.
+        excluded_ends: As `seen_ends`.
     """
 
     users: NDArray[np.int32]
@@ -36,6 +38,8 @@ class Minibatch(NamedTuple):
     seen: NDArray[np.int32]
     seen_ends: NDArray[np.int64]
     listed: NDArray[np.bool]
+    excluded: NDArray[np.int32]
+    excluded_ends: NDArray[np.int64]
 
     def part(self, start: int, stop: int) -> Minibatch:
         """Returns the positives from `start` up to, not including, `stop`."""
@@ -48,6 +52,8 @@ class Minibatch(NamedTuple):
             self.seen,
             self.seen_ends[start : stop + 1],
             self.listed[start:stop],
+            self.excluded,
+            self.excluded_ends[start : stop + 1],
         )
 
 
@@ -76,15 +82,35 @@ def empty_lists(listed: NDArray[np.bool], n: int) -> TopNLists:
 class UpdateTrace(Protocol):
     """What it takes to list as of each update of a minibatch, after all of them."""
 
-    def top_n_after_each(
-        self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
-    ) -> TopNLists:
+    @property
+    def listing_seconds(self) -> float:
+        """How long it took to make lists while learning, about."""
+        ...
+
+    def top_n_after_each(self, n: int) -> TopNLists:
         """Returns what `Model.best_items` would have returned after each listed positive.
 
         To be called before the model learns anything else.
 
         Args:
-            n: Length of the lists, at most `LONGEST_LIST`.
-            excluded: Items that lists do not have, ascending for each positive, end to end.
-            ends: Where each begins and the last ends in `excluded`, shape (m + 1,).
+            n: Length of the lists, as it was said to `learn_batch`.
         """
+        ...
+
+
+class ListedAlready:
+    """An `UpdateTrace` whose lists were made while learning.
+
+    Args:
+        lists: The lists.
+        seconds: See `listing_seconds`.
+    """
+
+    def __init__(self, lists: TopNLists, seconds: float) -> None:
+        self._lists = lists
+        self.listing_seconds = seconds
+
+    def top_n_after_each(self, n: int) -> TopNLists:
+        """Returns them."""
+        del n
+        return self._lists

@@ -56,7 +56,7 @@ class Recommender(Learner):
         if part.trace is None:
             listed = itertools.compress(part.users, part.listed)
             return [self.recommend(user, n) for user in listed]
-        lists = part.trace.top_n_after_each(n, part.excluded, part.excluded_ends)
+        lists = part.trace.top_n_after_each(n)
         return TopNColumns(self.items.ids, *lists)
 
     def knows(self, user: str) -> bool:

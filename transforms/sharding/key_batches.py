@@ -24,6 +24,7 @@ from transforms.sharding.keys import (
     split,
     user_shard_key,
 )
+from transforms.sharding.stored import Reminder
 
 KEY: Final = "KeyByUserShard"
 SEQUENCE: Final = "SequenceBatches"
@@ -42,7 +43,8 @@ class KeyBatches(beam.PTransform):
     has the item learns a rating, and all of them recommend; the batches of a user shard are
     numbered, because several workers may read and key them, and each model shard has to learn
     them in the same order. Replicas all learn a rating, each in the order in which batches reach
-    it, and one of them recommends: nothing is merged, so they need not agree on an order.
+    it, and one of them recommends: nothing is merged, so they need not agree on an order. An empty
+    batch for `SHARDING_KEY` comes first, and now and then, see `sharding.stored`.
 
     Parallelism: any; numbers of a user shard are given by one worker at a time.
     Delivery: once; the next number is committed with the runner's checkpoint.
@@ -75,8 +77,10 @@ class KeyBatches(beam.PTransform):
 class _KeyByModelShardDoFn(beam.DoFn):
     def __init__(self, sharding: Sharding) -> None:
         self._sharding = sharding
+        self._reminder = Reminder()
 
     def process(self, element: RatingBatch) -> Iterator[ModelShardBatch]:
+        yield from self._reminder.remind()
         for (shard, replica), batch in by_replica(element, self._sharding).items():
             yield model_shard_key(shard, 0, self._sharding, replica), batch
 
@@ -112,10 +116,12 @@ class _SequenceDoFn(beam.DoFn):
     def __init__(self, sharding: Sharding, at_once: int) -> None:
         self._sharding = sharding
         self._at_once = at_once
+        self._reminder = Reminder()
 
     def process(
         self, element: UserShardBatch, state: Any = beam.DoFn.StateParam(NEXT)
     ) -> Iterator[ModelShardBatch]:
+        yield from self._reminder.remind()
         (user_shard, _), batch = element
         parts = split(batch, self._at_once) if self._at_once else [batch]
         for number, part in zip(take_numbers(state, len(parts)), parts, strict=True):

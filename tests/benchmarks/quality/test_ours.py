@@ -93,5 +93,7 @@ def test_variants_change_one_hyperparameter_at_a_time() -> None:
     changed = [one.spec.hyperparameters for one in found[1:]]
     assert {"k": 20} in changed
     assert {"k": 80} in changed
+    assert {"learn_rate": 0.3} in changed
+    assert {"learn_rate": 1.2} not in changed  # No step size.
     assert all(len(values) == 1 for values in changed)
     assert len({one.name for one in found}) == len(found)

@@ -113,9 +113,9 @@ def test_a_spec_as_a_dict_names_every_hyperparameter() -> None:
         "hyperparameters": {
             "k": 3,
             "l2_reg": 0.0,
-            "learn_rate": 0.01,
-            "init_mean": 0.05,
-            "init_scale": 0.01,
+            "learn_rate": 0.6,
+            "item_learn_rate": 0.03,
+            "init_scale": 0.06,
         },
         "seed": 0,
         "repeats": "auto",

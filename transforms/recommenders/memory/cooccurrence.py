@@ -14,7 +14,6 @@ from transforms.recommenders.memory.habits import Habits
 from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.memory.item_statistics import ItemStatistics
-from transforms.recommenders.minibatch import Minibatch, TopNLists
 from transforms.recommenders.numerics import (
     cooccurrence_learning,
     cooccurrence_lists,
@@ -23,6 +22,7 @@ from transforms.recommenders.numerics import (
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
+    Listing,
     Positives,
     UpdateLog,
 )
@@ -81,10 +81,13 @@ class DenseCounts:
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
+        listing: Listing,
         *,
         with_repeats: bool,
     ) -> int:
-        """Learns positives in order, and all else that a positive changes, see `learn_dense`.
+        """Learns positives in order, all else that a positive changes, and lists.
+
+        See `learn_dense`.
 
         Returns:
             How many were learned, at least one.
@@ -101,6 +104,7 @@ class DenseCounts:
             with_repeats,
             log,
             mixture,
+            listing,
         )
         return len(batch.users)
 
@@ -125,32 +129,22 @@ class DenseCounts:
         )
         return counts
 
-    def top_n_after_each(
+    def list_again(
         self,
-        batch: Minibatch,
         transitions: TransitionArrays,
         columns: ColumnArrays,
-        constants: Constants,
-        log: UpdateLog,
+        listed: NDArray[np.bool],
         mixture: Mixture,
-        excluded: NDArray[np.int32],
-        ends: NDArray[np.int64],
-        lists: TopNLists,
+        listing: Listing,
     ) -> None:
-        """Fills the lists as of each listed positive that was just learned, see the kernel."""
-        cooccurrence_lists.top_n_after_each_dense(
-            self.matrix,
-            transitions,
-            columns,
-            constants,
-            batch.items,
-            self._columns.among_first(batch.item_counts),
-            batch.listed,
-            log,
-            mixture,
-            excluded,
-            ends,
-            *lists,
+        """Makes lists once more, from the counts as they are now, and drops them."""
+        again = listing._replace(
+            best=listing.best.copy(),
+            best_scores=listing.best_scores.copy(),
+            counts=listing.counts.copy(),
+        )
+        cooccurrence_lists.list_each_dense(
+            self.matrix, transitions, columns, listed, mixture, again
         )
 
 

@@ -162,11 +162,9 @@ class SparseCounts:
         constants: Constants,
         log: UpdateLog,
         mixture: Mixture,
-        excluded: NDArray[np.int32],
-        ends: NDArray[np.int64],
         lists: TopNLists,
     ) -> None:
-        """Does what `DenseCounts.top_n_after_each` does."""
+        """Fills the lists as of each listed positive that was just learned, see the kernel."""
         cooccurrence_sparse_lists.top_n_after_each_sparse(
             self._arrays(self.entries),
             transitions,
@@ -179,8 +177,8 @@ class SparseCounts:
             mixture,
             self._popular.arrays(columns, self._columns.n_listed),
             self._popular.scratch(columns),
-            excluded,
-            ends,
+            batch.excluded,
+            batch.excluded_ends,
             *lists,
         )
 

@@ -1,11 +1,7 @@
-"""What a minibatch of `ItemKNN` leaves behind, to list from afterwards."""
+"""What a minibatch of `ItemKNN` leaves behind where counts are sparse, to list from afterwards."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.minibatch import Minibatch, TopNLists, empty_lists
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Constants, UpdateLog
@@ -25,10 +21,13 @@ class CooccurrenceTrace:
         mixture: Of the lists.
     """
 
+    listing_seconds = 0.0
+    """Lists are made afterwards."""
+
     def __init__(
         self,
         batch: Minibatch,
-        counts: DenseCounts | SparseCounts,
+        counts: SparseCounts,
         transitions: TransitionArrays,
         columns: ColumnArrays,
         constants: Constants,
@@ -43,9 +42,7 @@ class CooccurrenceTrace:
         self._log = log
         self._mixture = mixture
 
-    def top_n_after_each(
-        self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
-    ) -> TopNLists:
+    def top_n_after_each(self, n: int) -> TopNLists:
         """Returns what `ItemKNN.best_items` would have returned after each listed update."""
         found = empty_lists(self._batch.listed, n)
         self._counts.top_n_after_each(
@@ -55,8 +52,6 @@ class CooccurrenceTrace:
             self._constants,
             self._log,
             self._mixture,
-            excluded,
-            ends,
             found,
         )
         return found

@@ -27,15 +27,12 @@ class FactorMatrix:
         k: Number of latent factors, the row length.
         seed: Of the model.
         name: A number that tells this matrix from the model's others.
-        mean: Of new factors.
-        scale: Their standard deviation.
+        scale: Standard deviation of new factors, whose mean is 0.
     """
 
-    def __init__(
-        self, k: int, seed: int, name: int, *, mean: float = 0.0, scale: float = FLURS_SCALE
-    ) -> None:
+    def __init__(self, k: int, seed: int, name: int, scale: float = FLURS_SCALE) -> None:
         self._key = (seed, name)
-        self._mean, self._scale = mean, scale
+        self._scale = scale
         self._k = k
         self.n = 0
         self.dropped = 0
@@ -50,7 +47,7 @@ class FactorMatrix:
         block, place = divmod(self.n + self.dropped, _BLOCK)
         if block != self._drawn:
             random = np.random.default_rng((*self._key, block))
-            self._block = random.normal(self._mean, self._scale, (_BLOCK, self._k))
+            self._block = random.normal(0.0, self._scale, (_BLOCK, self._k))
             self._drawn = block
         self.rows[self.n] = self._block[place]
         self.n += 1

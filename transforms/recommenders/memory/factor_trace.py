@@ -29,10 +29,13 @@ class FactorTrace:
         longest: Theirs.
 
     Attributes:
+        listing_seconds: 0, as lists are made afterwards.
         p_after: The user's factors after each step, shape (m, k), to be filled.
         q_before: The item's factors before each step, shape (m, k), to be filled where there
             is an item.
     """
+
+    listing_seconds = 0.0
 
     def __init__(
         self,
@@ -49,25 +52,23 @@ class FactorTrace:
         self.p_after: NDArray[np.float64] = np.empty(shape)
         self.q_before: NDArray[np.float64] = np.empty(shape)
 
-    def top_n_after_each(
-        self, n: int, excluded: NDArray[np.int32], ends: NDArray[np.int64]
-    ) -> TopNLists:
+    def top_n_after_each(self, n: int) -> TopNLists:
         """Returns what `MF.best_items` would have returned after each listed step."""
         batch, prefilter = self._batch, self._prefilter
         prefilter.follow(self._items.used())
         found = empty_lists(batch.listed, n)
         p_listed = self.p_after[batch.listed]
         errors = prefilter.errors(p_listed)
-        complete = self._complete(found, excluded, ends, errors)
+        complete = self._complete(found, errors)
         if complete.all():
             return found
         if not complete.any():
-            self._look_at_all(found, batch.listed, p_listed, errors, excluded, ends)
+            self._look_at_all(found, batch.listed, p_listed, errors)
         else:
             left, listed = ~complete, batch.listed.copy()
             listed[batch.listed] = left
             rest = empty_lists(listed, n)
-            self._look_at_all(rest, listed, p_listed[left], errors[left], excluded, ends)
+            self._look_at_all(rest, listed, p_listed[left], errors[left])
             found.items[left], found.scores[left] = rest.items, rest.scores
             found.counts[left] = rest.counts
         return found
@@ -78,8 +79,6 @@ class FactorTrace:
         listed: NDArray[np.bool],
         p_listed: NDArray[np.float64],
         errors: NDArray[np.float64],
-        excluded: NDArray[np.int32],
-        ends: NDArray[np.int64],
     ) -> None:
         """Fills the lists of some of the steps from all items, screened in single precision."""
         batch, prefilter = self._batch, self._prefilter
@@ -92,19 +91,13 @@ class FactorTrace:
             listed,
             self.p_after,
             self.q_before,
-            excluded,
-            ends,
+            batch.excluded,
+            batch.excluded_ends,
             errors,
             *lists,
         )
 
-    def _complete(
-        self,
-        found: TopNLists,
-        excluded: NDArray[np.int32],
-        ends: NDArray[np.int64],
-        errors: NDArray[np.float64],
-    ) -> NDArray[np.bool]:
+    def _complete(self, found: TopNLists, errors: NDArray[np.float64]) -> NDArray[np.bool]:
         """Fills the lists that the longest items are enough for; returns which, shape (l,)."""
         batch, items = self._batch, self._items
         complete = np.zeros(len(errors), dtype=np.bool)
@@ -120,8 +113,8 @@ class FactorTrace:
                 batch.listed,
                 self.p_after,
                 self.q_before,
-                excluded,
-                ends,
+                batch.excluded,
+                batch.excluded_ends,
                 *found,
                 complete,
             )
@@ -139,9 +132,20 @@ def top_n_of_user(
     """Returns what `MF.best_items` does for one user's factors, as a trace of no step."""
     sizes = np.array([items.n], dtype=np.int32)
     ends = np.array([0, len(excluded)], dtype=np.int64)
-    step = Minibatch(_ANY_USER, _NO_ITEM, sizes, _NO_WEIGHT, _NO_WEIGHT, excluded, ends, _LISTED)
+    step = Minibatch(
+        _ANY_USER,
+        _NO_ITEM,
+        sizes,
+        _NO_WEIGHT,
+        _NO_WEIGHT,
+        excluded,
+        ends,
+        _LISTED,
+        excluded,
+        ends,
+    )
     longest.follow(items.used())
     trace = FactorTrace(step, items, prefilter, longest)
     trace.p_after[0] = p
-    best, scores, counts = trace.top_n_after_each(n, excluded, ends)
+    best, scores, counts = trace.top_n_after_each(n)
     return best[0, : counts[0]], scores[0, : counts[0]]

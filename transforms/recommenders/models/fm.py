@@ -29,15 +29,17 @@ class FMConfig:
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
     l2_reg_w0: float = field(default=2.0, metadata={"help": "initial regularization of the bias"})
-    l2_reg_w: float = field(default=8.0, metadata={"help": "initial regularization of weights"})
+    l2_reg_w: float = field(default=0.1, metadata={"help": "initial regularization of weights"})
     l2_reg_V: float = field(default=16.0, metadata={"help": "regularization of factors"})
-    learn_rate: float = field(default=0.004, metadata={"help": "step size, eta"})
+    learn_rate: float = field(default=0.002, metadata={"help": "step size, eta"})
+    init_scale: float = field(default=0.01, metadata={"help": "standard deviation of new factors"})
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
         validation.at_least("k", self.k, 1)
         validation.at_most("k", self.k, 10_000)
         validation.step_size("learn_rate", self.learn_rate)
+        validation.share("init_scale", self.init_scale)
         for name in ("l2_reg_w0", "l2_reg_w", "l2_reg_V"):
             value = getattr(self, name)
             validation.at_least(name, value, 0)
@@ -49,9 +51,9 @@ class FMConfig:
 class _Parameters:
     """The parameters of one kind of input: a weight and a row of factors for each."""
 
-    def __init__(self, k: int, seed: int, name: int) -> None:
+    def __init__(self, config: FMConfig, seed: int, name: int) -> None:
         self.w = GrowableRows()
-        self.v = FactorMatrix(k, seed, name)
+        self.v = FactorMatrix(config.k, seed, name, config.init_scale)
 
     def add(self) -> None:
         self.w.add()
@@ -92,6 +94,10 @@ class FM(Model):
     overshoot, its size is 2 eta at most, and at most 1 / |dy / d(w_0, w, v)|^2, as in normalized
     least mean squares; lambda_0 and lambda_w stay below 1 / eta.
 
+    FluRS's defaults are eta 0.004, lambda_w 8 and new factors N(0, 0.1^2): weights of items then
+    forget what popular is within some 16 positives, and factors begin as noise. The defaults keep
+    both small, which is as good as most popular without features. With features neither is.
+
     FluRS copies all parameters for each new user and item; here users, items and features have
     rows of their own that double. The numbers are FluRS's to rounding, where FluRS grows at
     all: it puts a new item's parameters before those of the user's features and the context, so
@@ -110,9 +116,9 @@ class FM(Model):
         self.n_user = 0
         self.n_item = 0
         self._features = FeatureStore()
-        self._users = _Parameters(config.k, seed, _USERS)
-        self._items = _Parameters(config.k, seed, _ITEMS)
-        self._weights = _Parameters(config.k, seed, _FEATURES)
+        self._users = _Parameters(config, seed, _USERS)
+        self._items = _Parameters(config, seed, _ITEMS)
+        self._weights = _Parameters(config, seed, _FEATURES)
         self._w0 = 0.0
         self._l2_reg_w0 = config.l2_reg_w0
         self._l2_reg_w = config.l2_reg_w

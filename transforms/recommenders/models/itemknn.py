@@ -10,29 +10,30 @@ from numpy.typing import NDArray
 
 from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
-from transforms.recommenders.memory.cooccurrence import DenseCounts
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
-from transforms.recommenders.memory.cooccurrence_trace import CooccurrenceTrace
 from transforms.recommenders.memory.tuning import EXPERTS_LIST
-from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
+from transforms.recommenders.minibatch import (
+    LONGEST_LIST,
+    Minibatch,
+    UpdateTrace,
+)
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
+from transforms.recommenders.models.itemknn_learning import ItemKNNLearning
 from transforms.recommenders.models.itemknn_state import ItemKNNState
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     TOTAL,
-    Positives,
-    UpdateLog,
-    empty_log,
-    unlisted_positive,
+    no_listing,
 )
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
-from transforms.recommenders.numerics.habit_arrays import Mixture, empty_mixture
+from transforms.recommenders.numerics.habit_arrays import empty_mixture
 from transforms.recommenders.numerics.mixing import PRIOR, mix
 from transforms.recommenders.numerics.top_n import top_n_excluding
 
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
 _NOBODY: Final = -1
+_NO_LISTING: Final = no_listing()
 
 
 class ItemKNN(MinibatchModel, ShardedModel):
@@ -103,16 +104,10 @@ class ItemKNN(MinibatchModel, ShardedModel):
         del seed  # nothing is drawn
         self.config = config
         self.n_user = self.n_item = 0
-        self._constants = config.constants()
         self._state = ItemKNNState(config)
-        self._with_repeats = False
-        # What `learn` and `item_scores` need each time.
-        self._one_log = empty_log(1, config.history)
+        self._learning = ItemKNNLearning(config, self._state)
+        # What `item_scores` needs each time.
         self._one = empty_mixture(1, config.history)
-        self._unlisted = empty_mixture(0, config.history)
-        # What `learn_batch` fills until it is called again, once it is asked for lists.
-        self._listed_log = empty_log(0, config.history)
-        self._listed = self._unlisted
 
     def add_user(self) -> None:
         """Adds the user with index `n_user`."""
@@ -126,8 +121,9 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def list_some(self, *, score_elsewhere: bool) -> None:
         """Keeps the columns of some items alone; with `score_elsewhere` pairs of others, too."""
         # A test needs the scores of all items, and an expert's credit the counts of all pairs.
-        learns_habits = self._constants.learns_habits and score_elsewhere
-        self._constants = self._constants._replace(tunes=False, learns_habits=learns_habits)
+        constants = self._learning.constants
+        learns_habits = constants.learns_habits and score_elsewhere
+        self._learning.constants = constants._replace(tunes=False, learns_habits=learns_habits)
         self._state.list_some(score_elsewhere=score_elsewhere)
 
     def add_item_elsewhere(self) -> None:
@@ -140,21 +136,19 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def allow_repeats(self, allowed: bool) -> None:
         """Learns how people repeat, and lists accordingly, from now on."""
-        self._with_repeats = allowed
+        self._learning.with_repeats = allowed
 
     def lists_by(self) -> str:
         """Returns which setting lists, see above."""
-        return EXPERTS_LIST if self._with_repeats else self._state.habits.tuning.leader
+        return EXPERTS_LIST if self._learning.with_repeats else self._state.habits.tuning.leader
 
     def learn(self, user: int, item: int, rating: Rating, seen: NDArray[np.int32]) -> None:
         """Learns one positive."""
         state = self._state
         if rating.features and state.features.uses(rating.features.item):
             state.features.see(item, rating.features.item)
-        state.histories.reserve(user)
-        dense = self.n_item <= self.config.neighbors
-        positive = unlisted_positive(user, item, strength(rating.weight), rating.timestamp)
-        self._learn(positive, int(dense), self._one_log, self._unlisted)
+        weight = strength(rating.weight)
+        self._learning.learn(user, item, weight, rating.timestamp, self.n_item)
 
     def minibatch_size(self, n: int) -> int:
         """Returns how many positives to learn together; those with features are learned alone."""
@@ -169,60 +163,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
 
     def learn_batch(self, batch: Minibatch, n: int) -> tuple[int, UpdateTrace]:
         """Learns positives in their order, up to the first that needs room for counts."""
-        state = self._state
-        m = len(batch.users)
-        log, mixture = self._one_log, self._unlisted
-        if n:
-            if len(self._listed_log.counts) < m:
-                self._listed_log = empty_log(m, self.config.history)
-                self._listed = empty_mixture(m, self.config.history)
-            log, mixture = self._listed_log, self._listed
-        state.histories.reserve_each(batch.users)
-        dense = int(np.searchsorted(batch.item_counts, self.config.neighbors, side="right"))
-        positives = Positives(batch.users, batch.items, batch.weights, batch.times, batch.listed)
-        learned = self._learn(positives, dense, log, mixture)
-        return learned, CooccurrenceTrace(
-            batch.part(0, learned),
-            state.counts,
-            state.habits.transitions.arrays,
-            state.items.column_arrays,
-            self._constants,
-            log,
-            mixture,
-        )
-
-    def _learn(self, batch: Positives, dense: int, log: UpdateLog, mixture: Mixture) -> int:
-        """Returns how many positives were learned, at least one.
-
-        Args:
-            batch: At least one.
-            dense: How many come before there are too many items for a matrix.
-            log: Of the updates.
-            mixture: Of the lists; without slots if there are none.
-        """
-        state = self._state
-        state.items.rescale()
-        if not dense:
-            state.make_sparse()
-        counts = state.counts
-        if self._with_repeats or self._constants.learns_habits:
-            state.habits.reserve(state.histories, batch)
-        learned = counts.learn(
-            batch.first(dense) if isinstance(counts, DenseCounts) else batch,
-            state.histories,
-            state.items,
-            state.habits,
-            self._constants,
-            log,
-            mixture,
-            with_repeats=self._with_repeats,
-        )
-        state.habits.tuning.tell()
-        return learned
+        return self._learning.learn_batch(batch, n)
 
     def item_scores(self, user: int, context: Sequence[float] = ()) -> NDArray[np.float64]:
         """Returns each item's score, or its probability where repeats are allowed."""
-        scores = self._scores(user, with_repeats=self._with_repeats)
+        scores = self._scores(user, with_repeats=self._learning.with_repeats)
         return self._state.items.columns.by_item(scores)
 
     def best_items(
@@ -232,11 +177,11 @@ class ItemKNN(MinibatchModel, ShardedModel):
         state = self._state
         counts, by_need = state.counts, 0 < n <= LONGEST_LIST and not state.features.known
         if isinstance(counts, SparseCounts) and by_need:
-            self._mix(user, with_repeats=self._with_repeats)
+            self._mix(user, with_repeats=self._learning.with_repeats)
             transitions, arrays = state.habits.transitions.arrays, state.items.column_arrays
             return counts.best_items(transitions, arrays, self._one, 0, excluded, n)
         columns = state.items.columns
-        scores = self._scores(user, with_repeats=self._with_repeats)
+        scores = self._scores(user, with_repeats=self._learning.with_repeats)
         best, best_scores = top_n_excluding(scores, columns.columns_of(excluded), n)
         return columns.items[best], best_scores
 
@@ -264,7 +209,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
             state.histories.arrays,
             state.items.arrays,
             state.habits.arrays(self.n_item),
-            self._constants,
+            self._learning.constants,
             # As kernels know users, so that one compiled version does.
             cast("int", np.int32(user)),
             with_repeats,
@@ -275,7 +220,7 @@ class ItemKNN(MinibatchModel, ShardedModel):
     def score_of(self, user: int, item: int) -> float:
         """Returns the score of one item, listed here or not."""
         state = self._state
-        with_repeats = self._with_repeats and user != _NOBODY
+        with_repeats = self._learning.with_repeats and user != _NOBODY
         self._mix(user, with_repeats=with_repeats)
         one = self._one
         others = one.recent[0, : int(one.rows[0])]

@@ -48,10 +48,12 @@ class MFConfig:
     """Hyperparameters of `MF`, under FluRS's names where it has one; see their metadata."""
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.1, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.01, metadata={"help": "step size, eta"})
-    init_mean: float = field(default=0.05, metadata={"help": "mean of new factors"})
-    init_scale: float = field(default=0.01, metadata={"help": "standard deviation of new factors"})
+    l2_reg: float = field(default=0.2, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.6, metadata={"help": "step size, eta"})
+    item_learn_rate: float = field(
+        default=0.03, metadata={"help": "step size of items' factors; learn_rate is that of users'"}
+    )
+    init_scale: float = field(default=0.06, metadata={"help": "standard deviation of new factors"})
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
@@ -59,8 +61,7 @@ class MFConfig:
         at_most("k", self.k, 10_000)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
-        at_least("init_mean", self.init_mean, -1)
-        at_most("init_mean", self.init_mean, 1)
+        step_size("item_learn_rate", self.item_learn_rate)
         share("init_scale", self.init_scale)
 
 
@@ -71,18 +72,18 @@ class MF(MFRecommender, MinibatchModel):
     step of gradient descent on (1 - p_u . q_i)^2 + lambda (|p_u|^2 + |q_i|^2):
 
         e = 1 - p_u . q_i
-        p_u <- p_u + 2 eta (e q_i - lambda p_u)
-        q_i <- q_i + 2 eta (e p_u - lambda q_i)     with the p_u from before the step
+        p_u <- p_u + 2 eta_u (e q_i - lambda p_u)
+        q_i <- q_i + 2 eta_i (e p_u - lambda q_i)     with the p_u from before the step
 
     A positive of a weight below 1 has that as its target in the place of 1, and what the user does
     not want has 0. Items are ranked by |1 - p_u . q_i|, the smallest first, as in FluRS.
 
-    A model that sees nothing but ones comes to predict 1 for everything, and ranks by how near it
-    is. New factors are near `init_mean` in all places, so that at first each product is small and
-    alike, and grows with each positive of its item; small steps and a strong lambda keep it from
-    arriving at 1. So lists begin as most popular, and users' differences come on top. With
-    FluRS's defaults, eta 0.05, lambda 0.01 and new factors N(0, 0.1^2), products arrive at 1
-    soon, and how often an item was chosen is lost.
+    FluRS has one eta. A model that sees nothing but ones then comes to predict 1 for everything,
+    the faster the larger eta is, and with a small one it learns little of users, who have few
+    positives each. So users' steps are large, and each forgets 2 eta_u lambda, a quarter, of what
+    was before: a user's factors are those of the last few items. Items' steps are small,
+    so that products of popular items take long to arrive at 1. FluRS's own defaults are
+    eta_u = eta_i = 0.05, lambda = 0.01 and new factors N(0, 0.1^2).
 
     FluRS copies the whole item matrix for each new item and keeps a dictionary for each user;
     here both are a `FactorMatrix`. The numbers are FluRS's own but for rounding, as inner products
@@ -98,9 +99,8 @@ class MF(MFRecommender, MinibatchModel):
         super().__init__(k=config.k, l2_reg=config.l2_reg, learn_rate=config.learn_rate)
         self.config = config
         self.initialize()
-        initial = {"mean": config.init_mean, "scale": config.init_scale}
-        self._p = FactorMatrix(config.k, seed, _USERS, **initial)
-        self._q = FactorMatrix(config.k, seed, _ITEMS, **initial)
+        self._p = FactorMatrix(config.k, seed, _USERS, config.init_scale)
+        self._q = FactorMatrix(config.k, seed, _ITEMS, config.init_scale)
         self.Q = self._q.rows
         self._prefilter = Float32Prefilter(self.k)
         self._longest = LongestItems()
@@ -165,6 +165,7 @@ class MF(MFRecommender, MinibatchModel):
             batch.items,
             np.minimum(batch.weights, _LARGEST_TARGET),
             2.0 * self.learn_rate,
+            2.0 * self.config.item_learn_rate,
             self.l2_reg_u,
             trace.p_after,
             trace.q_before,
@@ -174,7 +175,8 @@ class MF(MFRecommender, MinibatchModel):
     def update_model(self, ua: int, ia: int, value: float) -> None:
         """FluRS's step: the pair (ua, ia) with the target `value`."""
         q = self._q.rows[ia]
-        step(self._p.rows[ua], q, value, 2.0 * self.learn_rate, self.l2_reg_u)
+        rate, item_rate = 2.0 * self.learn_rate, 2.0 * self.config.item_learn_rate
+        step(self._p.rows[ua], q, value, rate, item_rate, self.l2_reg_u)
         self._prefilter.changed(ia, q)
         if self._longest.follows:
             self._longest.changed(np.array([ia], dtype=np.int32), q[np.newaxis])

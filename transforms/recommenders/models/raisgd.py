@@ -25,8 +25,11 @@ class RAISGDConfig:
     """Hyperparameters of `RAISGD`; what each is stands in its metadata."""
 
     k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.01, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.1, metadata={"help": "step size, eta"})
+    l2_reg: float = field(default=0.04, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.16, metadata={"help": "step size, eta"})
+    item_learn_rate: float = field(
+        default=0.1, metadata={"help": "step size of items' factors; learn_rate is that of users'"}
+    )
     negatives: int = field(
         default=10, metadata={"help": "items held against each positive, as not chosen for long"}
     )
@@ -37,6 +40,7 @@ class RAISGDConfig:
         at_most("k", self.k, 10_000)
         share("l2_reg", self.l2_reg)
         step_size("learn_rate", self.learn_rate)
+        step_size("item_learn_rate", self.item_learn_rate)
         at_least("negatives", self.negatives, 0)
 
 
@@ -47,7 +51,7 @@ class RAISGD(MF):
     items stand in a queue by when they last played a part. Before each positive (u, i) the
     `negatives` items at its head, those that were least recently chosen, are taken as zeros:
 
-        p_u <- p_u + 2 eta ((0 - p_u . q_j) q_j - lambda p_u)       q_j stays as it is
+        p_u <- p_u + 2 eta_u ((0 - p_u . q_j) q_j - lambda p_u)       q_j stays as it is
 
     except those that u has; then they go to the queue's end, i last. The positive itself is
     learned as `MF` learns it, and items are ranked as there.
@@ -58,10 +62,8 @@ class RAISGD(MF):
     """
 
     def __init__(self, config: RAISGDConfig, seed: int) -> None:
-        factors = MFConfig(
-            config.k, config.l2_reg, config.learn_rate, init_mean=0.0, init_scale=FLURS_SCALE
-        )
-        super().__init__(factors, seed)
+        rates = config.learn_rate, config.item_learn_rate
+        super().__init__(MFConfig(config.k, config.l2_reg, *rates, FLURS_SCALE), seed)
         self._negatives = config.negatives
         # The keys, in their order, are the queue. A dict would walk over what left its head.
         self._queue: OrderedDict[int, None] = OrderedDict()

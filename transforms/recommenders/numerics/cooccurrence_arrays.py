@@ -212,6 +212,41 @@ class UpdateLog(NamedTuple):
     next_counts: NDArray[np.float32]
 
 
+class Listing(NamedTuple):
+    """Lists that are made while m positives are learned, one after each that is listed.
+
+    Attributes:
+        column_counts: How many columns there were at each positive, shape (m,).
+        excluded: Items that lists do not have, end to end.
+        excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
+        scores: Room for the score of each column, shape (n_column,).
+        best: Is filled with the lists, shape (l, n).
+        best_scores: Is filled with their scores, shape (l, n).
+        counts: Is filled with the length of each list, shape (l,).
+    """
+
+    column_counts: NDArray[np.int64]
+    excluded: NDArray[np.int32]
+    excluded_ends: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    best: NDArray[np.int32]
+    best_scores: NDArray[np.float64]
+    counts: NDArray[np.int32]
+
+
+def no_listing() -> Listing:
+    """Returns what makes no lists."""
+    return Listing(
+        np.zeros(0, dtype=np.int64),
+        np.zeros(0, dtype=np.int32),
+        np.zeros(1, dtype=np.int64),
+        np.zeros(0),
+        np.zeros((0, 0), dtype=np.int32),
+        np.zeros((0, 0)),
+        np.zeros(0, dtype=np.int32),
+    )
+
+
 def empty_log(slots: int, longest: int) -> UpdateLog:
     """Returns a log to be filled."""
     return UpdateLog(

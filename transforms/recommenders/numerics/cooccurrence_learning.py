@@ -1,8 +1,9 @@
 """Kernels that learn item-item co-occurrence counts.
 
 A count is in a matrix, or in a row of a pool, see `RaggedRows`. Both kinds of kernels perform the
-same operations in the same order. Learning keeps a log with which the counts as of each positive
-of a minibatch can be restored, see `cooccurrence_lists`.
+same operations in the same order. Lists are made from a matrix as its positives are learned; for
+rows in a pool, which may have to move in between, learning keeps a log with which the counts as of
+each positive of a minibatch are restored, see `cooccurrence_sparse_lists`.
 
 An item shard has columns for the items that it lists alone. The credit of experts needs the
 counts of any two items; those of two items that are both listed elsewhere are kept apart, and
@@ -19,10 +20,11 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     Constants,
     HistoryArrays,
     ItemArrays,
+    Listing,
     Positives,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_lists import score_dense
+from transforms.recommenders.numerics.cooccurrence_lists import list_dense, score_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
@@ -95,8 +97,9 @@ def learn_dense(
     with_repeats: bool,
     log: UpdateLog,
     mixture: Mixture,
+    listing: Listing,
 ) -> None:
-    """Learns m positives in order.
+    """Learns m positives in order, and lists as of each that is listed.
 
     Args:
         matrix: The counts, shape (n_item or more, n_column or more).
@@ -109,22 +112,23 @@ def learn_dense(
         constants: Of the model.
         batch: What to learn.
         with_repeats: Whether to learn how people repeat, and to list accordingly.
-        log: Is filled.
+        log: Is used.
         mixture: Is filled with what lists are made from after each that is listed, m slots; may
             have none if nothing is listed.
+        listing: Is filled with the lists.
     """
     scratch = np.empty(constants.longest + SCRATCH)
+    place = 0
     for number in range(len(batch.users)):
-        slot = min(number, len(log.counts) - 1)
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
         if not with_repeats and is_test(histories, items, constants, user, item):
             _test_dense(matrix, histories, items, columns, habits, constants, user, item)
             follow_leader(habits.tuning)
         start, size = histories.starts[user], histories.sizes[user]
-        others, values = log.others[slot], log.values[slot]
+        others, values = log.others[0], log.values[0]
         count = others_of(histories.ids, start, size, item, others)
-        log.counts[slot] = count
+        log.counts[0] = count
         _add_dense(
             matrix,
             elsewhere,
@@ -147,8 +151,10 @@ def learn_dense(
             batch.times[number],
             with_repeats,
             log,
-            slot,
+            0,
             scratch,
         )
         if batch.listed[number]:
-            mix(histories, items, habits, constants, user, with_repeats, mixture, slot)
+            mix(histories, items, habits, constants, user, with_repeats, mixture, number)
+            list_dense(matrix, habits.transitions, columns, mixture, number, listing, place)
+            place += 1

@@ -1,8 +1,4 @@
-"""Kernels that list from co-occurrence counts, for one user or after each of many updates.
-
-Lists after updates are made from the last to the first; after each list its update is undone by
-swapping the values in the log with those in the counts, so that swapping again restores them.
-"""
+"""Kernels that list from a matrix of co-occurrence counts."""
 
 from __future__ import annotations
 
@@ -11,52 +7,12 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
-    Constants,
-    UpdateLog,
+    Listing,
 )
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
-from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
+from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
-from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
-
-
-@compile_exact
-def _swap_dense(
-    matrix: NDArray[np.float32],
-    column_of: NDArray[np.int32],
-    item: int,
-    log: UpdateLog,
-    slot: int,
-) -> None:
-    others, values = log.others[slot], log.values[slot]
-    column = column_of[item]
-    for gap in range(log.counts[slot]):
-        other = others[gap]
-        other_column = column_of[other]
-        if column >= 0:
-            before, after = values[2 * gap], matrix[other, column]
-            matrix[other, column] = before
-            values[2 * gap] = after
-        if other_column >= 0:
-            before, after = values[2 * gap + 1], matrix[item, other_column]
-            matrix[item, other_column] = before
-            values[2 * gap + 1] = after
-
-
-@compile_exact
-def swap_item(
-    columns: ColumnArrays, constants: Constants, item: int, before: NDArray[np.float64]
-) -> None:
-    """Swaps what is known of an item by itself, if it is listed here, with what was before."""
-    column = columns.of[item]
-    if column < 0:
-        return
-    chosen, recent = columns.chosen[column], columns.recent[column]
-    starts = columns.starts[column]
-    columns.chosen[column], columns.recent[column] = before[0], before[1]
-    columns.starts[column] = before[2]
-    before[0], before[1], before[2] = chosen, recent, starts
-    columns.norms[column] = 1.0 / np.sqrt(columns.chosen[column] + constants.shrinkage)
+from transforms.recommenders.numerics.transition_kernels import add_transitions
 
 
 @compile_exact
@@ -167,60 +123,47 @@ def best_of(
     return count
 
 
-@compile_allocating
-def top_n_after_each_dense(
+@compile_exact
+def list_dense(
     matrix: NDArray[np.float32],
     transitions: TransitionArrays,
     columns: ColumnArrays,
-    constants: Constants,
-    batch_items: NDArray[np.int32],
-    column_counts: NDArray[np.int64],
-    listed: NDArray[np.bool],
-    log: UpdateLog,
     mixture: Mixture,
-    excluded: NDArray[np.int32],
-    excluded_ends: NDArray[np.int64],
-    best: NDArray[np.int32],
-    best_scores: NDArray[np.float64],
-    counts: NDArray[np.int32],
+    number: int,
+    listing: Listing,
+    place: int,
 ) -> None:
-    """Lists as of l of m positives, from the last to the first; restores all at the end.
+    """Makes the list as of a positive.
 
     Args:
-        matrix: As `learn_dense` left it, as are `transitions` up to `columns`, `log` and
-            `mixture`.
+        matrix: The counts as of it, as are `transitions` and `columns`.
         transitions: Which item follows which.
         columns: Of the items that are listed here.
-        constants: Of the model.
-        batch_items: Shape (m,).
-        column_counts: How many columns there were at each positive, shape (m,).
-        listed: Whether a list is made as of each, shape (m,).
-        log: Of the updates.
-        mixture: Of the lists.
-        excluded: Items that lists do not have, end to end.
-        excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
-        best: Is filled with the lists, shape (l, n).
-        best_scores: Is filled with their scores, shape (l, n).
-        counts: Is filled with the length of each list, shape (l,).
+        mixture: What `mix` filled.
+        number: Of the positive.
+        listing: Is filled.
+        place: Of its list among the lists.
     """
-    buffer = np.empty(len(columns.norms))
-    slot = len(counts)
-    first = 0
-    for number in range(len(batch_items) - 1, -1, -1):
+    scores = listing.scores[: listing.column_counts[number]]
+    score_dense(matrix, transitions, columns, mixture, number, scores)
+    ends = listing.excluded_ends
+    hidden = listing.excluded[ends[number] : ends[number + 1]]
+    best, best_scores = listing.best[place], listing.best_scores[place]
+    listing.counts[place] = best_of(scores, columns, hidden, best, best_scores)
+
+
+@compile_exact
+def list_each_dense(
+    matrix: NDArray[np.float32],
+    transitions: TransitionArrays,
+    columns: ColumnArrays,
+    listed: NDArray[np.bool],
+    mixture: Mixture,
+    listing: Listing,
+) -> None:
+    """Makes all lists from the counts as they are, see `list_dense`."""
+    place = 0
+    for number in range(len(listed)):
         if listed[number]:
-            slot -= 1
-            scores = buffer[: column_counts[number]]
-            score_dense(matrix, transitions, columns, mixture, number, scores)
-            hidden = excluded[excluded_ends[number] : excluded_ends[number + 1]]
-            counts[slot] = best_of(scores, columns, hidden, best[slot], best_scores[slot])
-        if slot == 0:
-            # No list is of what was before this update.
-            first = number
-            break
-        _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        swap_item(columns, constants, batch_items[number], log.items[number])
-        swap_transition(transitions, log, number)
-    for number in range(first + 1, len(batch_items)):
-        _swap_dense(matrix, columns.of, batch_items[number], log, number)
-        swap_item(columns, constants, batch_items[number], log.items[number])
-        swap_transition(transitions, log, number)
+            list_dense(matrix, transitions, columns, mixture, number, listing, place)
+            place += 1

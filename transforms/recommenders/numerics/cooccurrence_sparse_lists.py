@@ -1,4 +1,8 @@
-"""Kernels that list from sparse co-occurrence counts, see `cooccurrence_lists`."""
+"""Kernels that list from sparse co-occurrence counts, for one user or after each of many updates.
+
+Lists after updates are made from the last to the first; after each list its update is undone by
+swapping the values in the log with those in the counts, so that swapping again restores them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     RowArrays,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_lists import best_of, complete, swap_item
+from transforms.recommenders.numerics.cooccurrence_lists import best_of, complete
 from transforms.recommenders.numerics.cooccurrence_sparse_learning import swap_sparse
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
@@ -22,6 +26,22 @@ from transforms.recommenders.numerics.listing_by_need import (
     list_by_need,
 )
 from transforms.recommenders.numerics.transition_kernels import add_transitions, swap_transition
+
+
+@compile_exact
+def _swap_item(
+    columns: ColumnArrays, constants: Constants, item: int, before: NDArray[np.float64]
+) -> None:
+    """Swaps what is known of an item by itself, if it is listed here, with what was before."""
+    column = columns.of[item]
+    if column < 0:
+        return
+    chosen, recent = columns.chosen[column], columns.recent[column]
+    starts = columns.starts[column]
+    columns.chosen[column], columns.recent[column] = before[0], before[1]
+    columns.starts[column] = before[2]
+    before[0], before[1], before[2] = chosen, recent, starts
+    columns.norms[column] = 1.0 / np.sqrt(columns.chosen[column] + constants.shrinkage)
 
 
 @compile_exact
@@ -155,10 +175,10 @@ def top_n_after_each_sparse(
             break
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, False)
-        swap_item(columns, constants, batch_items[number], log.items[number])
+        _swap_item(columns, constants, batch_items[number], log.items[number])
         swap_transition(transitions, log, number)
     for number in range(first + 1, len(batch_items)):
         steps = 2 * log.counts[number]
         swap_sparse(rows, columns.of, batch_items[number], log, number, steps, True)
-        swap_item(columns, constants, batch_items[number], log.items[number])
+        _swap_item(columns, constants, batch_items[number], log.items[number])
         swap_transition(transitions, log, number)

@@ -43,6 +43,7 @@ def learn_each(
     items: NDArray[np.int32],
     targets: NDArray[np.float64],
     rate: float,
+    item_rate: float,
     l2_reg: float,
     p_after: NDArray[np.float64],
     q_before: NDArray[np.float64],
@@ -56,7 +57,8 @@ def learn_each(
         users: Shape (m,).
         items: Shape (m,).
         targets: Shape (m,).
-        rate: Twice the step size.
+        rate: Twice users' step size.
+        item_rate: Twice items'.
         l2_reg: The regularization.
         p_after: Is filled with the user's factors after each step, shape (m, k).
         q_before: Is filled with the item's before it, shape (m, k).
@@ -72,7 +74,7 @@ def learn_each(
             q = item_rows[item]
             q_before[number] = q
             longest = _longer(longest, dot(q, q))
-            step(p, q, targets[number], rate, l2_reg)
+            step(p, q, targets[number], rate, item_rate, l2_reg)
             if item < len(copy):
                 copy[item] = q
             longest = _longer(longest, dot(q, q))

@@ -11,14 +11,28 @@ from transforms.recommenders.numerics.stable_dot import dot
 
 @compile_exact
 def step(
-    p: NDArray[np.float64], q: NDArray[np.float64], target: float, rate: float, l2_reg: float
+    p: NDArray[np.float64],
+    q: NDArray[np.float64],
+    target: float,
+    rate: float,
+    item_rate: float,
+    l2_reg: float,
 ) -> None:
-    """Moves a user's and an item's factors by one step of `MF`."""
+    """Moves a user's and an item's factors by one step of `MF`.
+
+    Args:
+        p: The user's, shape (k,), changed in place.
+        q: The item's, likewise.
+        target: What their product should be.
+        rate: Twice the user's step size.
+        item_rate: Twice the item's.
+        l2_reg: The regularization.
+    """
     error = target - dot(p, q)
     for at in range(len(p)):
         before = p[at]
         p[at] = before + rate * (error * q[at] - l2_reg * before)
-        q[at] += rate * (error * before - l2_reg * q[at])
+        q[at] += item_rate * (error * before - l2_reg * q[at])
 
 
 @compile_exact
@@ -37,7 +51,7 @@ def step_from_zeros(
         items: All items' factors, shape (n_item or more, k).
         zeros: Items to move away from.
         seen: Items not to move away from, ascending.
-        rate: Twice the step size.
+        rate: Twice the user's step size.
         l2_reg: The regularization.
     """
     for zero in zeros:

@@ -146,6 +146,8 @@ fn main() {
         .set("group.id", format!("loop-{target}"))
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
+        // As ours: by default a full queue makes it wait for a second.
+        .set("fetch.queue.backoff.ms", "10")
         .create()
         .expect("a consumer");
     consumer.subscribe(&[source]).expect("a topic");

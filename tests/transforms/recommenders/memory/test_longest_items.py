@@ -83,9 +83,9 @@ def learned(ratings: list[Rating], hyperparameters: dict[str, float]) -> list[ob
     "hyperparameters",
     [
         {"k": 8},
-        {"k": 8, "l2_reg": 0.01, "learn_rate": 0.05, "init_mean": 0.0, "init_scale": 0.1},
+        {"k": 8, "l2_reg": 0.01, "learn_rate": 0.05, "item_learn_rate": 0.05, "init_scale": 0.1},
         # Products arrive at 1 soon, so the longest are not the best.
-        {"k": 8, "learn_rate": 0.3, "init_mean": 0.4, "init_scale": 0.2},
+        {"k": 8, "l2_reg": 0.0, "learn_rate": 0.3, "item_learn_rate": 0.3, "init_scale": 0.2},
     ],
 )
 def test_lists_are_the_same_without_them(

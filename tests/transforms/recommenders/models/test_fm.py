@@ -12,12 +12,15 @@ from tests.transforms.recommenders import contract
 from tests.transforms.recommenders.contract import RecommenderContract
 from tests.transforms.recommenders.featured import CONTEXT, ITEM, USER, featured
 from transforms.formats.records import Features, Rating
-from transforms.recommenders.memory.factor_matrix import FactorMatrix
+from transforms.recommenders.memory.factor_matrix import FLURS_SCALE, FactorMatrix
 from transforms.recommenders.models.fm import FM, FMConfig
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
 SEED = 11
+FLURS = {"learn_rate": 0.004, "l2_reg_V": 16.0, "l2_reg_w": 8.0, "l2_reg_w0": 2.0}
+"""FluRS's defaults, but for the scale of new factors."""
+
 BOLD = {"learn_rate": 0.008, "l2_reg_V": 0.5, "l2_reg_w": 0.1, "l2_reg_w0": 0.1}
 """Hyperparameters under which much changes."""
 
@@ -36,7 +39,7 @@ class TestFMWithFeatures(TestFM):
 
 
 def _initial(name: int, n: int) -> np.ndarray:
-    matrix = FactorMatrix(FMConfig().k, SEED, name)
+    matrix = FactorMatrix(FMConfig().k, SEED, name, FLURS_SCALE)
     for _ in range(n):
         matrix.add()
     return matrix.used()
@@ -72,6 +75,11 @@ class _Flurs:
         self.model.update(Event(user, item, 1.0, _vector(context)))
 
 
+def _ours(hyperparameters: dict[str, float]) -> Recommender:
+    with_scale = {**hyperparameters, "init_scale": FLURS_SCALE}
+    return RecommenderSpec("fm", with_scale, seed=SEED, repeats="never").build()
+
+
 def _same_lists(
     ours: Recommender, theirs: _Flurs, rating: Rating, user: User, context: Sequence[float] = ()
 ) -> None:
@@ -84,12 +92,12 @@ def _same_lists(
         assert [one.item for one in listed] == [ours.items.ids[i] for i in best[:10]]
 
 
-@pytest.mark.parametrize("hyperparameters", [{}, BOLD])
+@pytest.mark.parametrize("hyperparameters", [FLURS, BOLD])
 @pytest.mark.parametrize("with_items", [False, True])
 def test_lists_are_those_of_flurs_as_users_and_items_come(
     hyperparameters: dict[str, float], with_items: bool
 ) -> None:
-    ours = RecommenderSpec("fm", hyperparameters, seed=SEED, repeats="never").build()
+    ours = _ours(hyperparameters)
     theirs = _Flurs(ITEM * with_items, hyperparameters)
     for full in featured(800, users=40, items=80):
         of_item = Features(item=features_of(full).item) if with_items else None
@@ -103,11 +111,11 @@ def test_lists_are_those_of_flurs_as_users_and_items_come(
         _same_lists(ours, theirs, rating, actors[0])
 
 
-@pytest.mark.parametrize("hyperparameters", [{}, BOLD])
+@pytest.mark.parametrize("hyperparameters", [FLURS, BOLD])
 def test_with_all_features_lists_are_those_of_flurs_that_knows_everybody_beforehand(
     hyperparameters: dict[str, float],
 ) -> None:
-    ours = RecommenderSpec("fm", hyperparameters, seed=SEED, repeats="never").build()
+    ours = _ours(hyperparameters)
     theirs = _Flurs(USER + ITEM + CONTEXT, hyperparameters)
     ratings = featured(800, users=40, items=80)
     users = {name: i for i, name in enumerate(dict.fromkeys(r.user for r in ratings))}
@@ -186,8 +194,9 @@ def test_features_find_what_is_liked() -> None:
         ({"k": 0}, "k is 0"),
         ({"l2_reg_w": -0.1}, r"l2_reg_w is -0.1, expected at least 0"),
         ({"l2_reg_V": float("inf")}, "l2_reg_V is inf"),
-        ({"learn_rate": 0.1}, r"l2_reg_V is 16.0, expected below 1 / learn_rate"),
+        ({"learn_rate": 0.1, "l2_reg_V": 16.0}, r"l2_reg_V is 16.0, expected below 1 / learn_rate"),
         ({"learn_rate": 0.0}, "learn_rate is 0.0"),
+        ({"init_scale": 1.0}, "init_scale is 1.0"),
     ],
 )
 def test_hyperparameters_are_checked(values: dict[str, float], reason: str) -> None:

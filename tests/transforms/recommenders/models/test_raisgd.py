@@ -10,6 +10,8 @@ from transforms.formats.records import Rating
 from transforms.recommenders.models.raisgd import RAISGD, RAISGDConfig
 from transforms.recommenders.registry import RecommenderSpec
 
+SAME = {"learn_rate": 0.05, "item_learn_rate": 0.04, "l2_reg": 0.01}
+
 _RATING = Rating("", "", 5.0, 0.0)
 
 
@@ -23,7 +25,7 @@ def _seen(*items: int) -> NDArray[np.int32]:
 
 
 def _model(users: int, items: int, negatives: int) -> RAISGD:
-    model = RAISGD(RAISGDConfig(k=4, learn_rate=0.05, negatives=negatives), seed=1)
+    model = RAISGD(RAISGDConfig(4, 0.01, 0.05, 0.05, negatives), seed=1)
     for _ in range(users):
         model.add_user()
     for _ in range(items):
@@ -32,11 +34,8 @@ def _model(users: int, items: int, negatives: int) -> RAISGD:
 
 
 def test_without_negatives_it_is_mf() -> None:
-    raisgd = RecommenderSpec(
-        "raisgd", {"negatives": 0, "learn_rate": 0.05}, seed=3, repeats="never"
-    ).build()
-    as_raisgd = {"learn_rate": 0.05, "l2_reg": 0.01, "init_mean": 0.0, "init_scale": 0.1}
-    mf = RecommenderSpec("mf", as_raisgd, seed=3, repeats="never").build()
+    raisgd = RecommenderSpec("raisgd", {"negatives": 0, **SAME}, seed=3, repeats="never").build()
+    mf = RecommenderSpec("mf", {**SAME, "init_scale": 0.1}, seed=3, repeats="never").build()
     for rating in movielens_like(500):
         raisgd.update(rating)
         mf.update(rating)
