@@ -37,7 +37,7 @@ def test_what_is_encoded_is_decoded_to_the_bit() -> None:
         (RecommenderSpec("raisgd", {"k": 4}, seed=7), "has model mf, this job raisgd"),
         (RecommenderSpec("bprmf", {"k": 4}, seed=7), "has model mf, this job bprmf"),
         (RecommenderSpec("mf", {"k": 5}, seed=7), "has k 4, this job 5"),
-        (RecommenderSpec("mf", {"k": 4, "l2_reg": 0.5}, seed=7), "has l2_reg 0.1, this job 0.5"),
+        (RecommenderSpec("mf", {"k": 4, "l2_reg": 0.5}, seed=7), "has l2_reg 0.2, this job 0.5"),
         (replace(SPEC, seed=8), "has seed 7, this job 8"),
         (replace(SPEC, repeats="allow"), "has repeats auto, this job allow"),
         (replace(SPEC, max_users=9), "has max_users 0, this job 9"),

@@ -230,7 +230,7 @@ def test_state_of_another_version_is_refused() -> None:
     [
         (RecommenderSpec("raisgd", {"k": 3}, seed=7), "has model mf, this job raisgd"),
         (RecommenderSpec("mf", {"k": 4}, seed=7), "has k 3, this job 4"),
-        (RecommenderSpec("mf", {"k": 3, "learn_rate": 0.2}, seed=7), "learn_rate 0.01, this job"),
+        (RecommenderSpec("mf", {"k": 3, "learn_rate": 0.2}, seed=7), "learn_rate 0.6, this job"),
         (RecommenderSpec("mf", {"k": 3}, seed=8), "has seed 7, this job 8"),
     ],
 )
