@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from transforms import counters
 from transforms.batches import RatingBatch
-from transforms.formats.rating_columns import RatingColumns
+from transforms.formats.rating_columns import RatingColumns, kept_ratings
 from transforms.formats.records import Rating
 
 
@@ -31,7 +31,7 @@ def positives(
         kept = [rating >= min_rating for rating in ratings.columns.ratings]
         for index in exempt:
             kept[index] = True
-        return ratings if all(kept) else ratings.keep(kept)
+        return kept_ratings(ratings, kept)
     return [
         rating
         for index, rating in enumerate(ratings)

@@ -155,6 +155,15 @@ class RatingParts:
         return repr(self.joined())
 
 
+def kept_ratings(ratings: Sequence[Rating], kept: Sequence[bool]) -> Sequence[Rating]:
+    """Returns the ratings that are kept, with a flag for each: as columns if they are columns."""
+    if all(kept):
+        return ratings
+    if isinstance(ratings, RatingColumns):
+        return ratings.keep(kept)
+    return list(itertools.compress(ratings, kept))
+
+
 def joined_ratings(parts: Sequence[Sequence[Rating]]) -> Sequence[Rating]:
     """Returns ratings that follow each other as one sequence: as columns if all parts are."""
     if len(parts) == 1:

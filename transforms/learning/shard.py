@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from transforms.formats.listed_ratings import (
     joined,
     recommendation_of,
 )
-from transforms.formats.rating_columns import RatingColumns, joined_ratings
+from transforms.formats.rating_columns import joined_ratings, kept_ratings
 from transforms.formats.records import Rating, Recommendation, Request, ScoredItem, ScoredItems
 from transforms.recommenders.recommender import POPULAR, Recommender
 
@@ -155,7 +154,7 @@ def _learn_in_minibatches(
             learning += listed - start - within
             if top_n:
                 parts.append(recommender.top_n_after_each(part, top_n))
-                followed.append(_kept(ratings[at : at + part.learned], part.listed))
+                followed.append(kept_ratings(ratings[at : at + part.learned], part.listed.tolist()))
             at += part.learned
             start = clock()
             listing += start - listed + within
@@ -167,15 +166,6 @@ def _learn_in_minibatches(
     done.changed = joined_ratings(changed)
     done.places = _places(recommender, lists)
     return learning, listing
-
-
-def _kept(ratings: Sequence[Rating], mask: NDArray[np.bool]) -> Sequence[Rating]:
-    if mask.all():
-        return ratings
-    kept = mask.tolist()
-    if isinstance(ratings, RatingColumns):
-        return ratings.keep(kept)
-    return list(itertools.compress(ratings, kept))
 
 
 def _minibatches(mask: NDArray[np.bool], lists: int, most: int) -> Iterator[tuple[int, int]]:

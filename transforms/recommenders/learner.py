@@ -6,14 +6,13 @@ items that a user has seen.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.formats.rating_columns import RatingColumns, columns_of
+from transforms.formats.rating_columns import RatingColumns, columns_of, kept_ratings
 from transforms.formats.records import Rating
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
@@ -199,9 +198,7 @@ class Learner:
                     given = given._replace(excluded=excluded, excluded_ends=ends_of)
                 count, trace = model.learn_batch(given, n)
                 part = slice(start, start + count)
-                changed = ratings[part]
-                if not all(changes[part]):
-                    changed = list(itertools.compress(changed, changes[part]))
+                changed = kept_ratings(ratings[part], changes[part])
                 yield LearnedBatch(count, changed, users[part], listed[part], trace)
                 start += count
 

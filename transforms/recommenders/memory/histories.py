@@ -38,9 +38,7 @@ class Histories:
 
     def reserve(self, user: int) -> None:
         """Makes room in a user's history for an item more, unless it is as long as can be."""
-        rows = self._rows
-        if rows.room[user] < min(self._longest, rows.sizes[user] + 1):
-            rows.widen(user, self._longest)
+        self._rows.reserve_one(user, self._longest)
 
     def reserve_each(self, users: NDArray[np.int32]) -> None:
         """Does that for each of several choices; a user may have made more than one."""

@@ -119,6 +119,11 @@ class RaggedRows:
             while self.room[index] < size:
                 self.widen(index, most)
 
+    def reserve_one(self, index: int, most: int) -> None:
+        """Makes room for one more entry in a row, unless it has `most`."""
+        if self.sizes[index] == self.room[index] < most:
+            self.widen(index, most)
+
     def append(self, index: int, entry: int, value: float = 0.0) -> None:
         """Adds an entry at the end of a row."""
         size = int(self.sizes[index])

@@ -42,9 +42,7 @@ class Transitions:
 
     def reserve_one(self, item: int) -> None:
         """Makes room for one more entry in an item's row."""
-        rows = self._rows
-        if rows.sizes[item] == rows.room[item] < self._most:
-            rows.widen(item, self._most)
+        self._rows.reserve_one(item, self._most)
 
     def keep_items(self, kept: NDArray[np.intp]) -> None:
         """Drops all items but these."""

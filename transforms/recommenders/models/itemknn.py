@@ -12,19 +12,12 @@ from transforms.formats.records import Features, Rating
 from transforms.recommenders.arrays import Arrays, SavedArrays
 from transforms.recommenders.memory.cooccurrence_sparse import SparseCounts
 from transforms.recommenders.memory.tuning import EXPERTS_LIST
-from transforms.recommenders.minibatch import (
-    LONGEST_LIST,
-    Minibatch,
-    UpdateTrace,
-)
+from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel, ShardedModel, strength
 from transforms.recommenders.models.itemknn_config import ItemKNNConfig
 from transforms.recommenders.models.itemknn_learning import ItemKNNLearning
 from transforms.recommenders.models.itemknn_state import ItemKNNState
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    TOTAL,
-    no_listing,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import TOTAL
 from transforms.recommenders.numerics.cooccurrence_one_score import score_one
 from transforms.recommenders.numerics.habit_arrays import empty_mixture
 from transforms.recommenders.numerics.mixing import PRIOR, mix
@@ -33,7 +26,6 @@ from transforms.recommenders.numerics.top_n import top_n_excluding
 _BATCH: Final = 256
 _UNLISTED_BATCH: Final = 1024
 _NOBODY: Final = -1
-_NO_LISTING: Final = no_listing()
 
 
 class ItemKNN(MinibatchModel, ShardedModel):

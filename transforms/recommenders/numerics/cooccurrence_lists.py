@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import (
-    ColumnArrays,
-    Listing,
-)
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Listing
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
