@@ -19,9 +19,10 @@ a history with h_0. A mixture of all sums to at most 1.
 
 The weights are the experts' shares of past choices, by expectation maximization that forgets: a
 choice adds to each expert's credit its part in the probability of the item by the mixture, and all
-credit falls by 0.001 of itself. There is credit by the length of the history (1, 2, 3, or more) and
-of all choices; the weights are those by length, smoothed by 50 choices of all. An expert that has
-nothing to say counts nothing.
+credit falls by 0.001 of itself. Among the first 8,192 positives each choice does; later, for the
+cost of it, one of four, which counts for four. There is credit by the length of the history (1, 2,
+3, or more) and of all choices; the weights are those by length, smoothed by 50 choices of all. An
+expert that has nothing to say counts nothing.
 
 References:
     R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse, and other
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import (
     LONG,
+    POSITIVES,
     RECENT_TOTAL,
     SHORT,
     TOTAL,
@@ -86,6 +88,10 @@ _PAUSE_SECONDS: Final = 600.0
 _AFTER_PAUSE: Final = 0.5
 _LENGTH_PRIOR: Final = 50.0
 _MEMORY: Final = 0.999
+
+_ALL_OF_FIRST: Final = 8192.0
+_STANDS_FOR: Final = 4.0
+_GOLDEN_RATIO: Final = 0.6180339887498949
 
 
 @compile_exact
@@ -172,6 +178,18 @@ def normalize(weights: NDArray[np.float64]) -> None:
 
 
 @compile_exact
+def credited_choices(positives: float) -> float:
+    """Returns for how many choices the credit of one stands after so many positives; 0 for none.
+
+    Which choices give credit has no period, as a stream may have one: products with the golden
+    ratio, modulo 1, are spread evenly.
+    """
+    if positives < _ALL_OF_FIRST:
+        return 1.0
+    return _STANDS_FOR if positives * _GOLDEN_RATIO % 1.0 < 1.0 / _STANDS_FOR else 0.0
+
+
+@compile_exact
 def credit_experts(
     histories: HistoryArrays,
     items: ItemArrays,
@@ -180,6 +198,7 @@ def credit_experts(
     user: int,
     item: int,
     place: int,
+    choices: float,
     before: NDArray[np.float32],
     scratch: NDArray[np.float64],
 ) -> None:
@@ -193,6 +212,7 @@ def credit_experts(
         user: Who chooses; has a history.
         item: What they choose, another item than the newest of the history; has positives.
         place: Where in the history it is, 0 if it is not there.
+        choices: For how many its credit stands, see `credited_choices`.
         before: The counts of each other item of the history, the newest first, with it; every
             second number.
         scratch: Shape (longest + SCRATCH,).
@@ -234,10 +254,12 @@ def credit_experts(
     for expert in range(EXPERTS):
         weights[expert] /= total
     own, of_all = habits.experts[min(size, LENGTHS) - 1], habits.experts[LENGTHS]
+    memory = _MEMORY**choices
     for expert in range(EXPERTS):
-        own[expert] = own[expert] * _MEMORY + weights[expert]
+        own[expert] = own[expert] * memory + choices * weights[expert]
         # No expert is ever forgotten for good.
-        of_all[expert] = of_all[expert] * _MEMORY + weights[expert] + (1.0 - _MEMORY)
+        credit = of_all[expert] * memory + choices * weights[expert]
+        of_all[expert] = credit + (1.0 - memory)
 
 
 @compile_exact
@@ -276,8 +298,19 @@ def learn_habits(
         return
     found = find(histories.ids, start, size, item)
     place = start + size - 1 - found if found >= 0 else 0
-    if items.chosen[item] > 0.0:
-        before = log.values[slot]
-        credit_experts(histories, items, habits, constants, user, item, place, before, scratch)
+    choices = credited_choices(items.totals[POSITIVES])
+    if choices > 0.0 and items.chosen[item] > 0.0:
+        credit_experts(
+            histories,
+            items,
+            habits,
+            constants,
+            user,
+            item,
+            place,
+            choices,
+            log.values[slot],
+            scratch,
+        )
     count_place(habits, size, place)
     count_transition(habits.transitions, items, newest, item, weight, log, slot)

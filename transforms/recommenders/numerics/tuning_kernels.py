@@ -25,7 +25,9 @@ from transforms.recommenders.numerics.jit import compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
 _ALL_OF_FIRST: Final = 512
-_EVERY: Final = 8
+_OFTEN_UNTIL: Final = 65536
+_OFTEN: Final = 8
+_RARELY: Final = 32
 _CHEAP: Final = 4096.0
 """Entries of rows; a test of fewer costs no more than learning a few positives."""
 
@@ -35,16 +37,22 @@ _DEVIATIONS: Final = 2.5
 
 
 @compile_exact
+def _every(positives: int) -> int:
+    return _OFTEN if positives < _OFTEN_UNTIL else _RARELY
+
+
+@compile_exact
 def is_test(
     histories: HistoryArrays, items: ItemArrays, constants: Constants, user: int, item: int
 ) -> bool:
     """Whether settings are tested with a positive before it is learned.
 
     It has to be of a user with a history and of an item with positives that is not in it; of
-    those the first of every 8 positives in the stream, and all among the first 512.
+    those the first of every 8 positives in the stream, and all among the first 512. From 65,536
+    positives on it is one of 32, as by then a setting leads.
     """
     positives = int(items.totals[POSITIVES])
-    due = positives < _ALL_OF_FIRST or positives % _EVERY == 0
+    due = positives < _ALL_OF_FIRST or positives % _every(positives) == 0
     if not constants.tunes or not due or not items.chosen[item] > 0.0:
         return False
     start, size = histories.starts[user], histories.sizes[user]
@@ -72,7 +80,8 @@ def is_affordable(
         entries += min(float(rows.most), 2.0 * constants.longest * chosen)
     if entries < _CHEAP:
         return True
-    return int(items.totals[POSITIVES]) % (_EVERY * (1 + int(entries / _CHEAP))) == 0
+    positives = int(items.totals[POSITIVES])
+    return positives % (_every(positives) * (1 + int(entries / _CHEAP))) == 0
 
 
 @compile_exact
