@@ -15,7 +15,6 @@ from transforms.formats.detection import JSON, REQUEST_FORMAT, RecordFormat, for
 from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Found, Skipped
 from transforms.formats.mapping import RecordMapping
 from transforms.formats.names import FIELDS
-from transforms.formats.plan_cache import MAX_SHAPES
 from transforms.formats.record_reader import RecordReader
 from transforms.formats.records import Features, Header, Rating, Request
 
@@ -92,17 +91,6 @@ def test_records_of_several_shapes_are_resolved_each_on_its_own() -> None:
 def test_of_two_names_the_one_with_a_value_counts(empty: object) -> None:
     tree = {"user": empty, "user_id": 5, "item": 1, "product": 2, "ts": 3, "time": 4}
     assert _only(tree)[:4] == ("5", "1", 1.0, 3.0)
-
-
-def test_shapes_without_end_are_read_and_not_all_kept() -> None:
-    reader = RecordReader()
-    trees = [{**PLAIN, f"further{n}": n} for n in range(MAX_SHAPES + 50)]
-    assert len(reader.read(_batch(trees)).ratings) == len(trees)
-    assert len(reader._plans) <= MAX_SHAPES
-    long = [{**PLAIN, "x" * 20_000: n} for n in range(2)]
-    before = len(reader._plans)
-    assert len(reader.read(_batch(long)).ratings) == 2
-    assert len(reader._plans) == before
 
 
 NESTED = {
