@@ -46,6 +46,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.against_rivals import Row, fill, message, movielens_like
 from benchmarks.measure import leave, pinned
+from benchmarks.process_cores import CpuSeconds, cores_since, cpu_seconds, shown
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of, require_topics
@@ -57,7 +58,6 @@ _WARM: Final = 0.5
 _SAMPLE_SECONDS: Final = 0.1
 _SECONDS: Final = 300
 _ROOT: Final = Path(__file__).resolve().parent.parent
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CORES: Final = 2
 
 
@@ -112,15 +112,7 @@ CASES: Final = {
     "2 slots of one TaskManager, 2 workers": Case(_CORES, 1, 2, workers=2),
 }
 _USUAL: Final = tuple(CASES)[:3]
-_PROCESSES: Final = {
-    "beam_pipeline.worker\0": "workers",  # not their pool
-    "TaskManagerRunner": "TaskManagers",
-    "kafka.Kafka": "broker",
-}
-"""What their command lines have, and what they are called here."""
-
 Count = Callable[[], int]
-Seconds = Mapping[int, tuple[str, float]]
 
 
 class _Topic:
@@ -223,7 +215,7 @@ def _submit(flags: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 def _follow(count: Count, lists: int, process: subprocess.Popen[bytes], log: Path) -> Measured:
     deadline = time.monotonic() + _SECONDS
     first: tuple[float, int] | None = None
-    before: Seconds = {}
+    before: CpuSeconds = {}
     got = 0
     while got < lists:
         time.sleep(_SAMPLE_SECONDS)
@@ -231,7 +223,7 @@ def _follow(count: Count, lists: int, process: subprocess.Popen[bytes], log: Pat
         ended = process.poll() is not None
         now, got = time.monotonic(), count()
         if first is None and got >= lists * _WARM:
-            first, before = (now, got), _cpu_seconds()
+            first, before = (now, got), cpu_seconds()
         if got < lists and (ended or now > deadline):
             msg = f"it gave {got} of {lists} lists: {log.read_text(errors='replace')[-2000:]}"
             raise RuntimeError(msg)
@@ -239,41 +231,7 @@ def _follow(count: Count, lists: int, process: subprocess.Popen[bytes], log: Pat
         msg = f"all {lists} lists came at once: more ratings are needed"
         raise RuntimeError(msg)
     seconds = now - first[0]
-    cores: dict[str, list[float]] = {}
-    for pid, (name, used) in _cpu_seconds().items():
-        cores.setdefault(name, []).append((used - before.get(pid, (name, 0.0))[1]) / seconds)
-    return Measured((got - first[1]) / seconds, cores)
-
-
-def _cpu_seconds() -> Seconds:
-    """Name and CPU time, by id, of each process that comes from this one."""
-    parents: dict[int, int] = {}
-    found: dict[int, tuple[str, float]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            command = (folder / "cmdline").read_text(errors="replace")
-        except OSError:
-            continue
-        name = next((name for part, name in _PROCESSES.items() if part in command), "others")
-        parents[int(folder.name)] = int(fields[1])
-        found[int(folder.name)] = name, (int(fields[11]) + int(fields[12])) / _TICKS
-    return {pid: one for pid, one in found.items() if os.getpid() in _ancestors(pid, parents)}
-
-
-def _ancestors(pid: int, parents: Mapping[int, int]) -> Iterator[int]:
-    while pid in parents:
-        pid = parents[pid]
-        yield pid
-
-
-def _used(cores: Mapping[str, list[float]]) -> str:
-    shown = [
-        f"{name} {' + '.join(f'{one:.2f}' for one in sorted(cores[name], reverse=True))}"
-        for name in _PROCESSES.values()
-        if name in cores
-    ]
-    return ", ".join([*shown, f"others {sum(cores.get('others', [])):.2f}"])
+    return Measured((got - first[1]) / seconds, cores_since(before, seconds))
 
 
 def _line(case: str, rates: Mapping[str, Sequence[float]]) -> str:
@@ -318,7 +276,7 @@ def main(argv: Sequence[str]) -> int:
                     continue
                 rate = got.rate * len(rows) / lists
                 rates.setdefault(case, []).append(rate)
-                print(f"{run}: {rate:,.0f} ratings/s; cores: {_used(got.cores)}", file=sys.stderr)
+                print(f"{run}: {rate:,.0f} ratings/s; cores: {shown(got.cores)}", file=sys.stderr)
         for case in rates:
             print(f"{kind}, {_line(case, rates)}", flush=True)
     return 1 if failed else 0

@@ -35,7 +35,6 @@ def test_shapes_without_end_are_read_and_not_all_kept() -> None:
 def test_notes_describe_the_first_rating_once() -> None:
     reader = TreeReader(RecordMapping(), PlanCache(RecordMapping()))
     shop = {"customer_id": "c1", "sku": "x9", "ts": 1764064800}
-    assert not reader.has_described
     _document(reader, shop)
     assert reader.has_described
     (note,) = reader.notes()
