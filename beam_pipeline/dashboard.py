@@ -16,6 +16,7 @@ from typing import Final
 import uvicorn
 
 from beam_pipeline.kafka_flags import add_kafka_flags, kafka_settings
+from beam_pipeline.port_flag import port_number
 from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.app import application
 from beam_pipeline.web.ask import Asker
@@ -51,7 +52,7 @@ def _parser() -> Parser:
         help="address to listen at; others than this machine's see"
         " all that the page shows, without a password",
     )
-    parser.add_argument("--port", type=int, default=8089, help="0 for a free one")
+    parser.add_argument("--port", type=port_number, default=8089, help="0 for a free one")
     return parser
 
 

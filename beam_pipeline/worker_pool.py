@@ -28,6 +28,8 @@ from typing import Any, Final
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
+from beam_pipeline.port_flag import port_number
+
 _LOG: Final = logging.getLogger("flurs-beam-worker-pool")
 _START_SECONDS: Final = 300.0
 _STOP_SECONDS: Final = 10.0
@@ -184,7 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="flurs-beam-worker-pool", description=__doc__.split("\n", maxsplit=1)[0]
     )
-    parser.add_argument("--port", type=int, default=50000, help="where it listens (default: 50000)")
+    parser.add_argument(
+        "--port", type=port_number, default=50000, help="where it listens (default: 50000)"
+    )
     parser.add_argument(
         "--host", default="localhost", help="at which address it listens (default: localhost)"
     )

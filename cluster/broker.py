@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from beam_pipeline.port_flag import port_number
 from cluster.maven import copy_dependencies
 
 _POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
@@ -159,7 +160,7 @@ def _kafka_uuid() -> str:
 def main(argv: Sequence[str]) -> int:
     """Runs a broker until Ctrl-C, and then removes its data."""
     parser = argparse.ArgumentParser(prog="python -m cluster.broker", description=__doc__)
-    parser.add_argument("--port", type=int, default=9092)
+    parser.add_argument("--port", type=port_number, default=9092)
     port = parser.parse_args(argv).port
     folder = Path(tempfile.mkdtemp(prefix="flurs-beam-kafka-"))
     broker = Broker(folder, port)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from beam_pipeline import sample
+from beam_pipeline.port_flag import port_number
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.formats.json_lines import decode_recommendation
@@ -33,7 +34,9 @@ def main(argv: Sequence[str]) -> int:
     """Runs everything; `--lists N` ends it after so many lists were shown."""
     parser = argparse.ArgumentParser(prog="python -m cluster.demo", description=__doc__)
     parser.add_argument("--lists", type=int, default=0, help="end after so many (default: never)")
-    parser.add_argument("--port", type=int, default=8081, help="of Flink's web UI (default: 8081)")
+    parser.add_argument(
+        "--port", type=port_number, default=8081, help="of Flink's web UI (default: 8081)"
+    )
     parser.add_argument("--rate", type=int, default=100, help="ratings a second (default: 100)")
     given = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="flurs-beam-demo-"))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from beam_pipeline.port_flag import port_number
 from cluster.broker import free_port
 from cluster.children import children
 from cluster.flink_config import JOB_MANAGER_JVM, JVM_OPENS, TASK_MANAGER_JVM, write_configuration
@@ -261,7 +262,9 @@ class FlinkCluster:
 def main(argv: Sequence[str]) -> int:
     """Runs a cluster until Ctrl-C; its files go with it."""
     parser = argparse.ArgumentParser(prog="python -m cluster.flink_cluster", description=__doc__)
-    parser.add_argument("--port", type=int, default=8081, help="of the web UI (default: 8081)")
+    parser.add_argument(
+        "--port", type=port_number, default=8081, help="of the web UI (default: 8081)"
+    )
     parser.add_argument("--task_managers", type=int, default=2)
     parser.add_argument("--slots", type=int, default=1)
     given = parser.parse_args(argv)

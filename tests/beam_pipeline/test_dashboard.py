@@ -51,9 +51,9 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "cannot reach Kafka"),
         (["--kafka_config", "/not/there"], 2, "cannot read --kafka_config: [Errno 2]"),
         (["--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
-        (["--port", "70000"], 1, "cannot listen at 127.0.0.1:70000"),
+        (["--port", "70000"], 2, "--port: invalid port '70000', expected a number"),
         (["--window", "0"], 2, "must be 1 or more"),
-        (["--port", "web"], 2, "--port: invalid int value"),
+        (["--port", "web"], 2, "--port: invalid port 'web'"),
         (["--topic", "lists"], 2, "unrecognized arguments: --topic"),
     ],
 )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Listing
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
 from transforms.recommenders.numerics.transition_kernels import add_transitions
 
@@ -112,7 +112,7 @@ def best_of(
     for item in excluded:
         if columns.of[item] >= 0:
             scores[columns.of[item]] = -np.inf
-    count = 0
+    count = ZERO
     for column in range(len(scores)):
         count = keep_best(best_scores, best, count, scores[column], column)
     for place in range(count):
@@ -159,7 +159,7 @@ def list_each_dense(
     listing: Listing,
 ) -> None:
     """Makes all lists from the counts as they are, see `list_dense`."""
-    place = 0
+    place = ZERO
     for number in range(len(listed)):
         if listed[number]:
             list_dense(matrix, transitions, columns, mixture, number, listing, place)

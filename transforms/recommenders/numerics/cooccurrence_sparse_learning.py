@@ -38,11 +38,22 @@ def _test_sparse(
     constants: Constants,
     user: int,
     item: int,
+    with_repeats: bool,
 ) -> None:
     """Does what `_test_dense` does with sparse rows."""
     tuning, transitions = habits.tuning, habits.transitions
     for setting in range(SETTINGS):
-        mix_by(histories, items, habits, constants, user, False, setting, tuning.mixture, setting)
+        mix_by(
+            histories,
+            items,
+            habits,
+            constants,
+            user,
+            with_repeats,
+            setting,
+            tuning.mixture,
+            setting,
+        )
         judge_by_need(rows, transitions, columns, histories, tuning, user, item, setting)
 
 
@@ -95,7 +106,9 @@ def learn_sparse(
         tests = not with_repeats and is_test(histories, items, constants, user, item)
         tests = tests and is_affordable(rows, histories, items, constants, user)
         if tests and (number or not first_step):
-            _test_sparse(rows, histories, items, columns, habits, constants, user, item)
+            _test_sparse(
+                rows, histories, items, columns, habits, constants, user, item, with_repeats
+            )
         start, size = histories.starts[user], histories.sizes[user]
         count = others_of(histories.ids, start, size, item, log.others[slot])
         log.counts[slot] = count

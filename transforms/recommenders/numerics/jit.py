@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numba
+import numpy as np
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _uncached: list[str] = []
+
+ZERO: Final = cast("int", np.int64(0))
+"""To count from: a literal has a type of its own, for which callees would be compiled once more."""
 
 _REORDERED: Final = {"nnan", "nsz", "reassoc", "contract"}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
 from transforms.recommenders.numerics.cooccurrence_lists import add_extras
 from transforms.recommenders.numerics.habit_arrays import AFTER, BEFORE, Mixture, TransitionArrays
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_exact
 
 INCOMPLETE: Final = -1
 """Length of a list that takes a look at all items."""
@@ -71,7 +71,7 @@ def _touch(scratch: Scratch, column: int, mark: int, count: int) -> int:
 @compile_exact
 def _sum_rows(rows: RowArrays, mixture: Mixture, slot: int, mark: int, scratch: Scratch) -> int:
     """Adds up the weighted rows of the newest items; returns how many columns were touched."""
-    ids, values, scores, count = rows.ids, rows.values, scratch.scores, 0
+    ids, values, scores, count = rows.ids, rows.values, scratch.scores, ZERO
     for age in range(mixture.rows[slot]):
         row, factor = mixture.recent[slot, age], mixture.factors[slot, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
@@ -202,7 +202,7 @@ def list_by_need(
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     most = prior * popular.chosen + recent_prior * popular.recent
     most += mixture.priors[slot, 2] * popular.starts
-    length = 0
+    length = ZERO
     for number in range(count):
         column = touched[number]
         length = _keep_better(best_scores, best, length, scores[column], column)

@@ -15,7 +15,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_allocating, compile_exact, compile_fast
+from transforms.recommenders.numerics.jit import (
+    ZERO,
+    compile_allocating,
+    compile_exact,
+    compile_fast,
+)
 from transforms.recommenders.numerics.mf_steps import step
 from transforms.recommenders.numerics.stable_dot import dot
 from transforms.recommenders.numerics.top_n import keep_best
@@ -237,7 +242,7 @@ def list_from(
     scores: NDArray[np.float64],
 ) -> int:
     """Fills a list from the items in `near`, ascending, as `top_n` does; returns its length."""
-    count = 0
+    count = ZERO
     for item in near:
         score = 1.0 - abs(1.0 - dot(p, item_rows[item]))
         count = keep_best(scores, best, count, score, item)

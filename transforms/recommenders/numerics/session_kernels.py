@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_allocating, compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find, remove_at
 from transforms.recommenders.numerics.top_n import keep_best
 
@@ -177,7 +177,7 @@ def add_neighbors(
     """
     values = np.empty(k, dtype=np.float64)
     best = np.empty(k, dtype=np.int32)
-    count = 0
+    count = ZERO
     for at in range(len(sessions)):
         count = keep_best(values, best, count, similarities[at], at)
     for place in range(count):

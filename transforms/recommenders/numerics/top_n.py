@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_allocating, compile_exact
 
 _SHORT: Final = 100
 """Longer lists are partitioned: insertion into a sorted list is quadratic in its length."""
@@ -83,7 +83,7 @@ def keep_best(
 def _inserted(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     best = np.empty(n, dtype=np.intp)
     values = np.empty(n, dtype=np.float64)
-    count = 0
+    count = ZERO
     for index in range(len(scores)):
         count = keep_best(values, best, count, scores[index], index)
     return best[:count]

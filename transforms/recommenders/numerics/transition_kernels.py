@@ -15,7 +15,7 @@ from transforms.recommenders.numerics.habit_arrays import (
     Mixture,
     TransitionArrays,
 )
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 from transforms.recommenders.numerics.top_n import keep_best
 
@@ -50,7 +50,7 @@ def find_bridges(
         How many there are, and the sum over them of the share times all other transitions.
     """
     start = transitions.starts[newest]
-    count = 0
+    count = ZERO
     for place in range(start, start + transitions.sizes[newest]):
         both = float(transitions.counts[place, AFTER]) + float(transitions.counts[place, BEFORE])
         if both > (shares[-1] if count == len(shares) else 0.0):

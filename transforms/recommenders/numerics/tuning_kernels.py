@@ -21,7 +21,7 @@ from transforms.recommenders.numerics.habit_arrays import (
     TransitionArrays,
     TuningArrays,
 )
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
 
 _ALL_OF_FIRST: Final = 512
@@ -142,7 +142,7 @@ def judge_by_need(
     transitions from its newest;
     0 if the chosen item is none of them. Leaves `tuning.sums` zero.
     """
-    mixture, count = tuning.mixture, 0
+    mixture, count = tuning.mixture, ZERO
     for age in range(mixture.rows[setting]):
         row, factor = mixture.recent[setting, age], mixture.factors[setting, age]
         for place in range(rows.starts[row], rows.starts[row] + rows.sizes[row]):
