@@ -78,9 +78,10 @@ def nothing_read(metrics: Any) -> bool:
 
 
 def nothing_usable(metrics: Any) -> bool:
-    """Whether there were records and each is a dead letter."""
+    """Whether there were records with values and each is a dead letter."""
     counts = _counts(metrics)
-    return counts[counters.READ] == counts[counters.DEAD] > 0 and not counts[counters.REQUESTS]
+    valued = counts[counters.READ] - counts[counters.TOMBSTONES]
+    return valued == counts[counters.DEAD] > 0 and not counts[counters.REQUESTS]
 
 
 def _counts(metrics: Any) -> dict[str, int]:

@@ -22,6 +22,8 @@ from cluster.maven import copy_dependencies
 
 _POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 _UP_SECONDS: Final = 300
+_WATCH_SECONDS: Final = 1.0
+_LAST_PORT: Final = 65535
 _CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
 
 
@@ -137,6 +139,10 @@ class Broker:
             self._process.kill()
             self._process.wait(timeout=60)
 
+    def has_ended(self) -> bool:
+        """Whether the broker has ended without having been told to."""
+        return self._process is not None and self._process.poll() is not None
+
     @property
     def _log(self) -> Path:
         return self.folder / "broker.log"
@@ -162,6 +168,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.broker", description=__doc__)
     parser.add_argument("--port", type=port_number, default=9092)
     port = parser.parse_args(argv).port
+    if not 1 <= port <= _LAST_PORT:
+        print(f"error: --port is {port}, expected 1 to {_LAST_PORT}", file=sys.stderr)
+        return 2
     folder = Path(tempfile.mkdtemp(prefix="flurs-beam-kafka-"))
     broker = Broker(folder, port)
     try:
@@ -173,7 +182,10 @@ def main(argv: Sequence[str]) -> int:
         print(
             f"Kafka listens at localhost:{port}; Ctrl-C stops it and removes its data", flush=True
         )
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        while not signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, _WATCH_SECONDS):
+            if broker.has_ended():
+                print("error: the broker has ended by itself; start it again", file=sys.stderr)
+                return 1
     finally:
         broker.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -57,6 +57,11 @@ class ParsedBatch:
         """Number of events, without requests that can be answered."""
         return len(self.batch) + len(self.dead) + len(self.skipped)
 
+    @property
+    def tombstones(self) -> int:
+        """Number of events without a value, which say nothing about how the others can be used."""
+        return sum(one.kind == TOMBSTONE for one in self.skipped)
+
 
 def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
     """Decodes a batch of ratings or of requests."""
@@ -217,7 +222,8 @@ class _ParseDoFn(beam.DoFn):
         for line in self._reader.notes():
             if WORKER.get(_Said).is_new(line):
                 _LOGGER.info(line)
-        if warning := self._watch.note(parsed.read + requests, dead):
+        valued = parsed.read + requests - parsed.tombstones
+        if warning := self._watch.note(valued, dead):
             _LOGGER.warning(warning)
         if parsed.batch.ratings or requests:
             yield parsed.batch

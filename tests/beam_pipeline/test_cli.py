@@ -238,7 +238,7 @@ def test_a_missing_topic(capsys: pytest.CaptureFixture[str], topics: Topics) -> 
     fails_with(
         capsys,
         1,
-        "topic 'nope-out' does not exist",
+        "check its name, or create it with --create_topics",
         *("--input_topic", topics.create(), "--output_topic=nope-out"),
         *arguments,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from beam_pipeline.summary import Summary, last_lists, notes, print_lists
+from beam_pipeline.summary import Summary, last_lists, notes, nothing_usable, print_lists
 from transforms import Recommendation, ScoredItem, counters
 from transforms.formats.json_lines import encode_recommendation
 
@@ -98,3 +98,12 @@ def test_a_model_that_is_surely_below_most_popular_is_called_so(
     verdicts = [line for line in lines if line.startswith("recall is below most popular after")]
     assert bool(verdicts) == below
     assert any(line.startswith("recall 0.") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("dead", "tombstones", "nothing"),
+    [(5, 0, True), (4, 1, True), (4, 0, False), (0, 5, False)],
+)
+def test_tombstones_do_not_make_an_input_usable(dead: int, tombstones: int, nothing: bool) -> None:
+    counts = {counters.READ: 5, counters.DEAD: dead, counters.TOMBSTONES: tombstones}
+    assert nothing_usable(Metrics(**counts)) is nothing

@@ -81,6 +81,15 @@ def test_tombstones_are_filtered_and_counted() -> None:
     assert found == {"read": 6, "filtered": 3, "tombstones": 3, "dead": 2, "requests": 1}
 
 
+def test_a_tombstone_does_not_count_as_a_record_that_could_be_used(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    batch = RawBatch("t-0-", [1, 2, 3], [None, b"{", None], JSON)
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        _ = pipeline | beam.Create([batch]) | ParseRatings()
+    assert "none of the first 1 record(s) could be used" in caplog.text
+
+
 def test_a_request_has_the_brokers_time_if_it_has_none() -> None:
     values = [b'{"user": 1}', b'{"user": 2, "timestamp": 3}', b"{}", None]
     batch = RawBatch("asks-0-", range(4), values, REQUEST_FORMAT, published=12.5)

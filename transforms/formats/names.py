@@ -8,7 +8,8 @@ from typing import Final
 USUAL_NAMES: Final = {
     "user": (
         *("user", "user_id", "customer", "customer_id", "member", "member_id"),
-        *("account", "account_id", "client_id", "visitor_id", "profile_id", "uid"),
+        *("account", "account_id", "client_id", "visitor", "visitor_id"),
+        *("profile_id", "uid"),
     ),
     "item": (
         *("item", "item_id", "movie", "movie_id", "product", "product_id", "sku"),

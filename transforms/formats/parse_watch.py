@@ -38,7 +38,7 @@ class ParseWatch:
         """Takes a batch into account.
 
         Args:
-            read: How many records it had.
+            read: How many records with a value it had.
             dead: Those that could not be used.
 
         Returns:

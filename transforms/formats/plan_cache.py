@@ -59,6 +59,10 @@ def described(
             path = mapping.fields.get(field, "")
             why = f"nothing at {path!r}" if path else "the record has none"
             parts.append(f"{default} ({why})")
+        elif field == "timestamp" and field not in plan.taken:
+            # Not from the record, so what stood around it had one.
+            whose = "the envelope or the broker" if mapping.envelope else "the broker"
+            parts.append(f"timestamp from {whose}")
     if parts == [f"{field} from {field!r}" for field in plan.taken]:
         return ""
     return f"fields of the first record: {', '.join(parts)}"

@@ -452,6 +452,23 @@ def test_what_was_taken_for_what_is_said_once(tree: Any, fields: dict[str, str],
     assert reader.notes() == []
 
 
+def test_it_is_said_that_the_time_is_the_brokers() -> None:
+    reader = RecordReader()
+    reader.read(_batch([{"user": 1, "item": 2, "rating": 3, "ms": 4}], times=[9.5]))
+    assert reader.notes() == [
+        "fields of the first record: user from 'user', item from 'item', rating from 'rating',"
+        " timestamp from the broker"
+    ]
+
+
+def test_with_an_envelope_the_time_may_be_its_own() -> None:
+    event = {"specversion": "1.0", "time": "2026-11-25T10:00:00Z", "data": {"user": 1, "item": 2}}
+    reader = RecordReader(RecordMapping(envelope="cloudevents"))
+    reader.read(_batch([event], times=[9.5]))
+    (note,) = reader.notes()
+    assert "timestamp from the envelope or the broker" in note
+
+
 def test_of_the_plain_shape_nothing_is_said_but_a_unit_is() -> None:
     reader = RecordReader()
     reader.read(_batch([PLAIN]))

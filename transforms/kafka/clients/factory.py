@@ -101,23 +101,27 @@ def partitions_of(client: Consumer, topic: str, settings: KafkaSettings) -> list
     """
     numbers = client.partitions_for_topic(topic)
     if not numbers:
-        msg = (
-            f"topic {topic!r} does not exist at {settings.bootstrap_servers};"
-            " create it; --create_topics creates output and request topics only"
-        )
-        raise KafkaSetupError(msg)
+        raise _no_topic(topic, settings)
     return [TopicPartition(topic, number) for number in numbers]
 
 
+def _no_topic(topic: str, settings: KafkaSettings, hint: str = "") -> KafkaSetupError:
+    return KafkaSetupError(
+        f"topic {topic!r} does not exist at {settings.bootstrap_servers};"
+        f" check its name, or create it{hint}"
+    )
+
+
 def require_topics(
-    settings: KafkaSettings, topics: Mapping[str, int], *, create: bool = False
+    settings: KafkaSettings, topics: Mapping[str, int], *, create: bool | None = None
 ) -> None:
     """Checks that topics exist, and creates those that do not if asked.
 
     Args:
         settings: Of the brokers.
         topics: How many partitions a new topic is to have, by name.
-        create: Whether to create what is missing, with the brokers' default replication.
+        create: Whether to create what is missing, with the brokers' default replication, as
+            --create_topics says; None where there is no such flag.
 
     Raises:
         KafkaSetupError: The broker cannot be reached, a topic is missing, or creation fails.
@@ -128,8 +132,7 @@ def require_topics(
         if create and missing:
             create_topics = _implementation(settings.client).create_topics
             create_topics(settings, {topic: topics[topic] for topic in missing})
-        else:
-            for topic in missing:
-                partitions_of(client, topic, settings)
+        elif missing:
+            raise _no_topic(missing[0], settings, " with --create_topics" * (create is False))
     finally:
         client.close()

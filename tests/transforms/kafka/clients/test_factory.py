@@ -187,6 +187,8 @@ def test_missing_topics_are_created_only_when_asked(topics: Topics) -> None:
     name = f"{topics.create()}-missing"
     with pytest.raises(KafkaSetupError, match=f"topic '{name}' does not exist"):
         require_topics(topics.settings, {name: 3})
+    with pytest.raises(KafkaSetupError, match=r"or create it with --create_topics$"):
+        require_topics(topics.settings, {name: 3}, create=False)
     require_topics(topics.settings, {name: 3}, create=True)
     client = consumer(topics.settings, None)
     assert client.partitions_for_topic(name) == [0, 1, 2]

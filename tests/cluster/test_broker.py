@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cluster import broker
+from cluster.children import children
+from tests.support import ROOT
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536"])
+def test_a_port_out_of_range_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert broker.main([f"--port={port}"]) == 2
+    error = f"error: --port is {port}, expected 1 to 65535\n"
+    assert capsys.readouterr().err == error
+
+
+def test_it_does_not_wait_for_a_broker_that_has_ended() -> None:
+    command = [sys.executable, "-m", "cluster.broker", "--port", str(broker.free_port())]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout
+        assert "Kafka listens" in process.stdout.readline()
+        (java,) = children(process.pid)
+        os.kill(java, signal.SIGKILL)
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert error.endswith("error: the broker has ended by itself; start it again\n")
