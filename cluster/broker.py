@@ -23,7 +23,6 @@ from cluster.maven import copy_dependencies
 _POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 _UP_SECONDS: Final = 300
 _WATCH_SECONDS: Final = 1.0
-_LAST_PORT: Final = 65535
 _CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
 
 
@@ -166,11 +165,8 @@ def _kafka_uuid() -> str:
 def main(argv: Sequence[str]) -> int:
     """Runs a broker until Ctrl-C, and then removes its data."""
     parser = argparse.ArgumentParser(prog="python -m cluster.broker", description=__doc__)
-    parser.add_argument("--port", type=port_number, default=9092)
-    port = parser.parse_args(argv).port
-    if not 1 <= port <= _LAST_PORT:
-        print(f"error: --port is {port}, expected 1 to {_LAST_PORT}", file=sys.stderr)
-        return 2
+    parser.add_argument("--port", type=port_number, default=9092, help="0 for a free one")
+    port = parser.parse_args(argv).port or free_port()
     folder = Path(tempfile.mkdtemp(prefix="flurs-beam-kafka-"))
     broker = Broker(folder, port)
     try:

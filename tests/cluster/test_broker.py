@@ -12,11 +12,13 @@ from cluster.children import children
 from tests.support import ROOT
 
 
-@pytest.mark.parametrize("port", ["0", "-1", "65536"])
-def test_a_port_out_of_range_is_one_line(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert broker.main([f"--port={port}"]) == 2
-    error = f"error: --port is {port}, expected 1 to 65535\n"
-    assert capsys.readouterr().err == error
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_out_of_range_is_said_to_be_one(
+    port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        broker.main([f"--port={port}"])
+    assert f"--port: invalid port '{port}'" in capsys.readouterr().err
 
 
 def test_it_does_not_wait_for_a_broker_that_has_ended() -> None:

@@ -29,11 +29,32 @@ class _Warm:
         self.models: set[str] = set()
 
 
+class _Compiling(event.Listener):
+    """Says once that kernels are being compiled, as nothing else is said meanwhile.
+
+    Attributes:
+        has_begun: Whether any was compiled rather than found in the cache.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.has_begun = False
+        self._model = model
+
+    def on_start(self, event: event.Event) -> None:
+        del event
+        if not self.has_begun:
+            _LOG.info("compiling the kernels of %s, which can take a minute", self._model)
+        self.has_begun = True
+
+    def on_end(self, event: event.Event) -> None:
+        """Does nothing."""
+
+
 def warm_up(spec: RecommenderSpec) -> None:
     """Makes throwaway recommenders learn and list, so that every kernel is compiled.
 
-    Does nothing for a model that this process has warmed up. Logs one line if it took more than
-    a second, which says whether the next process will find the kernels on disk.
+    Does nothing for a model that this process has warmed up. Logs when it begins to compile, and
+    if that took more than a second whether the next process will find the kernels on disk.
 
     Args:
         spec: Of the recommender that is about to be used.
@@ -44,7 +65,8 @@ def warm_up(spec: RecommenderSpec) -> None:
             return
         warm.models.add(spec.model)
         start = time.monotonic()
-        with event.install_recorder("numba:compile") as compiled:
+        compiled = _Compiling(spec.model)
+        with event.install_listener("numba:compile", compiled):
             spec = replace(spec, max_users=0, max_items=0, user_ttl=0.0)
             _exercise(spec)
             if "neighbors" in spec.to_dict()["hyperparameters"]:
@@ -53,7 +75,7 @@ def warm_up(spec: RecommenderSpec) -> None:
                 _exercise(replace(spec, hyperparameters=few))
         seconds = time.monotonic() - start
     # Loading kernels from the cache takes a while, too, on a busy machine.
-    if compiled.buffer and seconds > _WORTH_TELLING_SECONDS:
+    if compiled.has_begun and seconds > _WORTH_TELLING_SECONDS:
         cached = (
             "the next start will find them cached"
             if jit.is_cached()

@@ -11,7 +11,7 @@ from transforms.recommenders.registry import MODEL_NAMES
 
 _PROGRAM = """
 import logging, sys
-logging.basicConfig(format="%(message)s")
+logging.basicConfig(format="%(message)s", level=logging.INFO)
 {setup}
 from transforms.evaluation.observer import PreUpdateObserver
 from transforms.learning.shard import learn
@@ -54,6 +54,7 @@ def test_after_it_nothing_is_left_to_compile(tmp_path: Path) -> None:
     specs: list[tuple[str, dict[str, int]]] = [(model, {}) for model in MODEL_NAMES]
     out, err = _run([*specs, ("itemknn", {"neighbors": 20})], "", tmp_path)
     assert out.split() == [*MODEL_NAMES, "itemknn"]
+    assert err.count("compiling the kernels of mf, which can take a minute") == 1
     assert "compiled the kernels of mf in" in err
     assert "the next start will find them cached" in err
 
