@@ -45,6 +45,9 @@ def main(argv: Sequence[str]) -> int:
             _run(stack, folder, given)
     except KeyboardInterrupt:
         _say("taking everything down")
+    except RuntimeError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
@@ -82,7 +85,7 @@ def _run(stack: contextlib.ExitStack, folder: Path, given: argparse.Namespace) -
         ["--input", str(sample.PATH), *where, "--topic", _RATINGS, "--rate", str(given.rate)],
     )
     _say("lists, as they come; Ctrl-C takes everything down")
-    for number, line in enumerate(_lists(settings, cluster), start=1):
+    for number, line in enumerate(lists(settings, cluster, broker), start=1):
         print(line, flush=True)
         if number == given.lists:
             return
@@ -114,10 +117,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _lists(settings: KafkaSettings, cluster: FlinkCluster) -> Iterator[str]:
-    """Yields a list now and then, as a line of text; never ends.
+def lists(settings: KafkaSettings, cluster: FlinkCluster, broker: Broker) -> Iterator[str]:
+    """Yields a list now and then, as a line of text; never ends by itself.
 
     Meanwhile a part of the cluster that has ended is started again, as an operator of one does.
+
+    Raises:
+        RuntimeError: The broker has ended, whose records are gone with it.
     """
     client = consumer(settings, None)
     partitions = partitions_of(client, _LISTS, settings)
@@ -126,6 +132,9 @@ def _lists(settings: KafkaSettings, cluster: FlinkCluster) -> Iterator[str]:
     shown = 0.0
     try:
         while True:
+            if broker.has_ended():
+                msg = "Kafka has ended by itself; start the demo again"
+                raise RuntimeError(msg)
             for line in cluster.replace_dead():
                 _say(line)
             for records in client.poll(0.5).records.values():
