@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from transforms.recommenders.registry import MODEL_NAMES
 
 _PROGRAM = """
@@ -59,10 +57,9 @@ def test_after_it_nothing_is_left_to_compile(tmp_path: Path) -> None:
     assert "the next start will find them cached" in err
 
 
-@pytest.mark.parametrize("model", ["itemknn"])
-def test_it_says_where_nothing_can_be_cached(tmp_path: Path, model: str) -> None:
+def test_it_says_where_nothing_can_be_cached(tmp_path: Path) -> None:
     # numba looks for a place for its cache among these.
     setup = "from numba.core import caching; caching.CacheImpl._locator_classes = []"
-    _, err = _run([(model, {})], setup, tmp_path)
-    assert f"compiled the kernels of {model} in" in err
+    _, err = _run([("mf", {})], setup, tmp_path)
+    assert "compiled the kernels of mf in" in err
     assert "set NUMBA_CACHE_DIR to a folder that can" in err
