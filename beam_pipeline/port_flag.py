@@ -12,7 +12,7 @@ def port_number(text: str) -> int:
     """Returns the port that a flag names.
 
     Raises:
-        ArgumentTypeError: It is none; gRPC would take its last 16 bits.
+        ArgumentTypeError: It is not a port number; gRPC takes the last 16 bits of a greater one.
     """
     if text.isascii() and text.isdecimal() and int(text) <= _MOST:
         return int(text)

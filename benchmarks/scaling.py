@@ -112,6 +112,7 @@ CASES: Final = {
     "2 slots of one TaskManager, 2 workers": Case(_CORES, 1, 2, workers=2),
 }
 _USUAL: Final = tuple(CASES)[:3]
+
 Count = Callable[[], int]
 
 

@@ -57,11 +57,6 @@ class ParsedBatch:
         """Number of events, without requests that can be answered."""
         return len(self.batch) + len(self.dead) + len(self.skipped)
 
-    @property
-    def tombstones(self) -> int:
-        """Number of events without a value, which say nothing about how the others can be used."""
-        return sum(one.kind == TOMBSTONE for one in self.skipped)
-
 
 def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
     """Decodes a batch of ratings or of requests."""
@@ -217,13 +212,12 @@ class _ParseDoFn(beam.DoFn):
             counters.counter(counters.REQUESTS).inc(requests)
         counters.counter(counters.READ).inc(parsed.read)
         counters.counter(counters.DEAD).inc(len(dead))
-        if parsed.skipped:
-            _count_skipped(parsed.skipped)
+        tombstones = _count_skipped(parsed.skipped) if parsed.skipped else 0
         for line in self._reader.notes():
             if WORKER.get(_Said).is_new(line):
                 _LOGGER.info(line)
-        valued = parsed.read + requests - parsed.tombstones
-        if warning := self._watch.note(valued, dead):
+        # A tombstone says nothing about whether the records with values can be used.
+        if warning := self._watch.note(parsed.read + requests - tombstones, dead):
             _LOGGER.warning(warning)
         if parsed.batch.ratings or requests:
             yield parsed.batch
@@ -231,7 +225,8 @@ class _ParseDoFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_DEAD, letter)
 
 
-def _count_skipped(skipped: Sequence[Skipped]) -> None:
+def _count_skipped(skipped: Sequence[Skipped]) -> int:
+    """Counts what is skipped by its kind; returns how many tombstones there are."""
     counters.counter(counters.FILTERED).inc(len(skipped))
     kinds = Counter(one.kind for one in skipped)
     for kind, name in ((TOMBSTONE, counters.TOMBSTONES), (DELETE, counters.DELETES)):
@@ -239,3 +234,4 @@ def _count_skipped(skipped: Sequence[Skipped]) -> None:
             counters.counter(name).inc(kinds[kind])
     if kinds[EVENT]:
         counters.count_event_types(one.name for one in skipped if one.kind == EVENT)
+    return kinds[TOMBSTONE]

@@ -133,6 +133,7 @@ def require_topics(
             create_topics = _implementation(settings.client).create_topics
             create_topics(settings, {topic: topics[topic] for topic in missing})
         elif missing:
-            raise _no_topic(missing[0], settings, " with --create_topics" * (create is False))
+            hint = " with --create_topics" if create is False else ""
+            raise _no_topic(missing[0], settings, hint)
     finally:
         client.close()

@@ -29,7 +29,7 @@ from transforms.recommenders.numerics.cooccurrence_updates import end_session, f
 from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import ZERO, compile_allocating, compile_exact
-from transforms.recommenders.numerics.mixing import mix, mix_by
+from transforms.recommenders.numerics.mixing import mix, mix_settings
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
 
@@ -75,22 +75,11 @@ def _test_dense(
     constants: Constants,
     user: int,
     item: int,
-    with_repeats: bool,
 ) -> None:
     """Tests each setting with a positive that is about to be learned, see `tuning_kernels`."""
     tuning, transitions = habits.tuning, habits.transitions
+    mix_settings(histories, items, habits, constants, user)
     for setting in range(SETTINGS):
-        mix_by(
-            histories,
-            items,
-            habits,
-            constants,
-            user,
-            with_repeats,
-            setting,
-            tuning.mixture,
-            setting,
-        )
         score_dense(matrix, transitions, columns, tuning.mixture, setting, tuning.scores)
         judge(histories, tuning, user, item, setting)
 
@@ -134,9 +123,7 @@ def learn_dense(
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
         if not with_repeats and is_test(histories, items, constants, user, item):
-            _test_dense(
-                matrix, histories, items, columns, habits, constants, user, item, with_repeats
-            )
+            _test_dense(matrix, histories, items, columns, habits, constants, user, item)
             follow_leader(habits.tuning)
         start, size = histories.starts[user], histories.sizes[user]
         others, values = log.others[0], log.values[0]

@@ -18,7 +18,7 @@ from transforms.recommenders.numerics.cooccurrence_updates import end_session, f
 from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
-from transforms.recommenders.numerics.mixing import mix, mix_by
+from transforms.recommenders.numerics.mixing import mix, mix_settings
 from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
 from transforms.recommenders.numerics.tuning_kernels import (
     follow_leader,
@@ -38,22 +38,11 @@ def _test_sparse(
     constants: Constants,
     user: int,
     item: int,
-    with_repeats: bool,
 ) -> None:
     """Does what `_test_dense` does with sparse rows."""
     tuning, transitions = habits.tuning, habits.transitions
+    mix_settings(histories, items, habits, constants, user)
     for setting in range(SETTINGS):
-        mix_by(
-            histories,
-            items,
-            habits,
-            constants,
-            user,
-            with_repeats,
-            setting,
-            tuning.mixture,
-            setting,
-        )
         judge_by_need(rows, transitions, columns, histories, tuning, user, item, setting)
 
 
@@ -106,9 +95,7 @@ def learn_sparse(
         tests = not with_repeats and is_test(histories, items, constants, user, item)
         tests = tests and is_affordable(rows, histories, items, constants, user)
         if tests and (number or not first_step):
-            _test_sparse(
-                rows, histories, items, columns, habits, constants, user, item, with_repeats
-            )
+            _test_sparse(rows, histories, items, columns, habits, constants, user, item)
         start, size = histories.starts[user], histories.sizes[user]
         count = others_of(histories.ids, start, size, item, log.others[slot])
         log.counts[slot] = count

@@ -15,7 +15,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _uncached: list[str] = []
 
 ZERO: Final = cast("int", np.int64(0))
-"""To count from: a literal has a type of its own, for which callees would be compiled once more."""
+FALSE: Final = cast("bool", np.bool_(False))
+"""What to pass to kernels: a literal has a type of its own, for which they are compiled again."""
 
 _REORDERED: Final = {"nnan", "nsz", "reassoc", "contract"}
 

@@ -31,10 +31,11 @@ from transforms.recommenders.numerics.habit_arrays import (
     POPULAR,
     PREVIOUS,
     RECENT,
+    SETTINGS,
     HabitArrays,
     Mixture,
 )
-from transforms.recommenders.numerics.jit import compile_exact
+from transforms.recommenders.numerics.jit import FALSE, compile_exact
 from transforms.recommenders.numerics.repeat_habits import (
     place_weight,
     places_total,
@@ -80,6 +81,20 @@ def mix(
     """
     setting = EXPERT_SETTING if with_repeats else habits.tuning.leader[0]
     mix_by(histories, items, habits, constants, user, with_repeats, setting, mixture, slot)
+
+
+@compile_exact
+def mix_settings(
+    histories: HistoryArrays,
+    items: ItemArrays,
+    habits: HabitArrays,
+    constants: Constants,
+    user: int,
+) -> None:
+    """Does what `mix` does without repeats by each setting, into its row of `tuning.mixture`."""
+    mixture = habits.tuning.mixture
+    for setting in range(SETTINGS):
+        mix_by(histories, items, habits, constants, user, FALSE, setting, mixture, setting)
 
 
 @compile_exact

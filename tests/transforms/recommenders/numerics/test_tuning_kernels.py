@@ -17,9 +17,8 @@ def test_settings_are_tested_often_at_first_and_rarely_later(start: int, tests: 
     state.histories.add_user()
     for _ in range(2):
         state.add_item(listed=True)
-    histories, items = state.histories.arrays, state.items.arrays
     state.histories.reserve(0)
-    histories = state.histories.arrays
+    histories, items = state.histories.arrays, state.items.arrays
     histories.ids[histories.starts[0]] = 0
     histories.sizes[0] = 1
     items.chosen[:2] = 1.0
