@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from typing import Final
 
 from kafka import TopicPartition
 
 from transforms.kafka.clients.protocols import Polled, Records
 from transforms.kafka.record_buffer import RecordBuffer
+
+GATHER_SECONDS: Final = 0.03
+"""How long after a read of a partition the records for the next one gather.
+
+What comes out of one read is a batch to every later step, each of which costs as much as dozens of
+ratings; a bundle's output leaves at its end anyhow.
+"""
+ENOUGH_RECORDS: Final = 256
+"""So many do not wait for more: where much is there to read, nothing is to stand still."""
 
 
 class Assigned:
@@ -22,6 +33,7 @@ class Assigned:
         truncated: Whether that is because the broker cut the log off before it.
         read_at: When somebody last read it.
         thread: Who that was.
+        taken_at: When records were last taken.
     """
 
     def __init__(self, position: int) -> None:
@@ -32,6 +44,17 @@ class Assigned:
         self.end: int | None = None
         self.read_at = time.monotonic()
         self.thread = threading.get_ident()
+        self.taken_at = -math.inf
+
+    def gathers_for(self, limit: int) -> float:
+        """Returns for how many seconds more to leave the buffer before up to `limit` are taken."""
+        if len(self.buffer) >= min(limit, ENOUGH_RECORDS):
+            return 0.0
+        return max(0.0, self.taken_at + GATHER_SECONDS - time.monotonic())
+
+    def is_ready(self, limit: int) -> bool:
+        """Returns whether there are records that need not gather."""
+        return bool(self.buffer) and not self.gathers_for(limit)
 
     def touch(self) -> None:
         """Notes that the calling thread reads it now."""
@@ -71,6 +94,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
         records = assigned.buffer.take(limit)
         self.buffered -= before - assigned.buffer.bytes
         assigned.position = records.offsets[-1] + 1
+        assigned.taken_at = time.monotonic()
         return records
 
     def add(self, polled: Polled) -> None:
@@ -95,6 +119,12 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
             if one.out_of_range or one.buffer.bytes >= limit
         }
 
-    def readers_with_records(self, partition: TopicPartition) -> set[int]:
-        """Returns the threads that last read the other partitions that have buffered records."""
-        return {one.thread for which, one in self.items() if which != partition and one.buffer}
+    def is_any_ready(self, limit: int) -> bool:
+        """Returns whether a partition has records that are to be taken, `limit` at a time."""
+        return any(one.is_ready(limit) for one in self.values())
+
+    def readers_with_records(self, partition: TopicPartition, limit: int) -> set[int]:
+        """Returns the threads that last read the other partitions that are ready."""
+        return {
+            one.thread for which, one in self.items() if which != partition and one.is_ready(limit)
+        }

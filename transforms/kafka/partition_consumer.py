@@ -32,6 +32,7 @@ IDLE_SECONDS: Final = 60.0
 """A partition that nobody has read for so long is unassigned."""
 _POLL_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 0.005
+_SLICE_SECONDS: Final = 0.01
 # For a thread that reads several sources in turns: the others must not wait for an idle one.
 _BUSY_WAIT_SECONDS: Final = 0.02
 _IDLE_WAIT_SECONDS: Final = 0.25
@@ -100,11 +101,11 @@ class PartitionConsumer:
         """Returns the id of a topic that `require_topic` was called for; empty if none is known."""
         return self._watch.topic_id(topic) if self._watch is not None else ""
 
-    def wait(self, seconds: float) -> None:
-        """Fetches until a partition has records that nobody has taken, or the time is over."""
+    def wait(self, seconds: float, limit: int) -> None:
+        """Fetches until `limit` records of a partition are to be taken, or the time is over."""
         deadline = time.monotonic() + self._shortened(seconds)
         with self._condition:
-            while not any(one.buffer for one in self._assigned.values()):
+            while not self._assigned.is_any_ready(limit):
                 if self._watch is not None:
                     self._watch.raise_failure()
                 left = deadline - time.monotonic()
@@ -113,7 +114,7 @@ class PartitionConsumer:
                 if self._polling or not self._assigned:
                     self._condition.wait(min(left, _POLL_SECONDS))
                 else:
-                    self._poll(min(left, _POLL_SECONDS))
+                    self._fetch(min(left, _POLL_SECONDS))
 
     @property
     def idle_seconds(self) -> float:
@@ -146,16 +147,20 @@ class PartitionConsumer:
                 if self._watch is not None:
                     self._watch.raise_failure()
                 assigned.touch()
-                if assigned.buffer:
+                if assigned.is_ready(limit):
                     return self._take(lease, assigned, limit)
-                if assigned.out_of_range and not self._polling:
+                if assigned.out_of_range and not assigned.buffer and not self._polling:
                     lost = self._step_over_lost(lease, assigned)
                     if lost:
                         return lost
                 left = deadline - time.monotonic()
                 if asked and left <= 0:
                     return self._nothing(lease, assigned)
-                waiting = self._assigned.readers_with_records(lease.partition) if asked else set()
+                pause = max(0.0, min(left, _POLL_SECONDS))
+                if assigned.buffer:
+                    pause = min(pause, assigned.gathers_for(limit))
+                others = self._assigned.readers_with_records(lease.partition, limit)
+                waiting = others if asked else set()
                 if waiting:
                     # Grace is for other threads. Where one reads at a time, whichever it is, the
                     # other partitions get their turn by its return.
@@ -165,11 +170,10 @@ class PartitionConsumer:
                     yielded = True
                     self._condition.wait(_GRACE_SECONDS)
                 elif self._polling:
-                    self._condition.wait(max(0.0, min(left, _POLL_SECONDS)) + 0.001)
+                    self._condition.wait(pause + 0.001)
                     asked = True
                 else:
-                    others = self._assigned.readers_with_records(lease.partition)
-                    self._poll(0.0 if others else max(0.0, min(left, _POLL_SECONDS)))
+                    self._fetch(0.0 if others else pause)
                     asked = True
             return Fetched(NO_RECORDS, lease.position)
 
@@ -241,7 +245,7 @@ class PartitionConsumer:
 
     def _nothing(self, lease: PartitionLease, assigned: Assigned) -> Fetched:
         """Moves past offsets that deliver nothing: aborted, compacted, transaction markers."""
-        self.had_records = False
+        self.had_records = bool(assigned.buffer)
         if self._polling or assigned.buffer or assigned.out_of_range:
             return Fetched(NO_RECORDS, lease.position)
         position, at_end = self._client.progress(lease.partition)
@@ -256,6 +260,19 @@ class PartitionConsumer:
         if any(other.had_records for other in others):
             return min(wait_seconds, _BUSY_WAIT_SECONDS)
         return min(wait_seconds, _IDLE_WAIT_SECONDS) if others else wait_seconds
+
+    def _fetch(self, seconds: float) -> None:
+        """Polls for that long, or, while records gather, now and then, as a poll ends at one."""
+        gathered = self._gathered()
+        if not gathered:
+            self._poll(seconds)
+            return
+        self._poll(0.0)
+        if self._gathered() == gathered:
+            self._condition.wait(min(seconds, _SLICE_SECONDS))
+
+    def _gathered(self) -> int:
+        return sum(len(one.buffer) for one in self._assigned.values())
 
     def _poll(self, seconds: float) -> None:
         self._unassign_idle()

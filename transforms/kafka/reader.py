@@ -218,7 +218,7 @@ class AddedPartitionsReader:
                     tracker.defer_remainder()
                     return
                 if not read:
-                    self._consumer.wait(budget.poll_timeout())
+                    self._consumer.wait(budget.poll_timeout(), BATCH_RECORDS)
                     waited = True
 
     def commit_is_due(self) -> bool:

@@ -12,7 +12,7 @@ RECORD_BYTES: Final = 100
 
 
 class RecordBuffer:
-    """A queue of records.
+    """A queue of records, whose length is how many there are.
 
     Attributes:
         bytes: What the buffered records count for. Within a chunk that was taken in part, each
@@ -21,12 +21,13 @@ class RecordBuffer:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self._count = 0
         self._chunks: deque[tuple[Records, int]] = deque()
         # How many records of the first chunk are taken already.
         self._start = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._chunks)
+    def __len__(self) -> int:
+        return self._count
 
     def append(self, records: Records) -> int:
         """Adds records that follow; returns what they count for."""
@@ -36,6 +37,7 @@ class RecordBuffer:
         for headers in filter(None, records.headers):
             size += sum(RECORD_BYTES + len(key) + len(value) for key, value in headers)
         self._chunks.append((records, size))
+        self._count += len(records.offsets)
         self.bytes += size
         return size
 
@@ -46,6 +48,7 @@ class RecordBuffer:
             # A slice of what is taken, not a copy of what is left.
             before = self._left_of_first()
             self._start = start + limit
+            self._count -= limit
             self.bytes -= before - self._left_of_first()
             return first.part(start, self._start)
         self._drop_first()
@@ -57,7 +60,7 @@ class RecordBuffer:
 
     def _drop_first(self) -> None:
         self.bytes -= self._left_of_first()
-        self._chunks.popleft()
+        self._count -= len(self._chunks.popleft()[0].offsets) - self._start
         self._start = 0
 
     def _left_of_first(self) -> int:

@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from tests.support import Topics, wait_until
 from tests.transforms.kafka.fakes import FakeConsumer
 from transforms.errors import KafkaSetupError
-from transforms.kafka import partition_consumer
+from transforms.kafka import assigned, partition_consumer
 from transforms.kafka.clients.factory import consumer
 from transforms.kafka.clients.protocols import Polled
 from transforms.kafka.partition_consumer import PartitionConsumer
@@ -338,4 +338,42 @@ def test_threads_that_read_in_turns_do_not_wait_for_each_other(
     turn.start()
     turn.join(timeout=60)
     assert not turn.is_alive()
+    reader.close()
+
+
+def test_a_second_read_gathers_enough_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assigned, "GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr(assigned, "ENOUGH_RECORDS", 21)
+    lease = PartitionConsumer(FakeConsumer({FIRST: range(120)})).lease(FIRST, 0)
+    assert lease.read(100, 1.0).records.offsets == list(range(7))
+    assert lease.read(100, 60.0).records.offsets == list(range(7, 28))
+
+
+def test_a_second_read_gathers_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assigned, "GATHER_SECONDS", 3600.0)
+    reader = PartitionConsumer(FakeConsumer({FIRST: range(120)}))
+    lease = reader.lease(FIRST, 0)
+    assert lease.read(98, 1.0).records.offsets == list(range(7))
+    assert lease.read(98, 60.0).records.offsets == list(range(7, 105))
+    fetched = lease.read(98, 0.05)
+    assert (fetched.records.offsets, fetched.next_offset, fetched.at_end) == ([], 105, False)
+    start = time.monotonic()
+    reader.wait(0.05, 98)
+    assert time.monotonic() - start >= 0.05
+    monkeypatch.setattr(assigned, "GATHER_SECONDS", 0.0)
+    reader.wait(60.0, 98)
+    assert lease.read(98, 0.0).records.offsets == list(range(105, 120))
+
+
+def test_while_one_partition_gathers_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assigned, "GATHER_SECONDS", 3600.0)
+    reader = PartitionConsumer(FakeConsumer({FIRST: range(50), SECOND: range(50)}))
+    lease = reader.lease(FIRST, 0)
+    assert lease.read(100, 1.0).records.offsets == list(range(7))
+    # The first poll after a seek has nothing of it yet.
+    assert reader.lease(SECOND, 0).read(100, 0.0).records.offsets == []
+    start = time.monotonic()
+    assert lease.read(100, 60.0).records.offsets == []
+    assert time.monotonic() - start < 30
+    assert reader.lease(SECOND, 0).read(100, 1.0).records.offsets == list(range(7))
     reader.close()
