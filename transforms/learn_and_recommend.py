@@ -238,6 +238,7 @@ def _count_known(key: ModelShard, recommender: Recommender, users: int = 0, item
 
 META = ReadModifyWriteStateSpec("meta", BytesCoder())
 SNAPSHOT = BagStateSpec("snapshot", BytesCoder())
+OTHER_SNAPSHOT = BagStateSpec("other_snapshot", BytesCoder())
 LOG = BagStateSpec("log", BytesCoder())
 # Where items are sharded; elsewhere they are never read or written.
 ORDER = ReadModifyWriteStateSpec("order", BytesCoder())
@@ -254,12 +255,13 @@ class LearnAndRecommendDoFn(_Learner, beam.DoFn):
         element: ModelShardBatch,
         meta: Any = beam.DoFn.StateParam(META),
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
     ) -> Iterator[_Output]:
         """Yields what `_Learner.process_element` makes of a batch."""
-        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
+        state = _State(ShardState(meta, (snapshot, other_snapshot), log), OrderState(order, early))
         yield from self.process_element(element, state)
 
 
@@ -274,6 +276,7 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         element: ModelShardBatch,
         meta: Any = beam.DoFn.StateParam(META),
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
@@ -282,7 +285,7 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         """Yields what `_Learner.process_element` makes of a batch."""
         if _is_exported(element[0]):
             end.set(GlobalWindow().max_timestamp())
-        state = _State(ShardState(meta, snapshot, log), OrderState(order, early))
+        state = _State(ShardState(meta, (snapshot, other_snapshot), log), OrderState(order, early))
         yield from self.process_element(element, state)
 
     @on_timer(END)
@@ -291,9 +294,10 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         key: Any = beam.DoFn.KeyParam,
         meta: Any = beam.DoFn.StateParam(META),
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
+        other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
     ) -> None:
         """Exports the shard when its input has ended."""
-        state = ShardState(meta, snapshot, log)
+        state = ShardState(meta, (snapshot, other_snapshot), log)
         shard = self.open(key, state)
         self.save(key, shard)

@@ -46,7 +46,8 @@ class Shard:
         self.key = key
         self.do_fn = LearnAndRecommendDoFn(Recommend(SPEC, SHARDING, top_n=5), scope, False)
         self.values: dict[str, Any] = {"meta": None, "order": None}
-        self.bags: dict[str, list[bytes]] = {"snapshot": [], "log": [], "early": []}
+        names = ("snapshot", "other_snapshot", "log", "early")
+        self.bags: dict[str, list[bytes]] = {name: [] for name in names}
 
     def bundle(self, batches: list[RatingBatch], *, commit: bool = True) -> list[Part]:
         values = {name: Value(value) for name, value in self.values.items()}
@@ -70,8 +71,10 @@ class Shard:
         """Returns the users that the model has, from state alone."""
         WORKER.get(ModelCache).clear()
         work = {"read": 0, "added": 0, "cleared": 0}
-        bags = (Bag(self.bags[name], work) for name in ("snapshot", "log"))
-        state = ShardState(Value(self.values["meta"]), *bags)
+        first, second, log = (
+            Bag(self.bags[name], work) for name in ("snapshot", "other_snapshot", "log")
+        )
+        state = ShardState(Value(self.values["meta"]), (first, second), log)
         return list(self.do_fn.open(self.key, state).recommender.users.ids)
 
 

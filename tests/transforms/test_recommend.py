@@ -23,11 +23,10 @@ from transforms import (
     ToEvaluations,
     ToRecommendations,
 )
-from transforms.learn_and_recommend import EARLY, LOG, META, ORDER, SNAPSHOT
+from transforms.learn_and_recommend import EARLY, LOG, META, ORDER, OTHER_SNAPSHOT, SNAPSHOT
 from transforms.learning import state as model_state
-from transforms.learning.state import Meta, ModelCache, ShardState
+from transforms.learning.state import Kept, Meta, ModelCache, ShardState
 from transforms.recommenders.hashing import Block
-from transforms.recommenders.recommender import Recommender
 from transforms.runtime.worker_context import WORKER
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
@@ -95,7 +94,7 @@ def test_the_model_is_rebuilt_when_the_process_forgot_it(
 
     original = model_state.rebuild
 
-    def rebuild(spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block) -> Recommender:
+    def rebuild(spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block) -> Kept:
         rebuilt.append(meta.sequence)
         return original(spec, meta, state, items)
 
@@ -277,5 +276,6 @@ def test_the_names_that_savepoints_depend_on(
     found = _labels(pipeline.transforms_stack[0].parts[-1])
     names = [one.removesuffix("/ParDo(DoFn)").split("/", 1)[1] for one in found]
     assert [name for name in names if "TypeEvaluations" not in name] == labels
-    specs = [META, SNAPSHOT, LOG, ORDER, EARLY]
-    assert [spec.name for spec in specs] == ["meta", "snapshot", "log", "order", "early"]
+    specs = [META, SNAPSHOT, OTHER_SNAPSHOT, LOG, ORDER, EARLY]
+    names = ["meta", "snapshot", "other_snapshot", "log", "order", "early"]
+    assert [spec.name for spec in specs] == names

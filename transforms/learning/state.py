@@ -4,7 +4,7 @@ A model is too large to write whole for each bundle, and must not live only in m
 holds, for each model shard:
 
 * `meta`: a random token that is new in each bundle that learns, a count of ratings, sizes;
-* `snapshot`: the recommender's arrays at some point, in numbered chunks;
+* `snapshot`, twice: the recommender's arrays at some point, see `learning.snapshots`;
 * `log`: the ratings that changed it since, each entry with its sequence number.
 
 The recommender itself waits in a process-wide cache between two bundles, under the token that
@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
@@ -33,17 +33,16 @@ from transforms.formats.rating_columns import RatingColumns, columns_of, of_plai
 from transforms.formats.records import Rating
 from transforms.learning import snapshot_codec
 from transforms.learning.snapshot_codec import VERSION
+from transforms.learning.snapshots import BagState, SnapshotBags, SnapshotWriter, read_snapshot
 from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
-CHUNK_BYTES: Final = 4 << 20
 LOG_FLOOR_BYTES: Final = 1 << 20
 """A log below this is never folded into a snapshot, however small the snapshot is."""
 
 _META: Final = struct.Struct(">B16sQQQ")
-_CHUNK: Final = struct.Struct(">BQII")
 
 
 class ValueState(Protocol):
@@ -56,25 +55,11 @@ class ValueState(Protocol):
         """Replaces the value."""
 
 
-class BagState(Protocol):
-    """Beam's Bag state of bytes, in any order."""
-
-    def read(self) -> Iterable[bytes]:
-        """Returns what was added."""
-        ...
-
-    def add(self, value: bytes) -> None:
-        """Adds one."""
-
-    def clear(self) -> None:
-        """Removes all."""
-
-
 class ShardState(NamedTuple):
     """One model shard's state, valid while its element is processed."""
 
     meta: ValueState
-    snapshot: BagState
+    snapshots: SnapshotBags
     log: BagState
 
 
@@ -114,7 +99,19 @@ class Meta:
         return cls(token, sequence, snapshot_bytes, log_bytes, encoded[_META.size :])
 
 
-class ModelCache(TokenCache[Recommender]):
+class Kept(NamedTuple):
+    """What stays in memory between two bundles.
+
+    Attributes:
+        recommender: The model.
+        writer: Of its snapshots; one may be written in part.
+    """
+
+    recommender: Recommender
+    writer: SnapshotWriter
+
+
+class ModelCache(TokenCache[Kept]):
     """Recommenders between two bundles."""
 
 
@@ -135,7 +132,7 @@ class OpenShard:
         self,
         spec: RecommenderSpec,
         state: ShardState,
-        cached: TokenCache[Recommender],
+        cached: TokenCache[Kept],
         key: CacheKey,
         first: FirstModel | None = None,
         items: Block = EVERYTHING,
@@ -149,20 +146,20 @@ class OpenShard:
         meta = Meta(b"", spec=own) if encoded is None else Meta.decode(encoded)
         if meta.spec != own:
             snapshot_codec.require_same_spec(json.loads(meta.spec), spec)
-        recommender = cached.pop(key, meta.token)
-        self.rebuilt = recommender is None and encoded is not None
+        kept = cached.pop(key, meta.token)
+        self.rebuilt = kept is None and encoded is not None
         self.imported = False
         if encoded is None and first:
             recommender, sequence = first()
+            kept = Kept(recommender, SnapshotWriter())
             meta = replace(meta, sequence=sequence)
             self.imported = sequence > 0
-        if recommender is None:
-            recommender = rebuild(spec, meta, state, items)
-        self.recommender = recommender
+        self.recommender, self._writer = kept or rebuild(spec, meta, state, items)
         self._meta = meta
         self._renewed = False
         if self.imported:
-            self._save(self._snapped(state), state)
+            self._begin_snapshot(meta.sequence, state)
+            self._save(self._write_snapshot(meta, state, everything=True), state)
 
     @property
     def sequence(self) -> int:
@@ -172,23 +169,28 @@ class OpenShard:
     def record(self, ratings: Sequence[Rating], state: ShardState) -> bool:
         """Puts the ratings that just changed the recommender, at least one, into state.
 
+        A snapshot is begun when the log outgrew the last one, so that the cost of snapshots is a
+        constant for each rating however large the model grows; calls write a part of it each.
+
         Returns:
-            Whether a snapshot was written: when the log outgrew the last one, so that the
-            cost of snapshots is a constant for each rating however large the model grows.
+            Whether a snapshot is complete now.
         """
         meta = self._meta
         entry = encode_log_entry(meta.sequence, ratings)
+        state.log.add(entry)
+        self._writer.note(entry)
         meta = replace(
             meta, sequence=meta.sequence + len(ratings), log_bytes=meta.log_bytes + len(entry)
         )
         outgrown = meta.log_bytes > max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
-        if outgrown:
-            self._meta = meta
-            meta = self._snapped(state)
-        else:
-            state.log.add(entry)
+        if outgrown and not self._writer.is_writing:
+            self._begin_snapshot(meta.sequence, state)
+        complete = False
+        if self._writer.is_writing:
+            meta = self._write_snapshot(meta, state)
+            complete = not self._writer.is_writing
         self._save(meta, state)
-        return outgrown
+        return complete
 
     def close(self) -> None:
         """Leaves the recommender in the cache for the next bundle.
@@ -196,15 +198,16 @@ class OpenShard:
         One that learned nothing keeps the token, as it still is what state has.
         """
         if self._meta.token:
-            self._cache.put(self._key, self._meta.token, self.recommender)
+            self._cache.put(self._key, self._meta.token, Kept(self.recommender, self._writer))
 
-    def _snapped(self, state: ShardState) -> Meta:
-        chunks = encode_snapshot(self._spec, self._meta.sequence, self.recommender, self._items)
-        state.snapshot.clear()
-        for chunk in chunks:
-            state.snapshot.add(chunk)
-        state.log.clear()
-        return replace(self._meta, snapshot_bytes=sum(map(len, chunks)), log_bytes=0)
+    def _begin_snapshot(self, sequence: int, state: ShardState) -> None:
+        whole = snapshot_codec.encode(self._spec, sequence, self.recommender, self._items)
+        self._writer.begin(whole, sequence, state.snapshots)
+
+    def _write_snapshot(self, meta: Meta, state: ShardState, *, everything: bool = False) -> Meta:
+        """Writes of the snapshot what is due; returns what is in state then."""
+        done = self._writer.write(state.snapshots, state.log, everything=everything)
+        return replace(meta, snapshot_bytes=done[0], log_bytes=done[1]) if done else meta
 
     def _save(self, meta: Meta, state: ShardState) -> None:
         if not self._renewed:
@@ -220,32 +223,20 @@ def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
     return orjson.dumps([VERSION, first, *plain, features, weights], default=list)
 
 
-def encode_snapshot(
-    spec: RecommenderSpec, sequence: int, recommender: Recommender, items: Block = EVERYTHING
-) -> list[bytes]:
-    """Returns the recommender in chunks, each with a version byte and its number."""
-    whole = memoryview(snapshot_codec.encode(spec, sequence, recommender, items))
-    starts = range(0, len(whole), CHUNK_BYTES)
-    return [
-        _CHUNK.pack(VERSION, sequence, number, len(starts)) + whole[start : start + CHUNK_BYTES]
-        for number, start in enumerate(starts)
-    ]
-
-
 def rebuild(
     spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block = EVERYTHING
-) -> Recommender:
-    """Returns the recommender that snapshot and log describe.
+) -> Kept:
+    """Returns the recommender that snapshot and log describe, and what goes on with snapshots.
 
     Raises:
         IncompatibleModelError: State was written by another version or another model, or
             does not hold every rating that `meta` counts.
     """
     if meta.snapshot_bytes:
-        whole = _joined(state.snapshot.read())
+        whole, bag = read_snapshot(state.snapshots)
         recommender, learned = snapshot_codec.decode(whole, spec, items)
     else:
-        recommender, learned = spec.build(items), 0
+        recommender, learned, bag = spec.build(items), 0, 0
     if meta.log_bytes:
         entries = map(_decode_log_entry, state.log.read())
         for first, ratings in sorted(entries, key=itemgetter(0)):
@@ -257,22 +248,7 @@ def rebuild(
     if learned != meta.sequence:
         msg = f"state holds {learned} ratings, expected {meta.sequence}"
         raise IncompatibleModelError(msg)
-    return recommender
-
-
-def _joined(chunks: Iterable[bytes]) -> bytes:
-    parts: dict[int, memoryview] = {}
-    sequences = set()
-    count = 0
-    for chunk in chunks:
-        snapshot_codec.require_version(chunk[0])
-        _, sequence, number, count = _CHUNK.unpack_from(chunk)
-        sequences.add(sequence)
-        parts[number] = memoryview(chunk)[_CHUNK.size :]
-    if len(parts) != count or len(sequences) != 1:
-        msg = f"the snapshot has {len(parts)} chunk(s), expected {count}"
-        raise IncompatibleModelError(msg)
-    return b"".join(parts[number] for number in range(count))
+    return Kept(recommender, SnapshotWriter(bag))
 
 
 def _decode_log_entry(encoded: bytes) -> tuple[int, RatingColumns]:

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from transforms.errors import IncompatibleModelError, OutOfSequenceError
-from transforms.learning.state import BagState, ValueState
+from transforms.learning.snapshots import BagState
+from transforms.learning.state import ValueState
 from transforms.learning.token_cache import CacheKey, TokenCache
 
 VERSION: Final = 2

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from tests.support import movielens_like, same_arrays
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
+from transforms.learning import snapshots
 from transforms.learning import state as model_state
 from transforms.learning.state import (
+    Kept,
     Meta,
     OpenShard,
     ShardState,
@@ -19,10 +21,9 @@ from transforms.learning.state import (
 )
 from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.arrays import Arrays
-from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 
-Cache = TokenCache[Recommender]
+Cache = TokenCache[Kept]
 SPEC = RecommenderSpec("mf", {"k": 3}, seed=7)
 KEY = CacheKey("job", "learn", (0, 0))
 
@@ -58,16 +59,24 @@ class Store:
     """What a runner has committed for one key."""
 
     meta: bytes | None = None
-    snapshot: list[bytes] = field(default_factory=list)
+    snapshots: tuple[list[bytes], list[bytes]] = field(default_factory=lambda: ([], []))
     log: list[bytes] = field(default_factory=list)
 
     def begin(self) -> ShardState:
-        return ShardState(Value(self.meta), Bag(self.snapshot), Bag(self.log))
+        first, second = map(Bag, self.snapshots)
+        return ShardState(Value(self.meta), (first, second), Bag(self.log))
 
     def commit(self, state: ShardState) -> None:
         self.meta = state.meta.read()
-        self.snapshot = list(state.snapshot.read())[::-1]
+        first, second = (list(bag.read())[::-1] for bag in state.snapshots)
+        self.snapshots = first, second
         self.log = list(state.log.read())[::-1]
+
+    @property
+    def snapshot(self) -> list[bytes]:
+        """The chunks of the only snapshot."""
+        (only,) = filter(None, self.snapshots)
+        return only
 
 
 def plain_loop(ratings: Iterable[Rating]) -> Arrays:
@@ -106,7 +115,7 @@ BUNDLES = st.lists(
 def test_whatever_fails_the_model_is_that_of_a_plain_loop(bundles: list[Bundle]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_state, "LOG_FLOOR_BYTES", 300)
-        patch.setattr(model_state, "CHUNK_BYTES", 500)
+        patch.setattr(snapshots, "CHUNK_BYTES", 500)
         stream = movielens_like(400, users=9, items=15)
         store, cache, done = Store(), Cache(), 0
         for bundle in bundles:
@@ -168,7 +177,7 @@ def test_the_log_is_folded_into_snapshots_at_a_constant_cost() -> None:
             for rating in batch:
                 cell.recommender.update(rating)
             if cell.record(batch, state):
-                written += sum(map(len, state.snapshot.read()))
+                written += sum(len(chunk) for bag in state.snapshots for chunk in bag.read())
             logged += len(encode_log_entry(0, batch))
             cell.close()
             store.commit(state)
@@ -205,11 +214,14 @@ def test_a_missing_end_of_the_log_is_noticed() -> None:
 
 def test_a_missing_chunk_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_state, "LOG_FLOOR_BYTES", 0)
-    monkeypatch.setattr(model_state, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 100)
     store = Store()
     state = store.begin()
     cell = OpenShard(SPEC, state, Cache(), KEY)
-    learn(cell, movielens_like(5), state)
+    rest = movielens_like(90)
+    # Each batch writes a chunk.
+    while not cell.record([rest[-1]], state):
+        cell.recommender.update(rest.pop())
     store.commit(state)
     assert len(store.snapshot) > 2
     del store.snapshot[1]
@@ -243,7 +255,7 @@ def test_state_of_another_spec_is_refused_snapshot_or_not(
     cell = OpenShard(SPEC, state, Cache(), KEY)
     learn(cell, movielens_like(5), state)
     store.commit(state)
-    assert bool(store.snapshot) == (floor == 0)
+    assert any(store.snapshots) == (floor == 0)
     with pytest.raises(IncompatibleModelError, match=difference):
         OpenShard(other, store.begin(), Cache(), KEY)
 
