@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import apache_beam as beam
 
 from beam_pipeline.options import (
@@ -32,7 +35,9 @@ from transforms import (
     WriteRecommendationsToKafka,
 )
 from transforms.kafka.sink import CONFLUENT_AVRO
-from transforms.model_export import require_fit, require_shards
+from transforms.model_export import require_fit, require_shards, shards_in
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -56,7 +61,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
-    if model.import_model:
+    if model.import_model and not _is_first_start(model):
         require_fit(model.import_model, settings.grid, settings.spec)
     if model.export_model:
         require_shards(model.export_model, settings.grid)
@@ -82,6 +87,14 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         _write_dead_letters("WriteUnwrittenRecommendations", unwritten, settings)
     if unwritten_tests is not None:
         _write_dead_letters("WriteUnwrittenEvaluations", unwritten_tests, settings)
+
+
+def _is_first_start(model: ModelOptions) -> bool:
+    """Returns whether a job that imports what it exports itself has exported nothing yet."""
+    first = model.import_model == model.export_model and not shards_in(model.import_model)
+    if first:
+        _LOGGER.warning("no model in %s yet: starting without one", model.import_model)
+    return first
 
 
 def _write_recommendations(

@@ -148,5 +148,8 @@ class ModelOptions(PipelineOptions):
             help="seconds between two exports (default: 60)",
         )
         group.add_argument(
-            "--import_model", metavar="FOLDER", help="start from a model that --export_model wrote"
+            "--import_model",
+            metavar="FOLDER",
+            help="start from a model that --export_model wrote; from none if this is the folder of"
+            " --export_model and empty",
         )
