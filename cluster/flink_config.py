@@ -41,11 +41,12 @@ _MEMORY: Final[Mapping[str, str]] = {
     "taskmanager.memory.jvm-overhead.min": "128m",
     "taskmanager.memory.jvm-overhead.max": "128m",
 }
-JOB_MANAGER_JVM: Final = ("-Xmx384m", "-XX:MaxMetaspaceSize=384m")
+# What Java does for a rating is little; the better code of the second compiler comes to less than
+# what that takes for minutes, of the cores of the Python workers.
+_ONE_COMPILER: Final = "-XX:TieredStopAtLevel=1"
+JOB_MANAGER_JVM: Final = (_ONE_COMPILER, "-Xmx384m", "-XX:MaxMetaspaceSize=384m")
 TASK_MANAGER_JVM: Final = (
-    # What Java does for a rating is little; the better code of the second compiler comes to less
-    # than what that takes for a minute, of the cores of the Python workers.
-    "-XX:TieredStopAtLevel=1",
+    _ONE_COMPILER,
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=384m",
