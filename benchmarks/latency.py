@@ -27,6 +27,7 @@ from benchmarks.programs import LIST, OURS_BY_TOPIC, PROGRAMS, environment_of
 from benchmarks.topics import records_of, send_at, wait_for
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
+from transforms.kafka.clients.protocols import Message
 
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
@@ -39,6 +40,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--program", choices=OURS_BY_TOPIC, default="ours, Flink, librdkafka")
     parser.add_argument("--rate", type=int, default=10_000, help="ratings a second")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument(
+        "--slice_ms", type=float, default=10, help="milliseconds of ratings that are sent at once"
+    )
     given = parser.parse_args(argv)
     program = PROGRAMS[given.program]
     python = environment_of(given.program, program)
@@ -49,7 +53,8 @@ def main(argv: Sequence[str]) -> int:
             settings = KafkaSettings(broker.address, client="librdkafka")
             require_topics(settings, {_SOURCE: 1}, create=True)
             with running(program, python, LIST, broker.address, _SOURCE) as (target, _, _):
-                waits = _waits(settings, target, given.rate, given.seconds)
+                slices = given.slice_ms / 1e3
+                waits = _waits(settings, target, given.rate, given.seconds, slices)
         finally:
             broker.stop()
     print(f"{given.program}, {given.rate:,} ratings/s: {_said(waits.waited)}")
@@ -76,7 +81,9 @@ def _said(waited: NDArray[np.int64]) -> str:
     return f"p50 {middle:.0f} ms, p99 {late:.0f} ms, at most {worst:.0f} ms, {len(waited):,} lists"
 
 
-def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Waits:
+def _waits(
+    settings: KafkaSettings, target: str, rate: int, seconds: int, slice_seconds: float
+) -> _Waits:
     client = producer(settings)
     sender = client.sender(_SOURCE)
     # All are learned and listed.
@@ -86,9 +93,11 @@ def _waits(settings: KafkaSettings, target: str, rate: int, seconds: int) -> _Wa
     sender.flush()
     wait_for(settings, target, 1)
     later = cycle(rows)
-    send_at(
-        sender, rate, count - 1, lambda sent, due: list(map(message, islice(later, due - sent)))
-    )
+
+    def messages(sent: int, due: int) -> Sequence[Message]:
+        return list(map(message, islice(later, due - sent)))
+
+    send_at(sender, rate, count - 1, messages, slice_seconds)
     client.close()
     wait_for(settings, target, count)
     arrived = np.zeros(count, dtype=np.int64)

@@ -9,13 +9,17 @@ from typing import Final
 from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of
 from transforms.kafka.clients.protocols import Message, Records, Sender
 
-_SLICE: Final = 0.01
+_SLICE_SECONDS: Final = 0.01
 _FLUSH_SECONDS: Final = 1.0
 _PATIENCE: Final = 180
 
 
 def send_at(
-    sender: Sender, rate: float, count: int, messages: Callable[[int, int], Sequence[Message]]
+    sender: Sender,
+    rate: float,
+    count: int,
+    messages: Callable[[int, int], Sequence[Message]],
+    slice_seconds: float = _SLICE_SECONDS,
 ) -> None:
     """Sends messages at a rate, and flushes.
 
@@ -25,17 +29,18 @@ def send_at(
         count: How many in all.
         messages: Returns those from a number on, up to another one. They are made when they are
             due, as each that orjson encodes takes kilobytes as long as it is kept.
+        slice_seconds: How long those of one call gather.
     """
     start = flushed = time.monotonic()
     sent = 0
     while sent < count:
-        due = min(count, int((time.monotonic() - start + _SLICE) * rate))
+        due = min(count, int((time.monotonic() - start + slice_seconds) * rate))
         sender.send(messages(sent, due))
         sent = due
         if time.monotonic() > flushed + _FLUSH_SECONDS:
             sender.flush()
             flushed = time.monotonic()
-        time.sleep(_SLICE)
+        time.sleep(slice_seconds)
     sender.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import secrets
 import shutil
 import signal
 import socket
@@ -26,12 +27,17 @@ _WATCH_SECONDS: Final = 1.0
 _CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
 
 
+# Below those that Linux gives to outgoing connections, one of which may take a port that was free.
+_PORTS: Final = range(10_000, 32_768)
+
+
 def free_port() -> int:
     """Returns a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:

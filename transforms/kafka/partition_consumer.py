@@ -16,10 +16,10 @@ from typing import Final
 
 from kafka import TopicPartition
 
-from transforms.errors import KafkaSetupError
 from transforms.kafka.assigned import Assigned, AssignedPartitions
 from transforms.kafka.clients.protocols import NO_RECORDS, Consumer
 from transforms.kafka.group_offsets import GroupOffsets
+from transforms.kafka.lost_records import first_left
 from transforms.kafka.partition_lease import Fetched, OpenLeases, PartitionLease
 from transforms.kafka.topic_watch import TopicWatch
 from transforms.kafka.topics import TopicSelection
@@ -300,21 +300,10 @@ class PartitionConsumer:
 
     def _step_over_lost(self, lease: PartitionLease, assigned: Assigned) -> Fetched | None:
         """Goes on at the first record that is left; None if no record was lost."""
-        partition, offset = lease.partition, lease.position
-        if self._watch is not None:
-            # A new topic of the same name is said to be one, not to have lost records.
-            self._watch.check()
-            self._watch.raise_failure()
-        first = self._client.beginning_offsets([partition])[partition]
-        end = self._client.end_offsets([partition])[partition]
-        if offset > end or assigned.truncated:
-            msg = (
-                f"offset {offset} lies behind the end of the log of {partition.topic}-"
-                f"{partition.partition}, which ends at {end} now: the brokers lost records, or the"
-                " topic was created anew; start the job again with --start_offset earliest or"
-                " latest"
-            )
-            raise KafkaSetupError(msg)
+        offset = lease.position
+        first = first_left(
+            self._client, self._watch, lease.partition, offset, truncated=assigned.truncated
+        )
         lease.position = max(offset, first)
-        self._seek(partition, lease.position)
+        self._seek(lease.partition, lease.position)
         return Fetched(NO_RECORDS, first, lost=first - offset) if first > offset else None

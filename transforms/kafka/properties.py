@@ -34,6 +34,7 @@ _SYNONYMS: Final = {
 }
 _JAAS: Final = "sasl.jaas.config"
 _JAAS_OPTION: Final = re.compile(r'\b(username|password)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))')
+_ANY_JAAS_OPTION: Final = re.compile(r'[\w.-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";]+)')
 _CHECK_NAMES: Final = "ssl.endpoint.identification.algorithm"
 # What cannot be a name is never shown: it may be the rest of a secret that has two lines.
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[._][a-z0-9._]+)|acks|debug|partitioner|retries")
@@ -202,6 +203,13 @@ def resolved(properties: Mapping[str, str], *, has_tokens: bool = False) -> dict
 
 
 def _jaas_options(line: str) -> dict[str, str]:
+    if '"' in _ANY_JAAS_OPTION.sub("", line):
+        # What stands before the quote would be taken for the whole password.
+        msg = (
+            f"{_JAAS} in the Kafka settings has a quote too many: one within a value is written"
+            r' \", and \\" in a properties file'
+        )
+        raise KafkaSetupError(msg)
     return {
         name: re.sub(r"\\(.)", r"\1", quoted) if quoted else bare
         for name, quoted, bare in _JAAS_OPTION.findall(line)

@@ -160,6 +160,15 @@ def test_a_jaas_line_may_have_references_or_be_one(monkeypatch: pytest.MonkeyPat
     assert resolved({"sasl.jaas.config": "${env:KAFKA_LOGIN}"})["sasl.password"] == "x y"
 
 
+def test_a_jaas_line_that_java_would_not_read_is_refused() -> None:
+    line = f'{JAAS_PLAIN} username="alice" password="half"rest";'
+    with pytest.raises(KafkaSetupError, match="a quote too many") as raised:
+        resolved({"sasl.jaas.config": line})
+    assert "half" not in str(raised.value)
+    with pytest.raises(KafkaSetupError, match="a quote too many"):
+        require_references({"sasl.jaas.config": line})
+
+
 def test_a_jaas_line_without_a_password_is_refused() -> None:
     line = f'org.apache.kafka.X required clientSecret="{PASSWORD}";'
     with pytest.raises(KafkaSetupError, match="no username or no password") as raised:
