@@ -61,8 +61,12 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
-    if model.import_model and not _is_first_start(model):
-        require_fit(model.import_model, settings.grid, settings.spec)
+    imported = model.import_model or ""
+    if imported and _is_first_start(model):
+        # A job that Flink restarts before its first checkpoint reads everything again.
+        imported = ""
+    elif imported:
+        require_fit(imported, settings.grid, settings.spec)
     if model.export_model:
         require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
@@ -72,7 +76,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         settings.sharding,
         model.top_n,
         export,
-        model.import_model or "",
+        imported,
     )
     unwritten_tests = None
     if settings.evaluate:
@@ -93,7 +97,11 @@ def _is_first_start(model: ModelOptions) -> bool:
     """Returns whether a job that imports what it exports itself has exported nothing yet."""
     first = model.import_model == model.export_model and not shards_in(model.import_model)
     if first:
-        _LOGGER.warning("no model in %s yet: starting without one", model.import_model)
+        _LOGGER.warning(
+            "no model in %s yet: starting without one, and what stands before the start offset is"
+            " not learned",
+            model.import_model,
+        )
     return first
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import errno
 import secrets
 import shutil
 import signal
@@ -35,8 +36,13 @@ def free_port() -> int:
     """Returns a port of 127.0.0.1 that nobody listens on."""
     while True:
         port = secrets.choice(_PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise
+        else:
             return port
 
 

@@ -69,7 +69,7 @@ class PartitionConsumer:
         self._assigned = AssignedPartitions()
         self._leases = OpenLeases()
         self._offsets = GroupOffsets(client, group)
-        self._read_at = -math.inf
+        self._read_at = self._polled_at = -math.inf
         self._came_at = time.monotonic()
         self._thread = 0
         self.had_records = False
@@ -118,8 +118,8 @@ class PartitionConsumer:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nothing has come."""
-        return time.monotonic() - self._came_at
+        """How long nothing has come, and all that came has been read."""
+        return 0.0 if self._assigned.buffered else time.monotonic() - self._came_at
 
     def is_read_by(self, thread: int) -> bool:
         """Returns whether that thread was the last to read it, within the last seconds."""
@@ -267,9 +267,13 @@ class PartitionConsumer:
         if not gathered:
             self._poll(seconds)
             return
-        self._poll(0.0)
-        if self._gathered() == gathered:
-            self._condition.wait(min(seconds, _SLICE_SECONDS))
+        # A poll wakes the threads that wait; without this they would make each other poll.
+        left = self._polled_at + _SLICE_SECONDS - time.monotonic()
+        if left <= 0 or seconds <= 0:
+            self._poll(0.0)
+            left = _SLICE_SECONDS if self._gathered() == gathered else 0.0
+        if left > 0:
+            self._condition.wait(min(seconds, left))
 
     def _gathered(self) -> int:
         return sum(len(one.buffer) for one in self._assigned.values())
@@ -278,6 +282,7 @@ class PartitionConsumer:
         self._unassign_idle()
         self._client.pause(self._to_pause())
         self._polling = True
+        self._polled_at = time.monotonic()
         self._condition.release()
         try:
             polled = self._client.poll(seconds)

@@ -206,7 +206,7 @@ def _jaas_options(line: str) -> dict[str, str]:
     if '"' in _ANY_JAAS_OPTION.sub("", line):
         # What stands before the quote would be taken for the whole password.
         msg = (
-            f"{_JAAS} in the Kafka settings has a quote too many: one within a value is written"
+            f"{_JAAS} in the Kafka settings has a quote that ends nothing: in a value write"
             r' \", and \\" in a properties file'
         )
         raise KafkaSetupError(msg)

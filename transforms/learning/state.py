@@ -182,12 +182,15 @@ class OpenShard:
         meta = replace(
             meta, sequence=meta.sequence + len(ratings), log_bytes=meta.log_bytes + len(entry)
         )
-        outgrown = meta.log_bytes > max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
-        if outgrown and not self._writer.is_writing:
+        most = max(LOG_FLOOR_BYTES, meta.snapshot_bytes)
+        late = False
+        if meta.log_bytes > most and not self._writer.is_writing:
             self._begin_snapshot(meta.sequence, state)
+            # Where workers die again and again while they write one, the log would never end.
+            late = meta.log_bytes > 2 * most
         complete = False
         if self._writer.is_writing:
-            meta = self._write_snapshot(meta, state)
+            meta = self._write_snapshot(meta, state, everything=late)
             complete = not self._writer.is_writing
         self._save(meta, state)
         return complete

@@ -214,6 +214,7 @@ def test_a_newer_reader_takes_the_lease_over_and_the_older_one_gets_nothing() ->
     assert newer.read(3, 1.0).records.offsets == [0, 1, 2]
     fetched = older.read(5, 1.0)
     assert (fetched.records.offsets, fetched.next_offset, fetched.at_end) == ([], 105, False)
+    assert reader.idle_seconds == 0
     older.unassign()
     older.close()
     assert newer.read(3, 1.0).records.offsets == [3, 4, 5]
@@ -357,12 +358,14 @@ def test_a_second_read_gathers_records(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lease.read(98, 60.0).records.offsets == list(range(7, 105))
     fetched = lease.read(98, 0.05)
     assert (fetched.records.offsets, fetched.next_offset, fetched.at_end) == ([], 105, False)
+    assert reader.idle_seconds == 0
     start = time.monotonic()
     reader.wait(0.05, 98)
     assert time.monotonic() - start >= 0.05
     monkeypatch.setattr(assigned, "GATHER_SECONDS", 0.0)
     reader.wait(60.0, 98)
     assert lease.read(98, 0.0).records.offsets == list(range(105, 120))
+    assert reader.idle_seconds > 0
 
 
 def test_while_one_partition_gathers_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

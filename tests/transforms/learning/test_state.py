@@ -188,6 +188,24 @@ def test_the_log_is_folded_into_snapshots_at_a_constant_cost() -> None:
         assert written <= logged + snapshot
 
 
+def test_the_log_ends_where_no_worker_lives_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_state, "LOG_FLOOR_BYTES", 1000)
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 100)
+    store, longest, folded = Store(), 0, 0
+    for seed in range(60):
+        state = store.begin()
+        cell = OpenShard(SPEC, state, Cache(), KEY)
+        batch = movielens_like(5, seed=seed)
+        for rating in batch:
+            cell.recommender.update(rating)
+        folded += cell.record(batch, state)
+        store.commit(state)
+        longest = max(longest, sum(map(len, store.log)))
+    snapshot = max(sum(map(len, bag)) for bag in store.snapshots)
+    assert folded
+    assert longest <= 2 * max(1000, snapshot) + 1000
+
+
 def test_a_hole_in_the_log_is_not_passed_over() -> None:
     store = Store()
     state = store.begin()
