@@ -61,12 +61,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
-    imported = model.import_model or ""
-    if imported and _is_first_start(model):
-        # A job that Flink restarts before its first checkpoint reads everything again.
-        imported = ""
-    elif imported:
-        require_fit(imported, settings.grid, settings.spec)
+    imported = _folder_to_import(model, settings)
     if model.export_model:
         require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
@@ -93,16 +88,21 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         _write_dead_letters("WriteUnwrittenEvaluations", unwritten_tests, settings)
 
 
-def _is_first_start(model: ModelOptions) -> bool:
-    """Returns whether a job that imports what it exports itself has exported nothing yet."""
-    first = model.import_model == model.export_model and not shards_in(model.import_model)
-    if first:
+def _folder_to_import(model: ModelOptions, settings: Settings) -> str:
+    """Returns the folder, checked; empty for none, or if the job has exported nothing to it yet."""
+    folder = model.import_model or ""
+    if folder and folder == model.export_model and not shards_in(folder):
         _LOGGER.warning(
             "no model in %s yet: starting without one, and what stands before the start offset is"
             " not learned",
-            model.import_model,
+            folder,
         )
-    return first
+        # A job that Flink restarts before its first checkpoint reads everything again, and would
+        # import what it has exported meanwhile.
+        return ""
+    if folder:
+        require_fit(folder, settings.grid, settings.spec)
+    return folder
 
 
 def _write_recommendations(

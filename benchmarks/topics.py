@@ -29,7 +29,7 @@ def send_at(
         count: How many in all.
         messages: Returns those from a number on, up to another one. They are made when they are
             due, as each that orjson encodes takes kilobytes as long as it is kept.
-        slice_seconds: How long those of one call gather.
+        slice_seconds: How long it waits between two sends.
     """
     start = flushed = time.monotonic()
     sent = 0

@@ -19,7 +19,7 @@ What comes out of one read is a batch to every later step, each of which costs a
 ratings; a bundle's output leaves at its end anyhow.
 """
 ENOUGH_RECORDS: Final = 256
-"""So many do not wait for more: where much is there to read, nothing is to stand still."""
+"""So many are taken without a wait: a reader that has much to read does not stand still."""
 
 
 class Assigned:

@@ -113,12 +113,11 @@ def read_snapshot(bags: SnapshotBags) -> tuple[bytes, int]:
         IncompatibleModelError: There is none of which all chunks are there.
     """
     found = [_Found.of(bag.read()) for bag in bags]
-    whole = [at for at, one in enumerate(found) if one.is_whole]
-    if not whole:
-        msg = f"the snapshot has {len(found[0].parts)} chunk(s), expected {found[0].chunks}"
-        raise IncompatibleModelError(msg)
-    last = max(whole, key=lambda at: found[at].sequence)
+    last = max(range(len(bags)), key=lambda at: (found[at].is_whole, found[at].sequence))
     one = found[last]
+    if not one.is_whole:
+        msg = f"the snapshot has {len(one.parts)} chunk(s), expected {one.chunks}"
+        raise IncompatibleModelError(msg)
     return b"".join(one.parts[number] for number in range(one.chunks)), last
 
 

@@ -170,7 +170,7 @@ class OpenShard:
         """Puts the ratings that just changed the recommender, at least one, into state.
 
         A snapshot is begun when the log outgrew the last one, so that the cost of snapshots is a
-        constant for each rating however large the model grows; calls write a part of it each.
+        constant for each rating however large the model grows; each call writes a part of it.
 
         Returns:
             Whether a snapshot is complete now.

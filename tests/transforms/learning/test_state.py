@@ -236,10 +236,11 @@ def test_a_missing_chunk_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     state = store.begin()
     cell = OpenShard(SPEC, state, Cache(), KEY)
-    rest = movielens_like(90)
-    # Each batch writes a chunk.
-    while not cell.record([rest[-1]], state):
-        cell.recommender.update(rest.pop())
+    # Each batch writes a part of the first snapshot.
+    for rating in movielens_like(90):
+        cell.recommender.update(rating)
+        if cell.record([rating], state):
+            break
     store.commit(state)
     assert len(store.snapshot) > 2
     del store.snapshot[1]
