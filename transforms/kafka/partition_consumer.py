@@ -263,7 +263,7 @@ class PartitionConsumer:
 
     def _fetch(self, seconds: float) -> None:
         """Polls for that long, or, while records gather, now and then, as a poll ends at one."""
-        gathered = self._gathered()
+        gathered = self._assigned.buffered
         if not gathered:
             self._poll(seconds)
             return
@@ -271,12 +271,9 @@ class PartitionConsumer:
         left = self._polled_at + _SLICE_SECONDS - time.monotonic()
         if left <= 0 or seconds <= 0:
             self._poll(0.0)
-            left = _SLICE_SECONDS if self._gathered() == gathered else 0.0
+            left = _SLICE_SECONDS if self._assigned.buffered == gathered else 0.0
         if left > 0:
             self._condition.wait(min(seconds, left))
-
-    def _gathered(self) -> int:
-        return sum(len(one.buffer) for one in self._assigned.values())
 
     def _poll(self, seconds: float) -> None:
         self._unassign_idle()
