@@ -8,7 +8,7 @@ import math
 from beam_pipeline.runners import is_local
 from beam_pipeline.usage import UsageError
 from transforms.formats.detection import CONFLUENT, MESSAGE_FORMATS
-from transforms.kafka.start_offset import start_seconds
+from transforms.kafka.start_offset import EARLIEST, EXPORTED, start_seconds
 from transforms.kafka.topics import TopicSelection
 from transforms.recommenders.registry import UNSHARDED
 from transforms.write_files import STDOUT
@@ -79,10 +79,12 @@ def _check_topics(known: argparse.Namespace) -> None:
         msg = f"--input_topic: {e}"
         raise UsageError(msg) from e
     try:
-        start_seconds(known.start_offset)
+        start_seconds(known.start_offset or EARLIEST)
     except ValueError as e:
         msg = f"--{e}"
         raise UsageError(msg) from e
+    if known.start_offset == EXPORTED:
+        _check_exported(known)
     if not 0 <= known.idle_timeout < math.inf:
         msg = f"--idle_timeout is {known.idle_timeout}, expected 0 or more seconds"
         raise UsageError(msg)
@@ -96,6 +98,18 @@ def _check_topics(known: argparse.Namespace) -> None:
         msg = (
             f"--idle_timeout does not work with {known.runner}: no worker knows what others read;"
             " use --stop_at_end"
+        )
+        raise UsageError(msg)
+
+
+def _check_exported(known: argparse.Namespace) -> None:
+    if not known.import_model:
+        msg = "--start_offset exported is where the model of --import_model stands: name its folder"
+        raise UsageError(msg)
+    if known.input:
+        msg = (
+            "--start_offset exported goes on in a topic: leave out --input, whose files the model"
+            " learned before it"
         )
         raise UsageError(msg)
 

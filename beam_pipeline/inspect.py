@@ -50,7 +50,7 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
     for column in ("shard", "model", "lists by", "learned", "users", "items"):
         table.add_column(column)
     for one in shards:
-        recommender, learned = model_export.load(folder, one.shard, one.spec, one.shards)
+        recommender, learned, _ = model_export.load(folder, one.shard, one.spec, one.shards)
         hyperparameters = " ".join(
             f"{k}={v}" for k, v in dataclasses.asdict(one.spec.config).items()
         )
@@ -70,7 +70,7 @@ def _print_list(folder: str, shards: Sequence[ExportedShard], user: str, top_n: 
     lists, places = [], []
     for one in shards:
         if one.shard[0] == row:
-            recommender, _ = model_export.load(folder, one.shard, one.spec, one.shards)
+            recommender = model_export.load(folder, one.shard, one.spec, one.shards).recommender
             if not recommender.knows(user):
                 msg = f"the model does not know user {user!r}"
                 raise ValueError(msg)

@@ -14,8 +14,10 @@ from beam_pipeline.options import (
     OutputOptions,
 )
 from beam_pipeline.settings import Settings
+from beam_pipeline.start import start_offset
 from beam_pipeline.usage import UsageError
 from transforms.file_reader import match_files
+from transforms.kafka.start_offset import COMMITTED, EXPORTED
 from transforms.write_files import STDOUT, is_remote, start_file
 
 
@@ -43,7 +45,7 @@ def start_outputs(settings: Settings, output_format: str) -> None:
     if export and "://" not in export and settings.runs_here:
         with _naming("export_model", export):
             _require_folder(export)
-    goes_on = settings.beam.view_as(InputOptions).start_offset == "committed"
+    goes_on = start_offset(settings) in {COMMITTED, EXPORTED}
     for flag, path in written.items():
         with _naming(flag, path):
             start_file(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Final
-
 import apache_beam as beam
 
 from beam_pipeline.options import (
@@ -15,6 +12,7 @@ from beam_pipeline.options import (
     OutputOptions,
 )
 from beam_pipeline.settings import Settings
+from beam_pipeline.start import Start, start_of
 from transforms import (
     DeadLetter,
     EvaluationBatch,
@@ -35,9 +33,7 @@ from transforms import (
     WriteRecommendationsToKafka,
 )
 from transforms.kafka.sink import CONFLUENT_AVRO
-from transforms.model_export import require_fit, require_shards, shards_in
-
-_LOGGER: Final = logging.getLogger(__name__)
+from transforms.kafka.start_offset import EXPORTED
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -54,16 +50,14 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         ValueError: An option is out of range.
     """
     options = settings.beam
-    raw = root | "ReadRatings" >> _source(settings)
+    start = start_of(settings)
+    raw = root | "ReadRatings" >> _source(settings, start)
     source = options.view_as(InputOptions)
     further = source.pass_headers.split(",") if source.pass_headers else ()
     parsed = raw | "ParseRatings" >> ParseRatings(
         source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
-    imported = _folder_to_import(model, settings)
-    if model.export_model:
-        require_shards(model.export_model, settings.grid)
     export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
     arguments = (
@@ -71,7 +65,8 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         settings.sharding,
         model.top_n,
         export,
-        imported,
+        start.folder,
+        start.offset == EXPORTED,
     )
     unwritten_tests = None
     if settings.evaluate:
@@ -86,23 +81,6 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         _write_dead_letters("WriteUnwrittenRecommendations", unwritten, settings)
     if unwritten_tests is not None:
         _write_dead_letters("WriteUnwrittenEvaluations", unwritten_tests, settings)
-
-
-def _folder_to_import(model: ModelOptions, settings: Settings) -> str:
-    """Returns the folder, checked; empty for none, or if the job has exported nothing to it yet."""
-    folder = model.import_model or ""
-    if folder and folder == model.export_model and not shards_in(folder):
-        _LOGGER.warning(
-            "no model in %s yet: starting without one, and what stands before the start offset is"
-            " not learned",
-            folder,
-        )
-        # A job that Flink restarts before its first checkpoint reads everything again, and would
-        # import what it has exported meanwhile.
-        return ""
-    if folder:
-        require_fit(folder, settings.grid, settings.spec)
-    return folder
 
 
 def _write_recommendations(
@@ -147,7 +125,7 @@ def _write_dead_letters(
         letters | label >> WriteDeadLetters(output.dead_letters)
 
 
-def _source(settings: Settings) -> beam.PTransform:
+def _source(settings: Settings, start: Start) -> beam.PTransform:
     options = settings.beam.view_as(InputOptions)
     files = ReadRatingsFromFiles(
         settings.input,
@@ -161,7 +139,8 @@ def _source(settings: Settings) -> beam.PTransform:
     topic = ReadRatingsFromKafka(
         settings.kafka,
         settings.input_topic,
-        start_offset=options.start_offset,
+        start_offset=start.offset,
+        exported=start.positions,
         stop_at_end=options.stop_at_end,
         group=settings.beam.view_as(KafkaOptions).kafka_group or None,
         # Beside files, the flag is for them.

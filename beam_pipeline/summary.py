@@ -110,6 +110,8 @@ def notes(metrics: Any) -> list[str]:
     if counts[counters.DELETES]:
         lines.append(f"{counts[counters.DELETES]} deletions filtered")
     lines += event_type_notes(metrics)
+    if before := counts[counters.LEARNED_BEFORE]:
+        lines.append(f"{before} of the positives had been learned by the imported model")
     if counts[counters.UNWRITTEN]:
         lines.append(f"{counts[counters.UNWRITTEN]} records too large for their topic, not written")
     if tested:

@@ -36,6 +36,8 @@ HITS: Final = "hits"
 POPULAR_HITS: Final = "popular_hits"
 UNWRITTEN: Final = "unwritten"
 """Records that were too large for the topic that they were to be written to."""
+LEARNED_BEFORE: Final = "learned_before"
+"""Positives that the imported model had learned; they are not learned again."""
 REBUILDS: Final = "rebuilds"
 SNAPSHOTS: Final = "snapshots"
 COUNTERS: Final = (
@@ -53,6 +55,7 @@ COUNTERS: Final = (
     HITS,
     POPULAR_HITS,
     UNWRITTEN,
+    LEARNED_BEFORE,
     REBUILDS,
     SNAPSHOTS,
 )

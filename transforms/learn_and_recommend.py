@@ -29,8 +29,9 @@ from transforms.evaluation import beam_metrics
 from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
 from transforms.formats.rating_columns import joined_ratings
 from transforms.formats.records import Rating
+from transforms.learning import positions
 from transforms.learning.shard import Learned, learn
-from transforms.learning.state import FirstModel, ModelCache, OpenShard, ShardState
+from transforms.learning.state import ModelCache, OpenShard, ShardModel, ShardState
 from transforms.learning.token_cache import CacheKey
 from transforms.learning.warm_up import warm_up
 from transforms.model_export import ModelExport
@@ -41,7 +42,7 @@ from transforms.runtime import blas_threads, garbage_collection, state_weights
 from transforms.runtime.worker_context import WORKER
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import InOrder, OrderState, QueueCache
-from transforms.sharding.keys import ModelShard, ModelShardBatch, split, user_shard_key
+from transforms.sharding.keys import ModelShard, ModelShardBatch, keep, split, user_shard_key
 from transforms.sharding.merge import EVALUATIONS, KeyedPart
 from transforms.sharding.parts import part_of
 from transforms.sharding.stored import SHARDING_KEY, require_same_sharding
@@ -61,6 +62,7 @@ class LearningSettings(Protocol):
     top_n: int
     export: ModelExport | None
     import_from: str
+    resume: bool
 
 
 _Output: TypeAlias = RecommendationBatch | beam.pvalue.TaggedOutput | KeyedPart
@@ -107,7 +109,7 @@ class _Learner:
             settings = self._settings
             scoped = CacheKey(self._scope, STEP, key[:3])
             block = Block(key[1], settings.sharding.item_shards, self._evaluate)
-            first = self._first_model(key)
+            first = partial(self._first_model, key) if settings.import_from else None
             shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
             self._open[key] = shard
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
@@ -118,6 +120,14 @@ class _Learner:
                 self.save(key, shard)
         return shard
 
+    def shard_state(
+        self, meta: Any, snapshot: Any, other_snapshot: Any, log: Any, positions: Any
+    ) -> ShardState:
+        """Returns a model shard's state, given what Beam passes."""
+        used = self._settings.export is not None or self._settings.resume
+        bags = (snapshot, other_snapshot)
+        return ShardState(meta, bags, log, positions if used else None)
+
     def save(self, key: ModelShard, shard: OpenShard) -> None:
         """Exports the shard as it is."""
         settings = self._settings
@@ -127,23 +137,20 @@ class _Learner:
                 key[:2],
                 settings.sharding.grid,
                 settings.spec,
-                shard.sequence,
-                shard.recommender,
+                ShardModel(shard.recommender, shard.sequence, shard.positions),
             )
 
-    def _first_model(self, key: ModelShard) -> FirstModel | None:
+    def _first_model(self, key: ModelShard) -> ShardModel:
+        """Returns what a model shard without state starts from."""
         settings = self._settings
-        if not settings.import_from:
-            return None
-        grid = settings.sharding.grid
-        return partial(
-            model_export.load,
+        found = model_export.load(
             settings.import_from,
             key[:2],
             settings.spec,
-            grid,
+            settings.sharding.grid,
             tested=self._evaluate,
         )
+        return found if settings.resume else found._replace(positions={})
 
     def process_element(self, element: ModelShardBatch, state: _State) -> Iterator[_Output]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
@@ -172,6 +179,10 @@ class _Learner:
         settings = self._settings
         whole = settings.sharding.item_shards == 1
         shard = self.open(key, state)
+        if new := positions.are_new(shard.positions, batch.ratings):
+            before = new.count(False) if key[1] == key[2] == 0 else 0
+            counters.counter(counters.LEARNED_BEFORE).inc(before)
+            batch = keep(batch, new)
         recommender = shard.recommender
         users, items = len(recommender.users), len(recommender.items)
         changed: list[Sequence[Rating]] = []
@@ -199,6 +210,7 @@ class _Learner:
                 yield user_shard_key(key[0], settings.sharding), part
         if learned := joined_ratings(changed):
             counters.counter(counters.SNAPSHOTS).inc(int(shard.record(learned, state)))
+        shard.advance(batch.ratings, state)
         _count_known(key, recommender, users, items)
         if batch.published:
             latency = (time.time() - batch.published) * 1e3
@@ -240,6 +252,8 @@ META = ReadModifyWriteStateSpec("meta", BytesCoder())
 SNAPSHOT = BagStateSpec("snapshot", BytesCoder())
 OTHER_SNAPSHOT = BagStateSpec("other_snapshot", BytesCoder())
 LOG = BagStateSpec("log", BytesCoder())
+# Where models are exported, or go on from an export; elsewhere it is never read or written.
+POSITIONS = ReadModifyWriteStateSpec("positions", BytesCoder())
 # Where items are sharded; elsewhere they are never read or written.
 ORDER = ReadModifyWriteStateSpec("order", BytesCoder())
 EARLY = BagStateSpec("early", BytesCoder())
@@ -257,11 +271,13 @@ class LearnAndRecommendDoFn(_Learner, beam.DoFn):
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
+        positions: Any = beam.DoFn.StateParam(POSITIONS),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
     ) -> Iterator[_Output]:
         """Yields what `_Learner.process_element` makes of a batch."""
-        state = _State(ShardState(meta, (snapshot, other_snapshot), log), OrderState(order, early))
+        model = self.shard_state(meta, snapshot, other_snapshot, log, positions)
+        state = _State(model, OrderState(order, early))
         yield from self.process_element(element, state)
 
 
@@ -278,6 +294,7 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
+        positions: Any = beam.DoFn.StateParam(POSITIONS),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
         end: Any = beam.DoFn.TimerParam(END),
@@ -285,7 +302,8 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         """Yields what `_Learner.process_element` makes of a batch."""
         if _is_exported(element[0]):
             end.set(GlobalWindow().max_timestamp())
-        state = _State(ShardState(meta, (snapshot, other_snapshot), log), OrderState(order, early))
+        model = self.shard_state(meta, snapshot, other_snapshot, log, positions)
+        state = _State(model, OrderState(order, early))
         yield from self.process_element(element, state)
 
     @on_timer(END)
@@ -296,8 +314,9 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         snapshot: Any = beam.DoFn.StateParam(SNAPSHOT),
         other_snapshot: Any = beam.DoFn.StateParam(OTHER_SNAPSHOT),
         log: Any = beam.DoFn.StateParam(LOG),
+        positions: Any = beam.DoFn.StateParam(POSITIONS),
     ) -> None:
         """Exports the shard when its input has ended."""
-        state = ShardState(meta, (snapshot, other_snapshot), log)
+        state = self.shard_state(meta, snapshot, other_snapshot, log, positions)
         shard = self.open(key, state)
         self.save(key, shard)

@@ -20,10 +20,11 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import IncompatibleModelError
 from transforms.learning import snapshot_codec
-from transforms.learning.snapshot_codec import LEARNING_FIELDS, Snapshot
+from transforms.learning.positions import Positions, checked
+from transforms.learning.snapshot_codec import LEARNING_FIELDS
+from transforms.learning.state import ShardModel
 from transforms.learning.token_cache import CacheKey
 from transforms.recommenders.hashing import Block
-from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime.worker_context import WORKER
 
@@ -65,12 +66,14 @@ class ExportedShard(NamedTuple):
         shards: How many user shards and item shards there are.
         sequence: How many ratings changed the model, see `state.Meta`.
         spec: What the model was made from.
+        positions: How far it has learned each source.
     """
 
     shard: tuple[int, int]
     shards: tuple[int, int]
     sequence: int
     spec: RecommenderSpec
+    positions: Positions
 
 
 def save(
@@ -78,14 +81,21 @@ def save(
     shard: tuple[int, int],
     shards: tuple[int, int],
     spec: RecommenderSpec,
-    sequence: int,
-    recommender: Recommender,
+    model: ShardModel,
 ) -> None:
     """Writes a shard's model, and then removes the one before the last.
+
+    Args:
+        directory: The folder.
+        shard: (user shard, item shard).
+        shards: How many user shards and item shards there are.
+        spec: What the model was made from.
+        model: What is written.
 
     Raises:
         OSError: The folder cannot be written.
     """
+    recommender, sequence, positions = model
     before = _read_manifest(directory, shard)
     items = Block(shard[1], shards[1])
     encoded = snapshot_codec.encode(spec, sequence, recommender, items)
@@ -96,6 +106,7 @@ def save(
         "shards": shards,
         "sequence": sequence,
         "spec": spec.to_dict(),
+        "positions": dict(positions),
     }
     _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())
     if before and before.sequence != sequence:
@@ -115,8 +126,8 @@ def load(
     shards: tuple[int, int] = (1, 1),
     *,
     tested: bool = False,
-) -> Snapshot:
-    """Returns a shard's recommender and how many ratings changed it.
+) -> ShardModel:
+    """Returns a shard's recommender, how many ratings changed it, and where it stands.
 
     A shard that was never exported gives a new recommender. Seed, bounds and `repeats` may
     be others than those of the job that exported it.
@@ -135,7 +146,7 @@ def load(
     items = Block(shard[1], shards[1], tested)
     found = _read_manifest(directory, shard)
     if found is None:
-        return Snapshot(spec.build(items), 0)
+        return ShardModel(spec.build(items), 0, {})
     path = _arrays_path(directory, shard, found.sequence)
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         content = file.read()
@@ -147,7 +158,7 @@ def load(
     except IncompatibleModelError as e:
         msg = f"{path}: {e}"
         raise IncompatibleModelError(msg) from e
-    return loaded
+    return ShardModel(*loaded, found.positions)
 
 
 def shards_in(directory: str) -> list[ExportedShard]:
@@ -217,6 +228,7 @@ def _parsed(path: str, shard: tuple[int, int] | None) -> ExportedShard:
             _pair(fields["shards"]),
             _count(fields["sequence"]),
             RecommenderSpec.from_dict(fields["spec"]),
+            checked(fields.get("positions", {})),
         )
         if shard not in {None, found.shard}:
             msg = f"it is of shard {found.shard}"

@@ -46,6 +46,8 @@ class Recommend(beam.PTransform):
         top_n: Length of a list; with 0 it only learns, and nothing is recommended.
         export: Where and how often models are written; None for never.
         import_from: A folder that `export` wrote, which model shards without state start from.
+        resume: Whether ratings that the imported model has learned, by their origins, are left
+            out: the source starts at the `positions` of the export, or before.
     """
 
     spec: RecommenderSpec = field(default_factory=RecommenderSpec)
@@ -53,6 +55,7 @@ class Recommend(beam.PTransform):
     top_n: int = 10
     export: ModelExport | None = None
     import_from: str = ""
+    resume: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a `top_n` below 0, or item shards of a model that has none.

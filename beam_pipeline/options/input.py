@@ -84,9 +84,9 @@ class InputOptions(PipelineOptions):
         group.add_argument(
             "--start_offset",
             metavar="OFFSET",
-            default="earliest",
             help=f"where to start reading the topics: {', '.join(START_OFFSETS)}, or an ISO time"
-            " (default: earliest)",
+            " (default: exported if the model of --import_model has learned from them, which goes"
+            " on right behind that; else earliest)",
         )
         group.add_argument(
             "--idle_timeout",

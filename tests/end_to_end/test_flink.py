@@ -39,11 +39,11 @@ def test_partitions_and_model_shards_on_two_slots_to_the_end(
     models = tmp_path / "models"
     topics.send_ratings(rated, ratings[:5000], partition=0)
     topics.send_ratings(rated, ratings[5000:], partition=1)
-    done = run(
+    flags = (
         *arguments(flink, topics, rated, lists),
         *("--stop_at_end", "--parallelism=2", "--user_blocks=4", f"--export_model={models}"),
-        timeout=180,
     )
+    done = run(*flags, timeout=180)
     assert done.code == 0, done.err
     positives = [rating for rating in ratings if rating.rating >= 3]
     summary = done.summary
@@ -52,6 +52,18 @@ def test_partitions_and_model_shards_on_two_slots_to_the_end(
     assert summary["users"] == len({rating.user for rating in positives})
     assert len(set(origins(topics, lists))) == len(positives)
     groups = shards_of(positives, 4)
+    assert {shard.shard: shard.sequence for shard in shards_in(str(models))} == {
+        shard: len(group) for shard, group in groups.items()
+    }
+
+    # A new job without any state goes on where the export stands.
+    more = [rating._replace(rating=5.0) for rating in ratings[:500]]
+    topics.send_ratings(rated, more, partition=1)
+    done = run(*flags, f"--import_model={models}", timeout=180)
+    assert done.code == 0, done.err
+    assert len(more) <= done.summary["read"] < 1000
+    assert len(set(origins(topics, lists))) == len(positives) + len(more)
+    groups = shards_of([*positives, *more], 4)
     assert {shard.shard: shard.sequence for shard in shards_in(str(models))} == {
         shard: len(group) for shard, group in groups.items()
     }

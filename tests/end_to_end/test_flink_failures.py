@@ -98,7 +98,7 @@ def test_whatever_is_killed_each_positive_is_learned_once(
         positives = [rating for rating in ratings if rating.rating >= 3]
         export_by_one_more(topics, rated, models, len(positives))
         cancel(flink, job)
-    loaded, _ = load(str(models), (0, 0), SPEC)
+    loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned(positives))
 
 
@@ -210,5 +210,5 @@ def test_history_is_learned_before_the_topic_once_each_also_after_a_kill_between
         positives = [rating for rating in [*past, *present] if rating.rating >= 3]
         export_by_one_more(topics, rated, models, len(positives))
         cancel(flink, job)
-    loaded, _ = load(str(models), (0, 0), SPEC)
+    loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned(positives))

@@ -99,7 +99,7 @@ def test_replicas_stay_one_model_when_a_task_manager_dies(
     for one in topics.read_json(lists):
         assert one["origin"] == f"{rated}-0-{len(ratings)}" or one == whole[one["origin"]]
     assert [shard.shard for shard in shards_in(str(models))] == [(0, 0)]
-    loaded, _ = load(str(models), (0, 0), SPEC)
+    loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned(ratings))
 
 

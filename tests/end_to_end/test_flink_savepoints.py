@@ -51,7 +51,7 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     answers = topics.read_json(lists)
     assert [one["origin"] for one in answers] == [f"{rated}-0-{at}" for at in range(3001)]
     assert {len(one["items"]) for one in answers[2000:]} == {3}
-    loaded, _ = load(str(models), (0, 0), SPEC)
+    loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned(ratings))
 
 
@@ -121,7 +121,7 @@ def test_rescaling_from_a_savepoint_keeps_every_shards_model(
     groups = shards_of(ratings, 4)
     assert {shard.shard for shard in exported} == set(groups)
     for shard in exported:
-        loaded, sequence = load(str(models), shard.shard, SPEC)
+        loaded, sequence, _ = load(str(models), shard.shard, SPEC)
         group = groups[shard.shard]
         assert len(group) * 2 // 3 - 100 < sequence <= len(group)
         assert same_arrays(loaded.state_dict(), learned(group[:sequence]))

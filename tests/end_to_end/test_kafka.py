@@ -19,6 +19,7 @@ from tests.support import (
     prism_arguments,
     run,
     running,
+    same_arrays,
     tab_lines,
     wait_until,
 )
@@ -27,6 +28,8 @@ from transforms.formats.records import Header, Rating
 from transforms.kafka.clients.factory import KafkaSettings
 from transforms.kafka.clients.protocols import Message
 from transforms.kafka.producer_pool import ProducerPool
+from transforms.model_export import load, shards_in
+from transforms.recommenders.hashing import block_of
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime.worker_context import WORKER
 
@@ -284,6 +287,49 @@ def test_after_a_kill_a_restart_leaves_nothing_out(topics: Topics, tmp_path: Pat
     assert {one["origin"] for one in topics.read_json(lists)} == {
         f"{rated}-0-{at}" for at, rating in enumerate(ratings) if rating.rating >= 3
     }
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_with_exports_a_job_that_is_killed_learns_each_rating_once(
+    topics: Topics, tmp_path: Path, shards: int
+) -> None:
+    ratings = movielens_like(40_000)
+    rated, lists = topics.create(), topics.create()
+    topics.send_ratings(rated, ratings)
+    models = tmp_path / "models"
+    arguments = (
+        *("--runner=DirectRunner", "--kafka_group", f"g-{rated}"),
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists, "--stop_at_end"),
+        *("--export_model", str(models), "--import_model", str(models), "--export_seconds=0.2"),
+        *("--model=mf", f"--user_blocks={shards}"),
+    )
+
+    def learned() -> int:
+        return sum(one.sequence for one in shards_in(str(models))) if models.exists() else 0
+
+    def kill_after(count: int) -> int:
+        goal = learned() + count
+        with running(tmp_path / "log", *arguments) as process:
+            wait_until(lambda: learned() > goal)
+            process.kill()
+        return learned()
+
+    killed_at = [kill_after(3000) for _ in range(3)]
+    positives = sum(rating.rating >= 3 for rating in ratings)
+    assert killed_at == sorted(set(killed_at))
+    assert killed_at[-1] < positives
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    assert learned() == positives
+    spec = RecommenderSpec("mf")
+    expected = [spec.build() for _ in range(shards)]
+    for rating in ratings:
+        if rating.rating >= 3:
+            expected[block_of(rating.user, shards)].update(rating)
+    for shard, whole in enumerate(expected):
+        loaded = load(str(models), (shard, 0), spec, (shards, 1)).recommender
+        assert same_arrays(loaded.state_dict(), whole.state_dict())
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

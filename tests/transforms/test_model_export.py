@@ -13,6 +13,7 @@ from apache_beam.testing.test_stream import TestStream
 from tests.support import RUNNERS, movielens_like, same_arrays, shards_of
 from transforms import ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec, Sharding
 from transforms.errors import IncompatibleModelError
+from transforms.learning.state import ShardModel
 from transforms.model_export import load, require_fit, require_shards, save, shards_in
 from transforms.recommenders.recommender import Recommender
 
@@ -28,20 +29,26 @@ def learned(ratings: Sequence[Rating]) -> Recommender:
 
 def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     ratings = movielens_like(300)
-    save(str(tmp_path), (0, 0), (1, 1), SPEC, 300, learned(ratings))
-    loaded, sequence = load(str(tmp_path), (0, 0), SPEC)
-    assert sequence == 300
+    save(str(tmp_path), (0, 0), (1, 1), SPEC, ShardModel(learned(ratings), 300, {"t-0-": 500}))
+    loaded, sequence, positions = load(str(tmp_path), (0, 0), SPEC)
+    assert (sequence, positions) == (300, {"t-0-": 500})
     assert same_arrays(loaded.state_dict(), learned(ratings).state_dict())
 
 
 def test_a_shard_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
-    loaded, sequence = load(str(tmp_path), (0, 0), SPEC)
+    loaded, sequence, _ = load(str(tmp_path), (0, 0), SPEC)
     assert (sequence, len(loaded.users)) == (0, 0)
 
 
 def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
     for count in (10, 20, 30):
-        save(str(tmp_path), (1, 0), (2, 1), SPEC, count, learned(movielens_like(count)))
+        save(
+            str(tmp_path),
+            (1, 0),
+            (2, 1),
+            SPEC,
+            ShardModel(learned(movielens_like(count)), count, {}),
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "shard-1-0-00000000000000000020.safetensors",
         "shard-1-0-00000000000000000030.safetensors",
@@ -56,7 +63,7 @@ def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
     with pytest.raises(IncompatibleModelError, match="no model in"):
         require_fit(folder, (1, 1), SPEC)
-    save(folder, (0, 0), (2, 1), SPEC, 10, learned(movielens_like(10)))
+    save(folder, (0, 0), (2, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
     require_fit(folder, (2, 1), SPEC)
     with pytest.raises(IncompatibleModelError, match="has 2 x 1 shards, this job 4 x 1"):
         require_shards(folder, (4, 1))
@@ -93,7 +100,7 @@ def test_a_pipeline_goes_on_from_what_another_exported(tmp_path: Path, runner: s
         shard: len(group) for shard, group in expected.items()
     }
     for shard, group in expected.items():
-        loaded, _ = load(folder, shard, SPEC)
+        loaded, _, _ = load(folder, shard, SPEC)
         assert same_arrays(loaded.state_dict(), learned(group).state_dict())
 
 
@@ -129,13 +136,16 @@ def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
         {"spec": {"model": "mf"}},
         {"spec": []},
         {"version": None},
+        {"positions": {"t-0-": -1}},
+        {"positions": {"t-0-": 1.5}},
+        {"positions": ["t-0-"]},
     ],
 )
 def test_a_manifest_can_not_lead_out_of_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
 ) -> None:
     folder = tmp_path / "models"
-    save(str(folder), (0, 0), (1, 1), SPEC, 10, learned(movielens_like(10)))
+    save(str(folder), (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
     manifest = folder / "shard-0-0.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
     opened: list[str] = []
@@ -153,8 +163,8 @@ def test_a_manifest_can_not_lead_out_of_its_folder(
 
 def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    save(folder, (0, 0), (1, 1), SPEC, 10, learned(movielens_like(10)))
-    save(folder, (0, 0), (1, 1), SPEC, 20, learned(movielens_like(20)))
+    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
+    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(20)), 20, {}))
     old, new = sorted(tmp_path.glob("*.safetensors"))
     new.write_bytes(old.read_bytes())
     with pytest.raises(IncompatibleModelError, match="of 10 ratings, expected 20"):
@@ -163,8 +173,8 @@ def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None
 
 def test_a_job_may_change_what_is_not_learned(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    save(folder, (0, 0), (1, 1), SPEC, 100, learned(movielens_like(100)))
+    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(100)), 100, {}))
     other = RecommenderSpec("mf", {"k": 4}, seed=9, repeats="allow", max_users=5)
-    loaded, _ = load(folder, (0, 0), other)
+    loaded, _, _ = load(folder, (0, 0), other)
     loaded.update(Rating("new", "new", 5.0, 0.0))
     assert len(loaded.users) == 4

@@ -28,7 +28,7 @@ from transforms import (
 )
 from transforms.evaluation.observer import PreUpdateObserver, evaluate
 from transforms.learning.shard import learn
-from transforms.learning.state import ModelCache
+from transforms.learning.state import ModelCache, ShardModel
 from transforms.model_export import load, save, shards_in
 from transforms.recommenders.recommender import Recommender
 from transforms.runtime.worker_context import WORKER
@@ -146,7 +146,7 @@ def test_one_replica_exports_and_all_import(tmp_path: Path, runner: str) -> None
     folder = str(tmp_path / "models")
     before, after = RATINGS[:350], RATINGS[350:]
     _, recommender = plain_loop(SPEC, before)
-    save(folder, (0, 0), (1, 1), SPEC, len(before), recommender)
+    save(folder, (0, 0), (1, 1), SPEC, ShardModel(recommender, len(before), {}))
     options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
     with beam.Pipeline(options=options) as pipeline:
         lists = (
@@ -160,5 +160,5 @@ def test_one_replica_exports_and_all_import(tmp_path: Path, runner: str) -> None
     assert [(one.shard, one.shards, one.sequence) for one in shards_in(folder)] == [
         ((0, 0), (1, 1), len(RATINGS))
     ]
-    loaded, _ = load(folder, (0, 0), SPEC)
+    loaded, _, _ = load(folder, (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), recommender.state_dict())

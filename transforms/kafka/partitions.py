@@ -16,6 +16,11 @@ ADDED: Final = -1
 _VERSION: Final = 3
 
 
+def origin_of(topic: str, partition: int) -> str:
+    """Returns what the origins of a partition's records start with; their offset follows."""
+    return f"{topic}-{partition}-"
+
+
 class KafkaPartition(NamedTuple):
     """One partition to be read. A savepoint holds it, so brokers and passwords are not in it.
 
@@ -36,6 +41,11 @@ class KafkaPartition(NamedTuple):
     salt: int = 0
     topic_id: str = ""
     known: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """What the origins of its records start with."""
+        return origin_of(self.topic, self.partition)
 
     @property
     def adds(self) -> bool:

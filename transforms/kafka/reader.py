@@ -94,7 +94,7 @@ class PartitionReader:
         """Returns the next records, or none after a wait; `position` is that of the lease."""
         limit = min(BATCH_RECORDS, stop - position)
         fetched = self._lease.read(limit, wait_seconds)
-        source = f"{self._element.topic}-{self._element.partition}-"
+        source = self._element.origin
         next_position = self._read_to = min(fetched.next_offset, stop)
         if fetched.lost:
             failure = (

@@ -6,25 +6,24 @@ import logging
 import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
-from kafka import TopicPartition
 
 from transforms.batches import RawBatch
 from transforms.errors import KafkaSetupError
 from transforms.formats.detection import RecordFormat, format_of_messages
 from transforms.kafka.added_partitions import KafkaRestrictionProvider
 from transforms.kafka.clients.factory import admin, consumer, partitions_of
-from transforms.kafka.clients.protocols import Admin, Consumer
+from transforms.kafka.clients.protocols import Admin
 from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 from transforms.kafka.partitions import ADDED, KafkaPartition, spread_out
 from transforms.kafka.reader import AddedPartitionsReader, PartitionReader, ReadPlan
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.start_offset import COMMITTED, EARLIEST, LATEST, start_seconds
+from transforms.kafka.start_offset import COMMITTED, StartOffset, first_offsets, start_seconds
 from transforms.kafka.topics import TopicSelection
 from transforms.runtime.flink_key_groups import KEY_GROUPS
 from transforms.runtime.worker_context import WORKER
@@ -58,8 +57,12 @@ class ReadRatingsFromKafka(beam.PTransform):
         topic: The topic's name; several, separated by commas; or a pattern, a regular expression
             that starts with `^` and matches the start of a name.
         start_offset: `earliest`; `latest`, the end when the pipeline is built; `committed`, the
-            group's offsets, `earliest` where it has none; or a time in ISO 8601, for the first
-            records of that time or later, `latest` where there is none.
+            group's offsets, `earliest` where it has none; `exported`, those of `exported`; or a
+            time in ISO 8601, for the first records of that time or later, `latest` where there is
+            none.
+        exported: By what the origins of a partition start with, as `ratings-0-`, where a model
+            that was exported goes on; a partition without an offset was not learned, and starts
+            at the earliest. Requests start at the group's offset, else at the end.
         stop_at_end: Whether to end at the offsets that are the end when the pipeline is built.
         group: Whose offsets are committed when a bundle is final; None for nobody's.
         input_format: `json`, `avro` (single-object encoding), or `auto` for both.
@@ -79,6 +82,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     settings: KafkaSettings
     topic: str
     start_offset: str = "earliest"
+    exported: Mapping[str, int] = field(default_factory=dict)
     stop_at_end: bool = False
     group: str | None = None
     input_format: str = "auto"
@@ -139,7 +143,8 @@ class ReadRatingsFromKafka(beam.PTransform):
         try:
             found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]
             end = client.end_offsets(found)
-            start = self._start(client, found, end)
+            at = StartOffset(self.start_offset, self.exported, self.request_topic)
+            start = first_offsets(client, found, end, at, has_group=bool(self.group))
         finally:
             client.close()
         elements = [
@@ -177,22 +182,6 @@ class ReadRatingsFromKafka(beam.PTransform):
             else:
                 _LOGGER.warning("%s matches %s", self.topic, ", ".join(topics))
         return [*topics, self.request_topic] if self.request_topic else topics
-
-    def _start(
-        self, client: Consumer, found: list[TopicPartition], end: dict[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        """Returns the offset at which each partition is to be read first."""
-        if self.start_offset == LATEST:
-            return end
-        seconds = start_seconds(self.start_offset)
-        if seconds is not None:
-            at_time = client.offsets_at(found, seconds)
-            return {one: end[one] if at is None else at for one, at in at_time.items()}
-        first = client.beginning_offsets(found)
-        if self.start_offset == EARLIEST:
-            return first
-        committed = client.committed(found)
-        return {one: first[one] if at is None else at for one, at in committed.items()}
 
 
 class ReadDoFn(beam.DoFn):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from kafka import TopicPartition
+
+from transforms.errors import KafkaSetupError
+from transforms.kafka.clients.protocols import Consumer
+from transforms.kafka.partitions import origin_of
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
 COMMITTED: Final = "committed"
-START_OFFSETS: Final = (EARLIEST, LATEST, COMMITTED)
+EXPORTED: Final = "exported"
+START_OFFSETS: Final = (EARLIEST, LATEST, COMMITTED, EXPORTED)
 
 
 def start_seconds(start_offset: str) -> float | None:
@@ -33,3 +41,73 @@ def start_seconds(start_offset: str) -> float | None:
         )
         raise ValueError(msg)
     return seconds
+
+
+class StartOffset(NamedTuple):
+    """Where a source starts, see `ReadRatingsFromKafka`.
+
+    Attributes:
+        start_offset: A word of `START_OFFSETS`, or a time.
+        exported: By what the origins of a partition start with, where an exported model goes on.
+        request_topic: The topic of requests; empty for none.
+    """
+
+    start_offset: str
+    exported: Mapping[str, int]
+    request_topic: str
+
+
+def first_offsets(
+    client: Consumer,
+    found: Sequence[TopicPartition],
+    end: Mapping[TopicPartition, int],
+    at: StartOffset,
+    *,
+    has_group: bool,
+) -> Mapping[TopicPartition, int]:
+    """Returns the offset at which each partition is to be read first.
+
+    Args:
+        client: Asks the brokers.
+        found: The partitions.
+        end: Where each of them ends.
+        at: Where to start.
+        has_group: Whether the client has a group.
+
+    Raises:
+        KafkaSetupError: A partition ends before the offset that was exported.
+    """
+    if at.start_offset == LATEST:
+        return end
+    seconds = start_seconds(at.start_offset)
+    if seconds is not None:
+        at_time = client.offsets_at(found, seconds)
+        return {one: _or(time, end[one]) for one, time in at_time.items()}
+    first = client.beginning_offsets(found)
+    if at.start_offset == EARLIEST:
+        return first
+    committed = client.committed(found) if has_group else dict.fromkeys(found)
+    if at.start_offset == COMMITTED:
+        return {one: _or(committed[one], first[one]) for one in found}
+    # Requests are not learned, so the model does not tell which ones were answered.
+    return {
+        one: _or(committed[one], end[one])
+        if one.topic == at.request_topic
+        else _exported(one, _or(at.exported.get(origin_of(*one)), first[one]), end[one])
+        for one in found
+    }
+
+
+def _or(offset: int | None, other: int) -> int:
+    return other if offset is None else offset
+
+
+def _exported(partition: TopicPartition, offset: int, end: int) -> int:
+    if offset > end:
+        msg = (
+            f"the imported model has learned {partition.topic}-{partition.partition} up to offset"
+            f" {offset}, but that ends at {end}: the topic was created anew, or is another"
+            " cluster's; say where to start with --start_offset"
+        )
+        raise KafkaSetupError(msg)
+    return offset

@@ -5,7 +5,8 @@ holds, for each model shard:
 
 * `meta`: a random token that is new in each bundle that learns, a count of ratings, sizes;
 * `snapshot`, twice: the recommender's arrays at some point, see `learning.snapshots`;
-* `log`: the ratings that changed it since, each entry with its sequence number.
+* `log`: the ratings that changed it since, each entry with its sequence number;
+* `positions`: how far it has learned each source, where the model is exported or imported.
 
 The recommender itself waits in a process-wide cache between two bundles, under the token that
 the bundle wrote. A bundle takes it out of the cache and uses it only if state still has that
@@ -31,7 +32,8 @@ import orjson
 from transforms.errors import IncompatibleModelError
 from transforms.formats.rating_columns import RatingColumns, columns_of, of_plain
 from transforms.formats.records import Rating
-from transforms.learning import snapshot_codec
+from transforms.learning import positions, snapshot_codec
+from transforms.learning.positions import Positions
 from transforms.learning.snapshot_codec import VERSION
 from transforms.learning.snapshots import BagState, SnapshotBags, SnapshotWriter, read_snapshot
 from transforms.learning.token_cache import CacheKey, TokenCache
@@ -56,11 +58,19 @@ class ValueState(Protocol):
 
 
 class ShardState(NamedTuple):
-    """One model shard's state, valid while its element is processed."""
+    """One model shard's state, valid while its element is processed.
+
+    Attributes:
+        meta: See above.
+        snapshots: See above.
+        log: See above.
+        positions: Where the shard stands in its sources; None if nobody asks.
+    """
 
     meta: ValueState
     snapshots: SnapshotBags
     log: BagState
+    positions: ValueState | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,18 @@ class ModelCache(TokenCache[Kept]):
     """Recommenders between two bundles."""
 
 
-FirstModel = Callable[[], tuple[Recommender, int]]
-"""Returns the recommender that a shard without state starts from, and its sequence number."""
+class ShardModel(NamedTuple):
+    """A shard's model apart from state: what is exported, and what a new shard starts from.
+
+    Attributes:
+        recommender: The model.
+        sequence: How many ratings changed it.
+        positions: Where it stands in its sources.
+    """
+
+    recommender: Recommender
+    sequence: int
+    positions: Positions
 
 
 class OpenShard:
@@ -126,6 +146,7 @@ class OpenShard:
         recommender: The model as state has it, plus what this bundle learned.
         rebuilt: Whether it had to be rebuilt from snapshot and log.
         imported: Whether it came from elsewhere, as there was no state; it is in state now.
+        positions: Where it stands in its sources.
     """
 
     def __init__(
@@ -134,7 +155,7 @@ class OpenShard:
         state: ShardState,
         cached: TokenCache[Kept],
         key: CacheKey,
-        first: FirstModel | None = None,
+        first: Callable[[], ShardModel] | None = None,
         items: Block = EVERYTHING,
     ) -> None:
         self._spec = spec
@@ -149,17 +170,20 @@ class OpenShard:
         kept = cached.pop(key, meta.token)
         self.rebuilt = kept is None and encoded is not None
         self.imported = False
+        self.positions = positions.decode(state.positions.read()) if state.positions else {}
         if encoded is None and first:
-            recommender, sequence = first()
-            kept = Kept(recommender, SnapshotWriter())
-            meta = replace(meta, sequence=sequence)
-            self.imported = sequence > 0
+            imported = first()
+            kept = Kept(imported.recommender, SnapshotWriter())
+            meta = replace(meta, sequence=imported.sequence)
+            self.imported = imported.sequence > 0
+            self.positions = dict(imported.positions)
         self.recommender, self._writer = kept or rebuild(spec, meta, state, items)
         self._meta = meta
         self._renewed = False
         if self.imported:
             self._begin_snapshot(meta.sequence, state)
             self._save(self._write_snapshot(meta, state, everything=True), state)
+            self._save_positions(state)
 
     @property
     def sequence(self) -> int:
@@ -195,6 +219,13 @@ class OpenShard:
         self._save(meta, state)
         return complete
 
+    def advance(self, ratings: Sequence[Rating], state: ShardState) -> None:
+        """Notes that ratings were learned, whether they changed the recommender or not."""
+        reached = positions.after(self.positions, ratings)
+        if reached != self.positions:
+            self.positions = reached
+            self._save_positions(state)
+
     def close(self) -> None:
         """Leaves the recommender in the cache for the next bundle.
 
@@ -211,6 +242,10 @@ class OpenShard:
         """Writes of the snapshot what is due; returns what is in state then."""
         done = self._writer.write(state.snapshots, state.log, everything=everything)
         return replace(meta, snapshot_bytes=done[0], log_bytes=done[1]) if done else meta
+
+    def _save_positions(self, state: ShardState) -> None:
+        if state.positions:
+            state.positions.write(positions.encode(self.positions))
 
     def _save(self, meta: Meta, state: ShardState) -> None:
         if not self._renewed:

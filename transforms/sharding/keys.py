@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from transforms.batches import RatingBatch
-from transforms.formats.rating_columns import RatingColumns, columns_of
+from transforms.formats.rating_columns import RatingColumns, columns_of, kept_ratings
 from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.runtime.flink_key_groups import salt
@@ -102,6 +104,15 @@ def split(batch: RatingBatch, at_once: int) -> list[RatingBatch]:
         )
         for start in starts
     ]
+
+
+def keep(batch: RatingBatch, kept: Sequence[bool]) -> RatingBatch:
+    """Returns a batch with the ratings that are kept, given a flag for each, and all requests."""
+    listed = batch.listed
+    if listed is not None:
+        places = list(itertools.accumulate(kept, initial=0))
+        listed = [places[at] for at in listed if kept[at]]
+    return replace(batch, ratings=kept_ratings(batch.ratings, kept), listed=listed)
 
 
 def _between(indexes: Sequence[int] | None, start: int, stop: int) -> list[int] | None:

@@ -302,6 +302,29 @@ def test_what_comes_after_the_start_is_not_read(topics: Topics) -> None:
     assert endless.partitions()[0].positions == (20, END)
 
 
+def test_an_exported_model_goes_on_behind_what_it_learned(topics: Topics) -> None:
+    topic, asked = topics.create(partitions=2), topics.create()
+    topics.send(topic, values(30), partition=0)
+    topics.send(topic, values(5), partition=1)
+    topics.send(asked, values(3))
+
+    def starts(**learned: int) -> list[int]:
+        exported = {f"{topic}-{partition[1:]}-": offset for partition, offset in learned.items()}
+        source = ReadRatingsFromKafka(
+            topics.settings,
+            topic,
+            start_offset="exported",
+            exported=exported,
+            request_topic=asked,
+        )
+        return [one.positions.start for one in source.partitions() if not one.adds]
+
+    assert starts() == [0, 0, 3]
+    assert starts(p0=20, p1=5) == [20, 5, 3]
+    with pytest.raises(KafkaSetupError, match=rf"{topic}-1 up to offset 6, but that ends at 5"):
+        starts(p1=6)
+
+
 def test_committed_offsets_are_where_the_next_run_starts(topics: Topics) -> None:
     topic = topics.create(partitions=2)
 

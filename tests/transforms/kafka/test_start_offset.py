@@ -21,5 +21,7 @@ def test_a_start_is_a_word_or_a_time_in_utc(text: str, expected: float | None) -
 
 @pytest.mark.parametrize("text", ["", "middle", "12", "2026-13-01", "1969-12-31", "Earliest"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="expected earliest, latest, committed, or a time"):
+    with pytest.raises(
+        ValueError, match="expected earliest, latest, committed, exported, or a time"
+    ):
         start_seconds(text)

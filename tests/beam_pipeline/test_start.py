@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline import settings
+from beam_pipeline.start import start_of
+from beam_pipeline.usage import UsageError
+from transforms.errors import IncompatibleModelError
+from transforms.learning.state import ShardModel
+from transforms.model_export import save
+from transforms.recommenders.registry import RecommenderSpec
+
+TOPIC = ["--kafka_bootstrap_servers=nobody:1", "--input_topic=clicks", "--output_topic=lists"]
+
+
+def export(
+    folder: Path,
+    positions: Mapping[str, int],
+    shard: tuple[int, int] = (0, 0),
+    shards: tuple[int, int] = (1, 1),
+) -> None:
+    spec = RecommenderSpec("popular")
+    save(str(folder), shard, shards, spec, ShardModel(spec.build(), 1, positions))
+
+
+def parsed(folder: Path, *flags: str) -> settings.Settings:
+    return settings.parse(["--model=popular", f"--import_model={folder}", *flags])
+
+
+def test_a_topic_goes_on_where_the_imported_model_stands(tmp_path: Path) -> None:
+    export(tmp_path, {"clicks-0-": 70, "clicks-1-": 5})
+    start = start_of(parsed(tmp_path, *TOPIC))
+    assert start.offset == "exported"
+    assert start.positions == {"clicks-0-": 70, "clicks-1-": 5}
+    pattern = [*TOPIC, "--input_topic=^cl.*"]
+    assert start_of(parsed(tmp_path, *pattern)).offset == "exported"
+
+
+@pytest.mark.parametrize("positions", [{}, {"orders-0-": 70}])
+def test_a_model_of_other_data_says_nothing_of_a_topic(
+    tmp_path: Path, positions: dict[str, int]
+) -> None:
+    export(tmp_path, positions)
+    assert start_of(parsed(tmp_path, *TOPIC)) == (str(tmp_path), "earliest", {})
+
+
+def test_what_is_given_counts(tmp_path: Path) -> None:
+    export(tmp_path, {"clicks-0-": 70})
+    for given in ("earliest", "latest", "2026-11-25"):
+        start = start_of(parsed(tmp_path, *TOPIC, f"--start_offset={given}"))
+        assert (start.offset, start.positions) == (given, {})
+    assert start_of(settings.parse(TOPIC)) == ("", "earliest", {})
+
+
+def test_the_first_of_all_starts_reads_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    start = start_of(parsed(folder, *TOPIC, f"--export_model={folder}"))
+    assert start == ("", "exported", {})
+
+
+def test_files_are_not_learned_before_a_topic_that_was_learned(tmp_path: Path) -> None:
+    files = [*TOPIC, "--input=orders.csv"]
+    export(tmp_path, {"orders-0-": 70})
+    assert start_of(parsed(tmp_path, *files)).offset == "earliest"
+    export(tmp_path, {"clicks-0-": 70})
+    with pytest.raises(UsageError, match="has learned from clicks: leave out --input"):
+        start_of(parsed(tmp_path, *files))
+    assert start_of(parsed(tmp_path, *files, "--start_offset=earliest")).offset == "earliest"
+
+
+def test_shards_go_on_where_the_last_of_them_stands(tmp_path: Path) -> None:
+    export(tmp_path, {"clicks-0-": 70}, (0, 0), (2, 1))
+    flags = [*TOPIC, "--user_blocks=2"]
+    assert start_of(parsed(tmp_path, *flags)).positions == {}
+    export(tmp_path, {"clicks-0-": 60}, (1, 0), (2, 1))
+    assert start_of(parsed(tmp_path, *flags)).positions == {"clicks-0-": 60}
+
+
+def test_item_shards_have_to_stand_in_one_place(tmp_path: Path) -> None:
+    flags = [*TOPIC, "--item_blocks=2"]
+    export(tmp_path, {"clicks-0-": 70}, (0, 0), (1, 2))
+    export(tmp_path, {"clicks-0-": 70}, (0, 1), (1, 2))
+    assert start_of(parsed(tmp_path, *flags)).positions == {"clicks-0-": 70}
+    export(tmp_path, {"clicks-0-": 60}, (0, 1), (1, 2))
+    with pytest.raises(IncompatibleModelError, match="exported at different times"):
+        start_of(parsed(tmp_path, *flags))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([*TOPIC, "--start_offset=exported"], "name its folder"),
+        (
+            [*TOPIC, "--start_offset=exported", "--import_model=m", "--input=orders.csv"],
+            "leave out --input",
+        ),
+    ],
+)
+def test_exported_needs_a_model_and_a_topic_alone(flags: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        settings.parse(flags)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+
+from transforms.errors import IncompatibleModelError
+from transforms.formats.records import Rating
+from transforms.learning import positions
+
+
+def rated(*origins: str) -> list[Rating]:
+    return [Rating("u", "i", 5.0, 0.0, origin) for origin in origins]
+
+
+def test_a_shard_stands_behind_the_last_record_of_each_partition() -> None:
+    reached = positions.after({}, rated("t-0-3", "t-0-7"))
+    assert reached == {"t-0-": 8}
+    reached = positions.after(reached, rated("t-1-2", "t-0-9", "my-topic-12-0", "t-0-11", "t-1-4"))
+    assert reached == {"t-0-": 12, "t-1-": 5, "my-topic-12-": 1}
+
+
+def test_it_never_goes_back() -> None:
+    assert positions.after({"t-0-": 12}, rated("t-0-3")) == {"t-0-": 12}
+
+
+@pytest.mark.parametrize("origin", ["", "u.data:17", "7", "t-7", "-0-7x", "t-0-"])
+def test_only_records_of_topics_stand_anywhere(origin: str) -> None:
+    ratings = rated(origin, origin)
+    assert positions.after({}, ratings) == {}
+    assert positions.are_new({"t-0-": 100}, ratings) in (None, [True, True])
+
+
+def test_what_was_learned_is_told_from_what_was_not() -> None:
+    reached = {"t-0-": 8}
+    assert positions.are_new(reached, rated("t-0-8", "t-0-9")) is None
+    assert positions.are_new(reached, rated("t-1-0")) is None
+    assert positions.are_new(reached, rated("t-0-6", "t-0-7", "t-0-7", "t-0-9")) == [
+        *([False] * 3),
+        True,
+    ]
+    assert positions.are_new(reached, rated("t-1-3", "t-0-7", "t-0-9")) == [True, False, True]
+    assert positions.are_new({}, rated("t-0-0")) is None
+    assert positions.are_new(reached, []) is None
+
+
+def test_together_shards_stand_where_the_last_of_them_does() -> None:
+    shards = [{"t-0-": 8, "t-1-": 5}, {"t-0-": 6, "t-1-": 9, "t-2-": 1}]
+    assert positions.earliest(shards) == {"t-0-": 6, "t-1-": 5}
+    assert positions.earliest([*shards, {}]) == {}
+
+
+def test_state_holds_them() -> None:
+    reached = {"t-0-": 8, "t\u00fc-1-": 1 << 40}
+    assert positions.decode(positions.encode(reached)) == reached
+    assert positions.decode(None) == {}
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"t-0-": true}', b'{"t-0-": -1}', b"{" * 99999])
+def test_damaged_state_is_refused(damaged: bytes) -> None:
+    with pytest.raises(IncompatibleModelError, match="positions in state are damaged"):
+        positions.decode(damaged)

@@ -1,0 +1,108 @@
+"""Where a model shard stands in each partition: how far the ratings that it learned reach."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from transforms.errors import IncompatibleModelError
+from transforms.formats.rating_columns import columns_of
+from transforms.formats.records import Rating
+
+Positions = Mapping[str, int]
+"""For each partition, as `ratings-0-`, the offset behind the last record that was learned.
+
+A partition's records are learned in the order of their offsets, so all before it are learned.
+"""
+
+_ORIGIN: Final = re.compile(r"(.+-\d+-)(\d{1,18})", re.ASCII | re.DOTALL)
+
+
+def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
+    """Returns where a shard stands that has learned further ratings.
+
+    Only ratings of topics count, whose origins are `topic-partition-offset`: those of files may
+    have been sorted.
+    """
+    found = dict(positions)
+    origins = columns_of(ratings).origins if ratings else ()
+    if not origins:
+        return found
+    for parsed in map(_parsed, origins[-1:] if _are_of_one(origins) else origins):
+        if parsed:
+            source, number = parsed
+            found[source] = max(number + 1, found.get(source, 0))
+    return found
+
+
+def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | None:
+    """Returns for each rating whether a shard that stands there has to learn it; None for all."""
+    origins = columns_of(ratings).origins if ratings and positions else ()
+    if not origins:
+        return None
+    if _are_of_one(origins) and _is_new(positions, origins[0]):
+        return None
+    return [_is_new(positions, origin) for origin in origins]
+
+
+def earliest(shards: Iterable[Positions]) -> dict[str, int]:
+    """Returns for each partition the offset before which all shards have learned everything.
+
+    A partition of which one of the shards has learned nothing is left out.
+    """
+    first, *others = shards
+    known = set(first).intersection(*others)
+    return {source: min(one[source] for one in (first, *others)) for source in sorted(known)}
+
+
+def encode(positions: Positions) -> bytes:
+    """Returns JSON for state."""
+    return json.dumps(positions).encode()
+
+
+def decode(encoded: bytes | None) -> dict[str, int]:
+    """Returns what `encode` wrote; nothing for None.
+
+    Raises:
+        IncompatibleModelError: It is no such thing.
+    """
+    try:
+        return {} if encoded is None else checked(json.loads(encoded))
+    except (ValueError, RecursionError) as e:
+        msg = f"the positions in state are damaged: {e}"
+        raise IncompatibleModelError(msg) from e
+
+
+def checked(document: object) -> dict[str, int]:
+    """Returns positions that came from outside.
+
+    Raises:
+        ValueError: They are none.
+    """
+    if not isinstance(document, dict):
+        msg = f"positions are {document!r}, expected an offset for each partition"
+        raise ValueError(msg)
+    for source, position in document.items():
+        if type(position) is not int or not 0 <= position < 1 << 63:
+            msg = f"the position in {source!r} is {position!r}, expected an offset"
+            raise ValueError(msg)
+    return document
+
+
+def _parsed(origin: str) -> tuple[str, int] | None:
+    found = _ORIGIN.fullmatch(origin)
+    return (found[1], int(found[2])) if found else None
+
+
+def _are_of_one(origins: Sequence[str]) -> bool:
+    """Whether all are of one partition, as in what one read gave: so the last is the greatest."""
+    first = _parsed(origins[0])
+    return first is not None and all(map(str.startswith, origins, itertools.repeat(first[0])))
+
+
+def _is_new(positions: Positions, origin: str) -> bool:
+    parsed = _parsed(origin)
+    return parsed is None or parsed[1] >= positions.get(parsed[0], 0)
