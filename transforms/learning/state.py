@@ -221,6 +221,8 @@ class OpenShard:
 
     def advance(self, ratings: Sequence[Rating], state: ShardState) -> None:
         """Notes that ratings were learned, whether they changed the recommender or not."""
+        if state.positions is None:
+            return
         reached = positions.after(self.positions, ratings)
         if reached != self.positions:
             self.positions = reached

@@ -13,25 +13,41 @@ from transforms.recommenders.repeats import AUTO, REPEATS
 
 
 class _Entry(NamedTuple):
-    """Where a model's class and that of its hyperparameters are, in `models`."""
+    """Where a model's class and that of its hyperparameters are, in `models`.
+
+    A process imports the models that it uses, and no others.
+
+    Attributes:
+        module: Of the model.
+        name: Of its class.
+        config_module: Of its hyperparameters; empty if they are beside it, as it is soon imported.
+    """
 
     module: str
     name: str
+    config_module: str = ""
 
-    def load(self, suffix: str = "") -> Any:
-        """Returns the class; a process imports the models that it uses, and no others."""
-        module = importlib.import_module(f"transforms.recommenders.models.{self.module}")
-        return getattr(module, self.name + suffix)
+    def model(self) -> Any:
+        """Returns the model's class."""
+        return self._load(self.module, self.name)
+
+    def config(self) -> Any:
+        """Returns the class of its hyperparameters."""
+        return self._load(self.config_module or self.module, f"{self.name}Config")
+
+    @staticmethod
+    def _load(module: str, name: str) -> Any:
+        return getattr(importlib.import_module(f"transforms.recommenders.models.{module}"), name)
 
 
 _MODELS: Final[dict[str, _Entry]] = {
-    "mf": _Entry("mf", "MF"),
+    "mf": _Entry("mf", "MF", "mf_config"),
     "bprmf": _Entry("bprmf", "BPRMF"),
     "fm": _Entry("fm", "FM"),
     "userknn": _Entry("userknn", "UserKNN"),
     "sketch": _Entry("sketch", "Sketch"),
-    "itemknn": _Entry("itemknn", "ItemKNN"),
-    "raisgd": _Entry("raisgd", "RAISGD"),
+    "itemknn": _Entry("itemknn", "ItemKNN", "itemknn_config"),
+    "raisgd": _Entry("raisgd", "RAISGD", "raisgd_config"),
     "vmisknn": _Entry("vmisknn", "VMISKNN"),
     "popular": _Entry("popular", "Popular"),
     "random": _Entry("random_order", "RandomOrder"),
@@ -60,7 +76,7 @@ def config_class(model: str) -> type[Any]:
     if model not in _MODELS:
         msg = f"{model!r} is not a model, expected one of {', '.join(MODEL_NAMES)}"
         raise ValueError(msg)
-    loaded: type[Any] = _MODELS[model].load("Config")
+    loaded: type[Any] = _MODELS[model].config()
     return loaded
 
 
@@ -121,7 +137,7 @@ class RecommenderSpec:
 
     def build(self, items: Block = EVERYTHING) -> Recommender:
         """Returns a recommender of these items that has learned nothing yet."""
-        model = _MODELS[self.model].load()(self.config, self.seed)
+        model = _MODELS[self.model].model()(self.config, self.seed)
         return Recommender(
             model,
             repeats=self.repeats,

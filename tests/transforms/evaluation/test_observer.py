@@ -12,7 +12,8 @@ from transforms.formats.records import Rating
 from transforms.learning.shard import learn
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.memory.vocabulary import Vocabulary
-from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.models.mf import MF
+from transforms.recommenders.models.mf_config import MFConfig
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec
 

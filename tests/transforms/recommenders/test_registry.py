@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from transforms.formats.records import Rating
-from transforms.recommenders.models.mf import MFConfig
+from transforms.recommenders.models.mf_config import MFConfig
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec, config_class
 
 
@@ -153,3 +153,16 @@ def test_a_process_imports_flurs_only_for_the_model_that_is_made_of_it() -> None
 
     assert imported("itemknn") == ""
     assert "flurs" in imported("mf")
+
+
+def test_the_flags_of_all_models_do_not_take_flurs() -> None:
+    program = """
+import sys
+from transforms.recommenders.registry import MODEL_NAMES, config_class
+assert [config_class(name)() for name in MODEL_NAMES]
+print(*sorted({"flurs", "sklearn", "scipy.stats"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,10 +18,10 @@ from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
 from transforms.recommenders.memory.longest_items import LongestItems
 from transforms.recommenders.minibatch import LONGEST_LIST, Minibatch, UpdateTrace
 from transforms.recommenders.model import MinibatchModel
+from transforms.recommenders.models.mf_config import MFConfig
 from transforms.recommenders.numerics import mf_minibatch
 from transforms.recommenders.numerics.mf_steps import step
 from transforms.recommenders.numerics.stable_dot import dots
-from transforms.recommenders.validation import at_least, at_most, share, step_size
 
 _USERS: Final = 0
 _ITEMS: Final = 1
@@ -41,28 +40,6 @@ _UNLISTED_BATCH: Final = 1024
 def target(weight: float) -> float:
     """Returns the target of a positive of some weight."""
     return min(weight, _LARGEST_TARGET)
-
-
-@dataclass(frozen=True)
-class MFConfig:
-    """Hyperparameters of `MF`, under FluRS's names where it has one; see their metadata."""
-
-    k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.2, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.6, metadata={"help": "step size, eta"})
-    item_learn_rate: float = field(
-        default=0.03, metadata={"help": "step size of items' factors; learn_rate is that of users'"}
-    )
-    init_scale: float = field(default=0.06, metadata={"help": "standard deviation of new factors"})
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a value that cannot work."""
-        at_least("k", self.k, 1)
-        at_most("k", self.k, 10_000)
-        share("l2_reg", self.l2_reg)
-        step_size("learn_rate", self.learn_rate)
-        step_size("item_learn_rate", self.item_learn_rate)
-        share("init_scale", self.init_scale)
 
 
 class MF(MFRecommender, MinibatchModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -15,33 +14,10 @@ from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.factor_matrix import FLURS_SCALE
 from transforms.recommenders.memory.factor_trace import FactorTrace
 from transforms.recommenders.minibatch import Minibatch
-from transforms.recommenders.models.mf import MF, MFConfig, target
+from transforms.recommenders.models.mf import MF, target
+from transforms.recommenders.models.mf_config import MFConfig
+from transforms.recommenders.models.raisgd_config import RAISGDConfig
 from transforms.recommenders.numerics.mf_steps import step_from_zeros
-from transforms.recommenders.validation import at_least, at_most, share, step_size
-
-
-@dataclass(frozen=True)
-class RAISGDConfig:
-    """Hyperparameters of `RAISGD`; what each is stands in its metadata."""
-
-    k: int = field(default=40, metadata={"help": "number of latent factors"})
-    l2_reg: float = field(default=0.04, metadata={"help": "regularization, lambda"})
-    learn_rate: float = field(default=0.16, metadata={"help": "step size, eta"})
-    item_learn_rate: float = field(
-        default=0.1, metadata={"help": "step size of items' factors; learn_rate is that of users'"}
-    )
-    negatives: int = field(
-        default=10, metadata={"help": "items held against each positive, as not chosen for long"}
-    )
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a value that cannot work."""
-        at_least("k", self.k, 1)
-        at_most("k", self.k, 10_000)
-        share("l2_reg", self.l2_reg)
-        step_size("learn_rate", self.learn_rate)
-        step_size("item_learn_rate", self.item_learn_rate)
-        at_least("negatives", self.negatives, 0)
 
 
 class RAISGD(MF):

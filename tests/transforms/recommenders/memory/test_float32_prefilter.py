@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from transforms.recommenders.memory.float32_prefilter import Float32Prefilter
-from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.models.mf import MF
+from transforms.recommenders.models.mf_config import MFConfig
 
 
 def _nearest(scores: np.ndarray, excluded: np.ndarray, n: int) -> list[int]:

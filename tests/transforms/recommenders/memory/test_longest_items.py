@@ -6,7 +6,8 @@ import pytest
 from transforms.formats.records import Rating
 from transforms.recommenders.memory import longest_items
 from transforms.recommenders.memory.longest_items import LongestItems
-from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.models.mf import MF
+from transforms.recommenders.models.mf_config import MFConfig
 from transforms.recommenders.numerics import mf_minibatch
 from transforms.recommenders.recommender import Recommender
 from transforms.recommenders.registry import RecommenderSpec

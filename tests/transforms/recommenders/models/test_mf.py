@@ -8,7 +8,8 @@ from flurs.recommender import MFRecommender
 from tests.support import movielens_like
 from tests.transforms.recommenders.contract import RecommenderContract
 from transforms.formats.records import Rating
-from transforms.recommenders.models.mf import MF, MFConfig
+from transforms.recommenders.models.mf import MF
+from transforms.recommenders.models.mf_config import MFConfig
 from transforms.recommenders.registry import RecommenderSpec
 
 FLURS = {"l2_reg": 0.01, "learn_rate": 0.05, "item_learn_rate": 0.05, "init_scale": 0.1}

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from tests.support import movielens_like, same_arrays
 from tests.transforms.recommenders.contract import RecommenderContract
 from transforms.formats.records import Rating
-from transforms.recommenders.models.raisgd import RAISGD, RAISGDConfig
+from transforms.recommenders.models.raisgd import RAISGD
+from transforms.recommenders.models.raisgd_config import RAISGDConfig
 from transforms.recommenders.registry import RecommenderSpec
 
 SAME = {"learn_rate": 0.05, "item_learn_rate": 0.04, "l2_reg": 0.01}

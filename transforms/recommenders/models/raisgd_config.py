@@ -1,0 +1,31 @@
+"""The hyperparameters of `RAISGD`, apart from FluRS, which takes a second to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transforms.recommenders.validation import at_least, at_most, share, step_size
+
+
+@dataclass(frozen=True)
+class RAISGDConfig:
+    """Hyperparameters of `RAISGD`; what each is stands in its metadata."""
+
+    k: int = field(default=40, metadata={"help": "number of latent factors"})
+    l2_reg: float = field(default=0.04, metadata={"help": "regularization, lambda"})
+    learn_rate: float = field(default=0.16, metadata={"help": "step size, eta"})
+    item_learn_rate: float = field(
+        default=0.1, metadata={"help": "step size of items' factors; learn_rate is that of users'"}
+    )
+    negatives: int = field(
+        default=10, metadata={"help": "items held against each positive, as not chosen for long"}
+    )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value that cannot work."""
+        at_least("k", self.k, 1)
+        at_most("k", self.k, 10_000)
+        share("l2_reg", self.l2_reg)
+        step_size("learn_rate", self.learn_rate)
+        step_size("item_learn_rate", self.item_learn_rate)
+        at_least("negatives", self.negatives, 0)
