@@ -23,6 +23,7 @@ from beam_pipeline.failures import EXPECTED, one_line, reason_of
 from beam_pipeline.options import InputOptions, KafkaOptions, OutputOptions
 from beam_pipeline.outputs import start_outputs
 from beam_pipeline.pipeline import build
+from beam_pipeline.progress import Progress
 from beam_pipeline.settings import Settings, parse
 from beam_pipeline.summary import (
     last_lists,
@@ -103,7 +104,7 @@ def _run(settings: Settings, folder: Path) -> int:
 
 def _here(pipeline: beam.Pipeline) -> tuple[Any, bool]:
     """Runs the pipeline in this process; returns its result, and whether it was stopped."""
-    with bounded_memory(), _StoppingInOrder() as stopping:
+    with bounded_memory(), _StoppingInOrder() as stopping, Progress(_say):
         result = pipeline.run()
         # Prism's job server takes SIGINT for itself when it starts.
         stopping.listen()

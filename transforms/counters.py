@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import Metrics as _Metrics
@@ -85,12 +85,44 @@ GAUGES: Final = tuple(
 the worker saw it that set the gauge; in millionths (of 100 % for MPR) and thousandths of a bit."""
 
 
-def counter(name: str) -> _Metrics.DelegatingCounter:
+class Totals:
+    """What this process has counted, which a local runner tells of only at its end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str, count: int) -> None:
+        """Counts."""
+        with self._lock:
+            self._counts[name] += count
+
+    def counts(self) -> Counter[str]:
+        """Returns the counts by name."""
+        with self._lock:
+            return Counter(self._counts)
+
+
+class _Counter(NamedTuple):
+    """One of `COUNTERS`, as a metric of Beam and in the process's totals."""
+
+    name: str
+
+    @property
+    def metric(self) -> _Metrics.DelegatingCounter:
+        return Metrics.counter(NAMESPACE, self.name)
+
+    def inc(self, count: int = 1) -> None:
+        self.metric.inc(count)
+        WORKER.get(Totals).add(self.name, count)
+
+
+def counter(name: str) -> _Counter:
     """Returns the counter of that name, one of `COUNTERS`."""
     if name not in COUNTERS:
         msg = f"{name!r} is not a counter, expected one of {', '.join(COUNTERS)}"
         raise ValueError(msg)
-    return Metrics.counter(NAMESPACE, name)
+    return _Counter(name)
 
 
 EVENT_TYPE: Final = "filtered_event_type:"

@@ -20,7 +20,7 @@ from transforms.runtime.worker_context import WORKER
 
 @pytest.mark.parametrize("name", counters.COUNTERS)
 def test_every_counter_has_its_name_and_namespace(name: str) -> None:
-    metric = counters.counter(name).metric_name
+    metric = counters.counter(name).metric.metric_name
     assert (metric.namespace, metric.name) == ("flurs_beam", name)
 
 
