@@ -203,8 +203,10 @@ def _quieten() -> None:
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_not_told_anyhow)
-    # Says what was taken for which field of a rating.
-    logging.getLogger("transforms.parse").setLevel(logging.INFO)
+    # They say what was taken for which field of a rating, what a job goes on with, and that
+    # kernels are being compiled, as nothing else is said meanwhile.
+    for told in ("transforms.parse", "beam_pipeline.start", "transforms.learning.warm_up"):
+        logging.getLogger(told).setLevel(logging.INFO)
     sdk_worker.print = _drop
     # These print the traceback of an error that reaches us anyhow.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)

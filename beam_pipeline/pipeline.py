@@ -33,7 +33,6 @@ from transforms import (
     WriteRecommendationsToKafka,
 )
 from transforms.kafka.sink import CONFLUENT_AVRO
-from transforms.kafka.start_offset import EXPORTED
 
 
 def build(root: beam.Pipeline, settings: Settings) -> None:
@@ -66,7 +65,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         model.top_n,
         export,
         start.folder,
-        start.offset == EXPORTED,
+        start.goes_on,
     )
     unwritten_tests = None
     if settings.evaluate:
@@ -151,4 +150,6 @@ def _source(settings: Settings, start: Start) -> beam.PTransform:
         excluded_topics=settings.output_topics,
         idle_timeout=options.idle_timeout,
     )
-    return ReadHistoryThenTopic(files, topic, settings.runs_here) if settings.input else topic
+    if not settings.input or start.goes_on:
+        return topic
+    return ReadHistoryThenTopic(files, topic, settings.runs_here)

@@ -78,10 +78,17 @@ def nothing_read(metrics: Any) -> bool:
 
 
 def nothing_usable(metrics: Any) -> bool:
-    """Whether there were records with values and each is a dead letter."""
+    """Whether all records whose fields were looked at are dead letters, and there are some.
+
+    Nobody looks at those of tombstones, deletions, and events of a type without a weight.
+    """
     counts = _counts(metrics)
-    valued = counts[counters.READ] - counts[counters.TOMBSTONES]
-    return valued == counts[counters.DEAD] > 0 and not counts[counters.REQUESTS]
+    events = sum(
+        times for name, times in _counters(metrics) if name.startswith(counters.EVENT_TYPE)
+    )
+    skipped = counts[counters.TOMBSTONES] + counts[counters.DELETES] + events
+    dead = counts[counters.DEAD]
+    return counts[counters.READ] - skipped == dead > 0 and not counts[counters.REQUESTS]
 
 
 def _counts(metrics: Any) -> dict[str, int]:

@@ -27,6 +27,7 @@ from transforms.batches import (
 )
 from transforms.evaluation import beam_metrics
 from transforms.evaluation.observer import PreUpdateObserver, PreUpdateScores, evaluate
+from transforms.exporter import ExportedModel, Exporter
 from transforms.formats.rating_columns import joined_ratings
 from transforms.formats.records import Rating
 from transforms.learning import positions
@@ -96,8 +97,10 @@ class _Learner:
         self._queues = {}
 
     def finish_bundle(self) -> None:
-        for shard in self._open.values():
+        for key, shard in self._open.items():
             shard.close()
+            if shard.has_learned and (exported := self._exported(key, shard)):
+                WORKER.get(Exporter).end(self._cache_key(key), exported)
         for queue in self._queues.values():
             queue.close()
         self.start_bundle()
@@ -107,7 +110,7 @@ class _Learner:
         shard = self._open.get(key)
         if shard is None:
             settings = self._settings
-            scoped = CacheKey(self._scope, STEP, key[:3])
+            scoped = self._cache_key(key)
             block = Block(key[1], settings.sharding.item_shards, self._evaluate)
             first = partial(self._first_model, key) if settings.import_from else None
             shard = OpenShard(settings.spec, state, WORKER.get(ModelCache), scoped, first, block)
@@ -115,10 +118,12 @@ class _Learner:
             counters.counter(counters.REBUILDS).inc(int(shard.rebuilt))
             if shard.imported:
                 _count_known(key, shard.recommender)
-            if settings.export and _is_exported(key) and settings.export.is_due(scoped):
-                # What a bundle starts with is what state has; what it learns may yet fail.
-                self.save(key, shard)
+            if exported := self._exported(key, shard):
+                WORKER.get(Exporter).begin(scoped, exported)
         return shard
+
+    def _cache_key(self, key: ModelShard) -> CacheKey:
+        return CacheKey(self._scope, STEP, key[:3])
 
     def shard_state(
         self, meta: Any, snapshot: Any, other_snapshot: Any, log: Any, positions: Any
@@ -128,17 +133,19 @@ class _Learner:
         bags = (snapshot, other_snapshot)
         return ShardState(meta, bags, log, positions if used else None)
 
-    def save(self, key: ModelShard, shard: OpenShard) -> None:
-        """Exports the shard as it is."""
+    def finish(self, key: ModelShard, state: ShardState) -> None:
+        """Exports a shard whose input has ended."""
+        if exported := self._exported(key, self.open(key, state)):
+            WORKER.get(Exporter).finish(self._cache_key(key), exported)
+
+    def _exported(self, key: ModelShard, shard: OpenShard) -> ExportedModel | None:
+        """Returns the shard as it is, to be exported; None if it is not to be."""
         settings = self._settings
-        if settings.export and shard.sequence:
-            model_export.save(
-                settings.export.directory,
-                key[:2],
-                settings.sharding.grid,
-                settings.spec,
-                ShardModel(shard.recommender, shard.sequence, shard.positions),
-            )
+        if settings.export is None or not _is_exported(key):
+            return None
+        model = ShardModel(shard.recommender, shard.sequence, shard.positions)
+        grid = settings.sharding.grid
+        return ExportedModel(settings.export, key[:2], grid, settings.spec, model)
 
     def _first_model(self, key: ModelShard) -> ShardModel:
         """Returns what a model shard without state starts from."""
@@ -317,6 +324,4 @@ class LearnRecommendAndExportDoFn(_Learner, beam.DoFn):
         positions: Any = beam.DoFn.StateParam(POSITIONS),
     ) -> None:
         """Exports the shard when its input has ended."""
-        state = self.shard_state(meta, snapshot, other_snapshot, log, positions)
-        shard = self.open(key, state)
-        self.save(key, shard)
+        self.finish(key, self.shard_state(meta, snapshot, other_snapshot, log, positions))

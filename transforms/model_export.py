@@ -10,7 +10,6 @@ them start from it.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
@@ -23,10 +22,8 @@ from transforms.learning import snapshot_codec
 from transforms.learning.positions import Positions, checked
 from transforms.learning.snapshot_codec import LEARNING_FIELDS
 from transforms.learning.state import ShardModel
-from transforms.learning.token_cache import CacheKey
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.registry import RecommenderSpec
-from transforms.runtime.worker_context import WORKER
 
 _SEQUENCE_DIGITS: Final = 20
 
@@ -37,25 +34,12 @@ class ModelExport:
 
     Attributes:
         directory: A folder on any of Beam's filesystems.
-        seconds: A shard is written when it learns and was last written so long ago, and when
-            the input has ended.
+        seconds: A shard that has learned is written so long after it was written last, and
+            when the input has ended.
     """
 
     directory: str
     seconds: float = 60.0
-
-    def is_due(self, key: CacheKey) -> bool:
-        """Whether the shard's last export by this process is long ago; counts as one if so."""
-        now = time.monotonic()
-        last = WORKER.get(LastExports)
-        if now - last.setdefault(key, now) < self.seconds:
-            return False
-        last[key] = now
-        return True
-
-
-class LastExports(dict[CacheKey, float]):
-    """When this process last exported each shard, on the monotonic clock."""
 
 
 class ExportedShard(NamedTuple):

@@ -212,12 +212,15 @@ class _ParseDoFn(beam.DoFn):
             counters.counter(counters.REQUESTS).inc(requests)
         counters.counter(counters.READ).inc(parsed.read)
         counters.counter(counters.DEAD).inc(len(dead))
-        tombstones = _count_skipped(parsed.skipped) if parsed.skipped else 0
+        if parsed.skipped:
+            _count_skipped(parsed.skipped)
         for line in self._reader.notes():
             if WORKER.get(_Said).is_new(line):
                 _LOGGER.info(line)
-        # A tombstone says nothing about whether the records with values can be used.
-        if warning := self._watch.note(parsed.read + requests - tombstones, dead):
+        # A tombstone says nothing about whether others can be used, nor does an event of a type
+        # without a weight, whose fields nobody has looked at.
+        said = parsed.read + requests - len(parsed.skipped)
+        if warning := self._watch.note(said, dead):
             _LOGGER.warning(warning)
         if parsed.batch.ratings or requests:
             yield parsed.batch
@@ -225,8 +228,8 @@ class _ParseDoFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_DEAD, letter)
 
 
-def _count_skipped(skipped: Sequence[Skipped]) -> int:
-    """Counts what is skipped by its kind; returns how many tombstones there are."""
+def _count_skipped(skipped: Sequence[Skipped]) -> None:
+    """Counts what is skipped by its kind."""
     counters.counter(counters.FILTERED).inc(len(skipped))
     kinds = Counter(one.kind for one in skipped)
     for kind, name in ((TOMBSTONE, counters.TOMBSTONES), (DELETE, counters.DELETES)):
@@ -234,4 +237,3 @@ def _count_skipped(skipped: Sequence[Skipped]) -> int:
             counters.counter(name).inc(kinds[kind])
     if kinds[EVENT]:
         counters.count_event_types(one.name for one in skipped if one.kind == EVENT)
-    return kinds[TOMBSTONE]

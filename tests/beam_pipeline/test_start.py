@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline import settings
-from beam_pipeline.start import start_of
+from beam_pipeline.start import Start, start_of
 from beam_pipeline.usage import UsageError
 from transforms.errors import IncompatibleModelError
 from transforms.learning.state import ShardModel
@@ -57,18 +57,30 @@ def test_what_is_given_counts(tmp_path: Path) -> None:
 
 def test_the_first_of_all_starts_reads_everything(tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    start = start_of(parsed(folder, *TOPIC, f"--export_model={folder}"))
-    assert start == ("", "exported", {})
+    for flags in (TOPIC, [*TOPIC, "--input=orders.csv"]):
+        start = start_of(parsed(folder, *flags, f"--export_model={folder}"))
+        assert start == Start("", "earliest", {})
+        assert not start.goes_on
 
 
 def test_files_are_not_learned_before_a_topic_that_was_learned(tmp_path: Path) -> None:
     files = [*TOPIC, "--input=orders.csv"]
     export(tmp_path, {"orders-0-": 70})
-    assert start_of(parsed(tmp_path, *files)).offset == "earliest"
+    assert not start_of(parsed(tmp_path, *files)).goes_on
     export(tmp_path, {"clicks-0-": 70})
     with pytest.raises(UsageError, match="has learned from clicks: leave out --input"):
         start_of(parsed(tmp_path, *files))
-    assert start_of(parsed(tmp_path, *files, "--start_offset=earliest")).offset == "earliest"
+    assert not start_of(parsed(tmp_path, *files, "--start_offset=earliest")).goes_on
+
+
+def test_one_command_line_serves_history_and_topic(tmp_path: Path) -> None:
+    flags = [*TOPIC, "--input=orders.csv", f"--export_model={tmp_path}"]
+    export(tmp_path, {"clicks-0-": 70})
+    assert start_of(parsed(tmp_path, *flags)).goes_on
+    export(tmp_path, {})
+    with pytest.raises(UsageError, match="perhaps amid the files: empty the folder"):
+        start_of(parsed(tmp_path, *flags))
+    assert not start_of(parsed(tmp_path, *flags, "--start_offset=earliest")).goes_on
 
 
 def test_shards_go_on_where_the_last_of_them_stands(tmp_path: Path) -> None:

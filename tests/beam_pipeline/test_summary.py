@@ -101,9 +101,18 @@ def test_a_model_that_is_surely_below_most_popular_is_called_so(
 
 
 @pytest.mark.parametrize(
-    ("dead", "tombstones", "nothing"),
-    [(5, 0, True), (4, 1, True), (4, 0, False), (0, 5, False)],
+    ("counts", "nothing"),
+    [
+        ({"dead": 5}, True),
+        ({"dead": 4, "filtered": 1, "tombstones": 1}, True),
+        ({"dead": 4, "filtered": 1, "filtered_event_type:scroll": 1}, True),
+        ({"dead": 4, "filtered": 1, "deletes": 1}, True),
+        ({"dead": 4, "filtered": 1}, False),
+        ({"dead": 4, "positives": 1}, False),
+        ({"filtered": 5, "tombstones": 5}, False),
+    ],
 )
-def test_tombstones_do_not_make_an_input_usable(dead: int, tombstones: int, nothing: bool) -> None:
-    counts = {counters.READ: 5, counters.DEAD: dead, counters.TOMBSTONES: tombstones}
-    assert nothing_usable(Metrics(**counts)) is nothing
+def test_what_is_filtered_does_not_make_an_input_usable(
+    counts: dict[str, int], nothing: bool
+) -> None:
+    assert nothing_usable(Metrics(read=5, **counts)) is nothing

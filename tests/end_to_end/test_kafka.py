@@ -332,6 +332,31 @@ def test_with_exports_a_job_that_is_killed_learns_each_rating_once(
         assert same_arrays(loaded.state_dict(), whole.state_dict())
 
 
+def test_what_came_before_a_pause_is_exported_amid_it(topics: Topics, tmp_path: Path) -> None:
+    ratings = [rating._replace(rating=5.0) for rating in movielens_like(700)]
+    rated, lists = topics.create(), topics.create()
+    models = tmp_path / "models"
+    arguments = (
+        *("--runner=DirectRunner", "--kafka_group", f"g-{rated}", "--model=popular"),
+        *("--kafka_bootstrap_servers", topics.settings.bootstrap_servers),
+        *("--input_topic", rated, "--output_topic", lists),
+        *("--export_model", str(models), "--import_model", str(models), "--export_seconds=1"),
+    )
+
+    def learned() -> int:
+        return sum(one.sequence for one in shards_in(str(models))) if models.exists() else 0
+
+    topics.send_ratings(rated, ratings[:500])
+    with running(tmp_path / "log", *arguments) as process:
+        wait_until(lambda: learned() == 500)
+        process.kill()
+    topics.send_ratings(rated, ratings[500:])
+    done = run(*arguments, "--stop_at_end")
+    assert done.code == 0, done.err
+    assert f"going on with the model in {models}, which has learned 500 ratings" in done.err
+    assert (done.summary["read"], learned()) == (200, 700)
+
+
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_lists_come_while_half_of_the_partitions_are_idle(
     topics: Topics, tmp_path: Path, runner: str

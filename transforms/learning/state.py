@@ -186,6 +186,11 @@ class OpenShard:
             self._save_positions(state)
 
     @property
+    def has_learned(self) -> bool:
+        """Whether anything was learned in this bundle."""
+        return self._renewed
+
+    @property
     def sequence(self) -> int:
         """How many ratings changed the recommender."""
         return self._meta.sequence

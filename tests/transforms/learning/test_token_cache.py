@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from transforms.learning import token_cache
@@ -36,3 +38,20 @@ def test_what_another_job_left_is_dropped_when_it_is_stale(
     cache.put(KEY._replace(step="another step"), b"token", "mine")
     assert cache.pop(KEY._replace(scope="ended"), b"token") is None
     assert cache.pop(KEY, b"token") == "mine"
+
+
+def test_a_bundle_waits_for_a_value_that_is_lent() -> None:
+    cache = TokenCache[str]()
+    cache.put(KEY, b"token", "model")
+    with cache.lent(KEY._replace(scope="another")) as nothing:
+        assert nothing is None
+    found: list[str | None] = []
+    bundle = threading.Thread(target=lambda: found.append(cache.pop(KEY, b"token")))
+    with cache.lent(KEY) as value:
+        bundle.start()
+        bundle.join(0.3)
+        assert (value, found) == ("model", [])
+    bundle.join()
+    assert found == ["model"]
+    with cache.lent(KEY) as value:
+        assert value is None

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import wait_until
+from transforms.exporter import ExportedModel, Exporter
+from transforms.formats.records import Rating
+from transforms.learning.snapshots import SnapshotWriter
+from transforms.learning.state import Kept, ModelCache, ShardModel
+from transforms.learning.token_cache import CacheKey
+from transforms.model_export import ModelExport, shards_in
+from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.worker_context import WORKER
+
+KEY = CacheKey("job", "step", (0, 0, 0))
+SPEC = RecommenderSpec("popular")
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    WORKER.get(ModelCache).clear()
+    exporter = Exporter()
+    yield exporter
+    exporter.close()
+    WORKER.get(ModelCache).clear()
+
+
+def learned(folder: Path, seconds: float, ratings: int = 3) -> ExportedModel:
+    recommender = SPEC.build()
+    for number in range(ratings):
+        recommender.update(Rating("u", f"i{number}", 1.0, 0.0))
+    model = ShardModel(recommender, ratings, {"t-0-": ratings})
+    return ExportedModel(ModelExport(str(folder), seconds), (0, 0), (1, 1), SPEC, model)
+
+
+def keep(one: ExportedModel) -> None:
+    """Does what a bundle does when it ends."""
+    WORKER.get(ModelCache).put(KEY, b"token", Kept(one.model.recommender, SnapshotWriter()))
+
+
+def sequences(folder: Path) -> list[int]:
+    return [one.sequence for one in shards_in(str(folder))] if folder.exists() else []
+
+
+def test_a_bundle_exports_when_the_last_time_is_long_ago(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    exporter.begin(KEY, learned(tmp_path, 1000.0))
+    assert sequences(tmp_path) == []
+    exporter.begin(KEY, learned(tmp_path, 0.0))
+    assert sequences(tmp_path) == [3]
+    assert shards_in(str(tmp_path))[0].positions == {"t-0-": 3}
+
+
+def test_what_learned_nothing_is_not_exported(exporter: Exporter, tmp_path: Path) -> None:
+    exporter.begin(KEY, learned(tmp_path, 0.0, ratings=0))
+    exporter.finish(KEY, learned(tmp_path, 0.0, ratings=0))
+    assert sequences(tmp_path) == []
+
+
+def test_a_shard_is_exported_although_no_bundle_comes(exporter: Exporter, tmp_path: Path) -> None:
+    exporter.begin(KEY, learned(tmp_path, 0.1, ratings=0))
+    one = learned(tmp_path, 0.1)
+    keep(one)
+    exporter.end(KEY, one)
+    wait_until(lambda: sequences(tmp_path) == [3])
+    # Once is enough.
+    (path,) = tmp_path.glob("*.safetensors")
+    path.unlink()
+    assert not threading.Event().wait(2.5)
+    assert list(tmp_path.glob("*.safetensors")) == []
+
+
+def test_a_model_that_a_bundle_works_on_is_let_alone(exporter: Exporter, tmp_path: Path) -> None:
+    exporter.begin(KEY, learned(tmp_path, 0.1, ratings=0))
+    one = learned(tmp_path, 0.1)
+    exporter.end(KEY, one)
+    assert not threading.Event().wait(2.5)
+    assert sequences(tmp_path) == []
+    # Neither is another one, as of a shard that was rebuilt elsewhere and came back.
+    keep(learned(tmp_path, 0.1))
+    assert not threading.Event().wait(1.5)
+    assert sequences(tmp_path) == []
+
+
+def test_an_export_that_fails_is_said_and_tried_again(
+    exporter: Exporter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "models"
+    folder.write_text("no folder")
+    one = learned(folder, 0.1)
+    keep(one)
+    with caplog.at_level(logging.WARNING, "transforms.exporter"):
+        exporter.begin(KEY, learned(folder, 0.0))
+        assert f"cannot export the model to {folder}: " in caplog.text
+        exporter.end(KEY, one)
+        with pytest.raises(OSError, match=f"cannot export the model to {folder}"):
+            exporter.finish(KEY, one)
+    folder.unlink()
+    exporter.end(KEY, one)
+    wait_until(lambda: sequences(folder) == [3])
