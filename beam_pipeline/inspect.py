@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -17,9 +18,12 @@ from rich.text import Text
 
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
+from transforms.learning.positions import earliest
 from transforms.learning.shard import merge_items
 from transforms.model_export import ExportedShard
 from transforms.recommenders.hashing import block_of
+
+_PARTITIONS_SHOWN: Final = 20
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,6 +67,11 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
             f"{len(recommender.items):,}",
         )
     Console().print(table)
+    positions = earliest(one.positions for one in shards)
+    for source, offset in list(positions.items())[:_PARTITIONS_SHOWN]:
+        Console().print(Text(f"goes on at {source}{offset}"))
+    if len(positions) > _PARTITIONS_SHOWN:
+        Console().print(f"and {len(positions) - _PARTITIONS_SHOWN} more partitions")
 
 
 def _print_list(folder: str, shards: Sequence[ExportedShard], user: str, top_n: int) -> None:

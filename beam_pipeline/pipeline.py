@@ -50,14 +50,18 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     """
     options = settings.beam
     start = start_of(settings)
-    raw = root | "ReadRatings" >> _source(settings, start)
+    topic = _topic(settings, start)
+    raw = root | "ReadRatings" >> _source(settings, start, topic)
     source = options.view_as(InputOptions)
     further = source.pass_headers.split(",") if source.pass_headers else ()
     parsed = raw | "ParseRatings" >> ParseRatings(
         source.max_record_bytes, further, settings.mapping, settings.registry
     )
     model = options.view_as(ModelOptions)
-    export = ModelExport(model.export_model, model.export_seconds) if model.export_model else None
+    export = None
+    if model.export_model:
+        topics = topic.topic_ids if topic else {}
+        export = ModelExport(model.export_model, model.export_seconds, topics)
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
     arguments = (
         settings.spec,
@@ -124,22 +128,16 @@ def _write_dead_letters(
         letters | label >> WriteDeadLetters(output.dead_letters)
 
 
-def _source(settings: Settings, start: Start) -> beam.PTransform:
+def _topic(settings: Settings, start: Start) -> ReadRatingsFromKafka | None:
     options = settings.beam.view_as(InputOptions)
-    files = ReadRatingsFromFiles(
-        settings.input,
-        options.input_format,
-        options.order_by_time,
-        options.requests or "",
-        settings.mapping,
-    )
     if not (settings.input_topic and settings.kafka):
-        return files
-    topic = ReadRatingsFromKafka(
+        return None
+    return ReadRatingsFromKafka(
         settings.kafka,
         settings.input_topic,
         start_offset=start.offset,
         exported=start.positions,
+        exported_topics=start.topics,
         stop_at_end=options.stop_at_end,
         group=settings.beam.view_as(KafkaOptions).kafka_group or None,
         # Beside files, the flag is for them.
@@ -150,6 +148,21 @@ def _source(settings: Settings, start: Start) -> beam.PTransform:
         excluded_topics=settings.output_topics,
         idle_timeout=options.idle_timeout,
     )
-    if not settings.input or start.goes_on:
+
+
+def _source(
+    settings: Settings, start: Start, topic: ReadRatingsFromKafka | None
+) -> beam.PTransform:
+    options = settings.beam.view_as(InputOptions)
+    if topic and (start.goes_on or not settings.input):
         return topic
+    files = ReadRatingsFromFiles(
+        settings.input,
+        options.input_format,
+        options.order_by_time,
+        options.requests or "",
+        settings.mapping,
+    )
+    if topic is None:
+        return files
     return ReadHistoryThenTopic(files, topic, settings.runs_here)

@@ -28,11 +28,13 @@ class Start(NamedTuple):
         folder: Of the model to import; empty for none.
         offset: The start offset of the topics.
         positions: Where topics go on with `exported`, by what their origins start with.
+        topics: The ids of the topics that the model has learned, by name.
     """
 
     folder: str
     offset: str
     positions: Positions
+    topics: Mapping[str, str]
 
     @property
     def goes_on(self) -> bool:
@@ -63,11 +65,12 @@ def start_of(settings: Settings) -> Start:
         _LOGGER.info("no model in %s yet: starting without one", imported)
         # A job that Flink restarts before its first checkpoint reads everything again, and would
         # import what it has exported meanwhile.
-        return Start("", offset, {})
+        return Start("", offset, {}, {})
     if not imported:
-        return Start("", offset, {})
+        return Start("", offset, {}, {})
     require_fit(imported, settings.grid, settings.spec)
-    learned = sum(one.sequence for one in shards_in(imported))
+    found = shards_in(imported)
+    learned = sum(one.sequence for one in found)
     positions = _positions(imported, settings.grid) if offset == EXPORTED else {}
     places = ", ".join(f"{source}{offset}" for source, offset in list(positions.items())[:_TOLD])
     _LOGGER.info(
@@ -76,7 +79,8 @@ def start_of(settings: Settings) -> Start:
         learned,
         f"; in {len(positions)} partition(s) at {places}" if positions else "",
     )
-    start = Start(imported, offset, positions)
+    topics = {name: one for shard in found for name, one in shard.topics.items()}
+    start = Start(imported, offset, positions, topics)
     if settings.input and start.goes_on:
         _LOGGER.info("the files of --input were learned before the topic: they are not read again")
     elif settings.input:

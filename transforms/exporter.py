@@ -41,7 +41,7 @@ class ExportedModel(NamedTuple):
     def save(self) -> None:
         """Writes it, unless it has learned nothing; raises as `model_export.save` does."""
         if self.model.sequence:
-            model_export.save(self.export.directory, self.shard, self.shards, self.spec, self.model)
+            model_export.save(self.export, self.shard, self.shards, self.spec, self.model)
 
 
 class Exporter:

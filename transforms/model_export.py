@@ -10,7 +10,8 @@ them start from it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -36,10 +37,13 @@ class ModelExport:
         directory: A folder on any of Beam's filesystems.
         seconds: A shard that has learned is written so long after it was written last, and
             when the input has ended.
+        topics: By name, the broker's ids of the topics that are learned, as far as they are known:
+            who goes on has to find the same topics, not others of their names.
     """
 
     directory: str
     seconds: float = 60.0
+    topics: Mapping[str, str] = field(default_factory=dict)
 
 
 class ExportedShard(NamedTuple):
@@ -50,7 +54,8 @@ class ExportedShard(NamedTuple):
         shards: How many user shards and item shards there are.
         sequence: How many ratings changed the model, see `state.Meta`.
         spec: What the model was made from.
-        positions: How far it has learned each source.
+        positions: How far it has learned each partition.
+        topics: See `ModelExport`.
     """
 
     shard: tuple[int, int]
@@ -58,10 +63,11 @@ class ExportedShard(NamedTuple):
     sequence: int
     spec: RecommenderSpec
     positions: Positions
+    topics: Mapping[str, str]
 
 
 def save(
-    directory: str,
+    export: ModelExport,
     shard: tuple[int, int],
     shards: tuple[int, int],
     spec: RecommenderSpec,
@@ -70,7 +76,7 @@ def save(
     """Writes a shard's model, and then removes the one before the last.
 
     Args:
-        directory: The folder.
+        export: Where.
         shard: (user shard, item shard).
         shards: How many user shards and item shards there are.
         spec: What the model was made from.
@@ -79,6 +85,7 @@ def save(
     Raises:
         OSError: The folder cannot be written.
     """
+    directory = export.directory
     recommender, sequence, positions = model
     before = _read_manifest(directory, shard)
     items = Block(shard[1], shards[1])
@@ -91,6 +98,7 @@ def save(
         "sequence": sequence,
         "spec": spec.to_dict(),
         "positions": dict(positions),
+        "topics": dict(export.topics),
     }
     _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())
     if before and before.sequence != sequence:
@@ -213,6 +221,7 @@ def _parsed(path: str, shard: tuple[int, int] | None) -> ExportedShard:
             _count(fields["sequence"]),
             RecommenderSpec.from_dict(fields["spec"]),
             checked(fields.get("positions", {})),
+            _texts(fields.get("topics", {})),
         )
         if shard not in {None, found.shard}:
             msg = f"it is of shard {found.shard}"
@@ -231,6 +240,13 @@ def _pair(value: object) -> tuple[int, int]:
         msg = f"{value!r} is no pair of whole numbers"
         raise ValueError(msg)
     return _count(value[0]), _count(value[1])
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        msg = f"{value!r} does not name topics"
+        raise ValueError(msg)
+    return value
 
 
 def _count(value: object) -> int:

@@ -7,6 +7,8 @@ import pytest
 
 from beam_pipeline import cli, inspect
 from tests.support import ModelShards, movielens_like, tab_lines
+from transforms.learning.state import ShardModel
+from transforms.model_export import ModelExport, save
 from transforms.recommenders.registry import RecommenderSpec
 
 MODEL = ("--model=mf", "--k=6", "--seed=4")
@@ -39,6 +41,17 @@ def test_it_says_what_is_in_a_folder_and_a_users_list(
     assert [int(text) for text in re.findall(r"\d+", row)[-3:]] == counted
     listed = [line.split()[0] for line in out.splitlines()[-3:]]
     assert listed == [item for item, _ in recommender.recommend(user, 3)]
+
+
+def test_it_says_where_a_job_would_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = RecommenderSpec("popular")
+    for shard, positions in enumerate(({"t-0-": 7, "t-1-": 2}, {"t-0-": 5, "t-1-": 3})):
+        model = ShardModel(spec.build(), 1, positions)
+        save(ModelExport(str(tmp_path)), (shard, 0), (2, 1), spec, model)
+    assert inspect.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["goes on at t-0-5", "goes on at t-1-2"]
 
 
 def test_mistakes_are_one_line(

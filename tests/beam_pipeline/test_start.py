@@ -10,7 +10,7 @@ from beam_pipeline.start import Start, start_of
 from beam_pipeline.usage import UsageError
 from transforms.errors import IncompatibleModelError
 from transforms.learning.state import ShardModel
-from transforms.model_export import save
+from transforms.model_export import ModelExport, save
 from transforms.recommenders.registry import RecommenderSpec
 
 TOPIC = ["--kafka_bootstrap_servers=nobody:1", "--input_topic=clicks", "--output_topic=lists"]
@@ -23,7 +23,7 @@ def export(
     shards: tuple[int, int] = (1, 1),
 ) -> None:
     spec = RecommenderSpec("popular")
-    save(str(folder), shard, shards, spec, ShardModel(spec.build(), 1, positions))
+    save(ModelExport(str(folder)), shard, shards, spec, ShardModel(spec.build(), 1, positions))
 
 
 def parsed(folder: Path, *flags: str) -> settings.Settings:
@@ -44,7 +44,7 @@ def test_a_model_of_other_data_says_nothing_of_a_topic(
     tmp_path: Path, positions: dict[str, int]
 ) -> None:
     export(tmp_path, positions)
-    assert start_of(parsed(tmp_path, *TOPIC)) == (str(tmp_path), "earliest", {})
+    assert start_of(parsed(tmp_path, *TOPIC)) == (str(tmp_path), "earliest", {}, {})
 
 
 def test_what_is_given_counts(tmp_path: Path) -> None:
@@ -52,14 +52,14 @@ def test_what_is_given_counts(tmp_path: Path) -> None:
     for given in ("earliest", "latest", "2026-11-25"):
         start = start_of(parsed(tmp_path, *TOPIC, f"--start_offset={given}"))
         assert (start.offset, start.positions) == (given, {})
-    assert start_of(settings.parse(TOPIC)) == ("", "earliest", {})
+    assert start_of(settings.parse(TOPIC)) == ("", "earliest", {}, {})
 
 
 def test_the_first_of_all_starts_reads_everything(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     for flags in (TOPIC, [*TOPIC, "--input=orders.csv"]):
         start = start_of(parsed(folder, *flags, f"--export_model={folder}"))
-        assert start == Start("", "earliest", {})
+        assert start == Start("", "earliest", {}, {})
         assert not start.goes_on
 
 

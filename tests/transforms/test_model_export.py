@@ -29,7 +29,13 @@ def learned(ratings: Sequence[Rating]) -> Recommender:
 
 def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     ratings = movielens_like(300)
-    save(str(tmp_path), (0, 0), (1, 1), SPEC, ShardModel(learned(ratings), 300, {"t-0-": 500}))
+    save(
+        ModelExport(str(tmp_path)),
+        (0, 0),
+        (1, 1),
+        SPEC,
+        ShardModel(learned(ratings), 300, {"t-0-": 500}),
+    )
     loaded, sequence, positions = load(str(tmp_path), (0, 0), SPEC)
     assert (sequence, positions) == (300, {"t-0-": 500})
     assert same_arrays(loaded.state_dict(), learned(ratings).state_dict())
@@ -43,7 +49,7 @@ def test_a_shard_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
 def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
     for count in (10, 20, 30):
         save(
-            str(tmp_path),
+            ModelExport(str(tmp_path)),
             (1, 0),
             (2, 1),
             SPEC,
@@ -63,7 +69,7 @@ def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
     with pytest.raises(IncompatibleModelError, match="no model in"):
         require_fit(folder, (1, 1), SPEC)
-    save(folder, (0, 0), (2, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
+    save(ModelExport(folder), (0, 0), (2, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
     require_fit(folder, (2, 1), SPEC)
     with pytest.raises(IncompatibleModelError, match="has 2 x 1 shards, this job 4 x 1"):
         require_shards(folder, (4, 1))
@@ -139,13 +145,21 @@ def test_it_is_written_now_and_then_not_only_at_the_end(tmp_path: Path) -> None:
         {"positions": {"t-0-": -1}},
         {"positions": {"t-0-": 1.5}},
         {"positions": ["t-0-"]},
+        {"topics": {"t": 1}},
+        {"topics": "t"},
     ],
 )
 def test_a_manifest_can_not_lead_out_of_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
 ) -> None:
     folder = tmp_path / "models"
-    save(str(folder), (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
+    save(
+        ModelExport(str(folder)),
+        (0, 0),
+        (1, 1),
+        SPEC,
+        ShardModel(learned(movielens_like(10)), 10, {}),
+    )
     manifest = folder / "shard-0-0.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
     opened: list[str] = []
@@ -163,8 +177,8 @@ def test_a_manifest_can_not_lead_out_of_its_folder(
 
 def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
-    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(20)), 20, {}))
+    save(ModelExport(folder), (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {}))
+    save(ModelExport(folder), (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(20)), 20, {}))
     old, new = sorted(tmp_path.glob("*.safetensors"))
     new.write_bytes(old.read_bytes())
     with pytest.raises(IncompatibleModelError, match="of 10 ratings, expected 20"):
@@ -173,7 +187,9 @@ def test_arrays_of_another_number_of_ratings_are_refused(tmp_path: Path) -> None
 
 def test_a_job_may_change_what_is_not_learned(tmp_path: Path) -> None:
     folder = str(tmp_path)
-    save(folder, (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(100)), 100, {}))
+    save(
+        ModelExport(folder), (0, 0), (1, 1), SPEC, ShardModel(learned(movielens_like(100)), 100, {})
+    )
     other = RecommenderSpec("mf", {"k": 4}, seed=9, repeats="allow", max_users=5)
     loaded, _, _ = load(folder, (0, 0), other)
     loaded.update(Rating("new", "new", 5.0, 0.0))

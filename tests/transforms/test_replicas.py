@@ -146,7 +146,7 @@ def test_one_replica_exports_and_all_import(tmp_path: Path, runner: str) -> None
     folder = str(tmp_path / "models")
     before, after = RATINGS[:350], RATINGS[350:]
     _, recommender = plain_loop(SPEC, before)
-    save(folder, (0, 0), (1, 1), SPEC, ShardModel(recommender, len(before), {}))
+    save(ModelExport(folder), (0, 0), (1, 1), SPEC, ShardModel(recommender, len(before), {}))
     options = PipelineOptions([*RUNNERS[runner](), "--experiments=prism_disable_sdf_split"])
     with beam.Pipeline(options=options) as pipeline:
         lists = (

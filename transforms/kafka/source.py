@@ -23,7 +23,14 @@ from transforms.kafka.consumer_pool import ConsumerPool, SourceKey
 from transforms.kafka.partitions import ADDED, KafkaPartition, spread_out
 from transforms.kafka.reader import AddedPartitionsReader, PartitionReader, ReadPlan
 from transforms.kafka.settings import KafkaSettings
-from transforms.kafka.start_offset import COMMITTED, StartOffset, first_offsets, start_seconds
+from transforms.kafka.start_offset import (
+    COMMITTED,
+    EXPORTED,
+    StartOffset,
+    first_offsets,
+    require_same_topics,
+    start_seconds,
+)
 from transforms.kafka.topics import TopicSelection
 from transforms.runtime.flink_key_groups import KEY_GROUPS
 from transforms.runtime.worker_context import WORKER
@@ -74,6 +81,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             needs, or only where there is an offset to commit, once a second. Flink tells at
             its checkpoints, of all that asked, and reads nothing meanwhile.
         excluded_topics: Topics that the pattern does not mean, such as those that the job writes.
+        exported_topics: By name, the ids of the topics that the model has learned: one of the same
+            name and another id has other records at the offsets, and is refused.
+        topic_ids: Their ids as of the last call of `partitions`.
         idle_timeout: Ends the source when nothing has come for so many seconds; 0 for never. Only
             for runners with one worker, as each looks at what it reads itself.
         key_groups: Flink's maximal parallelism, over which partitions are spread evenly.
@@ -83,6 +93,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     topic: str
     start_offset: str = "earliest"
     exported: Mapping[str, int] = field(default_factory=dict)
+    exported_topics: Mapping[str, str] = field(default_factory=dict)
     stop_at_end: bool = False
     group: str | None = None
     input_format: str = "auto"
@@ -94,6 +105,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     idle_timeout: float = 0.0
     record_format: RecordFormat = field(init=False)
     selection: TopicSelection = field(init=False)
+    topic_ids: Mapping[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that cannot work."""
@@ -139,6 +151,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             ids = asking.topic_ids(topics) if topics else {}
         finally:
             asking.close()
+        self.topic_ids = ids
+        if self.start_offset == EXPORTED:
+            require_same_topics(self.exported_topics, ids)
         client = consumer(self.settings, self.group)
         try:
             found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]

@@ -98,6 +98,25 @@ def first_offsets(
     }
 
 
+def require_same_topics(learned: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Checks that topics are those that a model has learned.
+
+    Args:
+        learned: The topics' ids by name.
+        found: Those of the topics that there are now, as far as the broker tells.
+
+    Raises:
+        KafkaSetupError: One has another id.
+    """
+    for topic, topic_id in learned.items():
+        if found.get(topic, topic_id) != topic_id:
+            msg = (
+                f"topic {topic!r} was created anew since the imported model has learned from it, so"
+                " the offsets of the model mean nothing; say where to start with --start_offset"
+            )
+            raise KafkaSetupError(msg)
+
+
 def _or(offset: int | None, other: int) -> int:
     return other if offset is None else offset
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-_INTERNAL = "__"
+_INTERNAL: Final = "__"
+_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 class TopicSelection(NamedTuple):
@@ -45,6 +46,13 @@ class TopicSelection(NamedTuple):
                 " or one pattern that starts with ^"
             )
             raise ValueError(msg)
+        for name in names:
+            if not _NAME.fullmatch(name):
+                msg = (
+                    f"{name!r} is no topic name, which has letters, digits, '.', '_' and '-'; a"
+                    " pattern starts with ^"
+                )
+                raise ValueError(msg)
         return cls(names)
 
     def of(self, existing: Iterable[str]) -> list[str]:

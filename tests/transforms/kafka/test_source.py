@@ -325,6 +325,25 @@ def test_an_exported_model_goes_on_behind_what_it_learned(topics: Topics) -> Non
         starts(p1=6)
 
 
+def test_an_exported_model_does_not_go_on_in_another_topic_of_the_name(topics: Topics) -> None:
+    topic = topics.create()
+    source = ReadRatingsFromKafka(topics.settings, topic)
+    source.partitions()
+    learned = dict(source.topic_ids)
+    assert learned[topic]
+
+    def go_on() -> None:
+        ReadRatingsFromKafka(
+            topics.settings, topic, start_offset="exported", exported_topics=learned
+        ).partitions()
+
+    go_on()
+    topics.delete(topic)
+    topics.create_again(topic)
+    with pytest.raises(KafkaSetupError, match=f"topic '{topic}' was created anew since"):
+        go_on()
+
+
 def test_committed_offsets_are_where_the_next_run_starts(topics: Topics) -> None:
     topic = topics.create(partitions=2)
 

@@ -37,6 +37,12 @@ def test_a_text_that_selects_nothing_sensible_is_refused(text: str) -> None:
         TopicSelection.parse(text)
 
 
+@pytest.mark.parametrize("text", ["shop.*", "a,b c", "a/b", "x" * 250])
+def test_what_kafka_takes_for_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no topic name, .*; a pattern starts with \^"):
+        TopicSelection.parse(text)
+
+
 def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
     with pytest.raises(ValueError, match=r"the topic pattern '\^\(' is no regular expression"):
         TopicSelection.parse("^(")
