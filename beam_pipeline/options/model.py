@@ -145,7 +145,7 @@ class ModelOptions(PipelineOptions):
             type=float,
             default=60.0,
             metavar="SECONDS",
-            help="seconds between two exports (default: 60)",
+            help="seconds after which a model that has learned is exported again (default: 60)",
         )
         group.add_argument(
             "--import_model",

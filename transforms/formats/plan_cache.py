@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.mapping import RecordMapping
+from transforms.formats.names import by_usual_name
 from transforms.formats.plans import Plan, plan_of
 
 MAX_SHAPES: Final = 1000
@@ -63,6 +64,9 @@ def described(
             # Not from the record, so what stood around it had one.
             whose = "the envelope or the broker" if mapping.envelope else "the broker"
             parts.append(f"timestamp from {whose}")
+    events = by_usual_name(plan.names)["event"]
+    if events and not mapping.event_weights:
+        parts.append(f"every {events[0]!r} counts alike (--event_weights says otherwise)")
     if parts == [f"{field} from {field!r}" for field in plan.taken]:
         return ""
     return f"fields of the first record: {', '.join(parts)}"

@@ -428,7 +428,8 @@ def test_a_malformed_request_says_what_is_wrong(tree: Any, reason: str) -> None:
             SHOP,
             {},
             "fields of the first record: user from 'customer_id', item from 'sku',"
-            " timestamp from 'ts', rating 1 (the record has none)",
+            " timestamp from 'ts', rating 1 (the record has none), every 'event' counts alike"
+            " (--event_weights says otherwise)",
         ),
         (
             {**PLAIN, "who": 5},
