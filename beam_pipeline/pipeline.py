@@ -60,8 +60,8 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     model = options.view_as(ModelOptions)
     export = None
     if model.export_model:
-        topics = topic.topic_ids if topic else {}
-        export = ModelExport(model.export_model, model.export_seconds, topics)
+        read = (topic.topic_ids, topic.starts) if topic else ()
+        export = ModelExport(model.export_model, model.export_seconds, *read)
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
     arguments = (
         settings.spec,

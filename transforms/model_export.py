@@ -39,11 +39,14 @@ class ModelExport:
             when the input has ended.
         topics: By name, the broker's ids of the topics that are learned, as far as they are known:
             who goes on has to find the same topics, not others of their names.
+        starts: Where the job started to read each partition: what a model shard has learned
+            nothing of goes on there.
     """
 
     directory: str
     seconds: float = 60.0
     topics: Mapping[str, str] = field(default_factory=dict)
+    starts: Positions = field(default_factory=dict)
 
 
 class ExportedShard(NamedTuple):
@@ -97,7 +100,7 @@ def save(
         "shards": shards,
         "sequence": sequence,
         "spec": spec.to_dict(),
-        "positions": dict(positions),
+        "positions": {**export.starts, **positions},
         "topics": dict(export.topics),
     }
     _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())

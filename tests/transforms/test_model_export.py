@@ -41,6 +41,15 @@ def test_what_is_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     assert same_arrays(loaded.state_dict(), learned(ratings).state_dict())
 
 
+def test_a_partition_of_which_nothing_was_learned_goes_on_where_the_job_started(
+    tmp_path: Path,
+) -> None:
+    export = ModelExport(str(tmp_path), starts={"t-0-": 100, "t-1-": 200})
+    model = ShardModel(learned(movielens_like(10)), 10, {"t-1-": 250})
+    save(export, (0, 0), (1, 1), SPEC, model)
+    assert shards_in(str(tmp_path))[0].positions == {"t-0-": 100, "t-1-": 250}
+
+
 def test_a_shard_that_was_never_saved_starts_anew(tmp_path: Path) -> None:
     loaded, sequence, _ = load(str(tmp_path), (0, 0), SPEC)
     assert (sequence, len(loaded.users)) == (0, 0)

@@ -84,6 +84,8 @@ class ReadRatingsFromKafka(beam.PTransform):
         exported_topics: By name, the ids of the topics that the model has learned: one of the same
             name and another id has other records at the offsets, and is refused.
         topic_ids: Their ids as of the last call of `partitions`.
+        starts: Where each partition of ratings starts, as of that call, by what its origins start
+            with.
         idle_timeout: Ends the source when nothing has come for so many seconds; 0 for never. Only
             for runners with one worker, as each looks at what it reads itself.
         key_groups: Flink's maximal parallelism, over which partitions are spread evenly.
@@ -106,6 +108,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     record_format: RecordFormat = field(init=False)
     selection: TopicSelection = field(init=False)
     topic_ids: Mapping[str, str] = field(init=False, default_factory=dict)
+    starts: Mapping[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings that cannot work."""
@@ -174,6 +177,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             )
             for partition in found
         ]
+        self.starts = {
+            one.origin: one.positions.start for one in elements if one.topic != self.request_topic
+        }
         spread = spread_out(elements, self.key_groups)
         if self.stop_at_end:
             return spread

@@ -321,6 +321,9 @@ def test_an_exported_model_goes_on_behind_what_it_learned(topics: Topics) -> Non
 
     assert starts() == [0, 0, 3]
     assert starts(p0=20, p1=5) == [20, 5, 3]
+    source = ReadRatingsFromKafka(topics.settings, topic, "latest", request_topic=asked)
+    source.partitions()
+    assert source.starts == {f"{topic}-0-": 30, f"{topic}-1-": 5}
     with pytest.raises(KafkaSetupError, match=rf"{topic}-1 up to offset 6, but that ends at 5"):
         starts(p1=6)
 
