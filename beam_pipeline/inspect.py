@@ -18,9 +18,8 @@ from rich.text import Text
 
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
-from transforms.learning.positions import earliest
 from transforms.learning.shard import merge_items
-from transforms.model_export import ExportedShard
+from transforms.model_export import ExportedShard, goes_on_at
 from transforms.recommenders.hashing import block_of
 
 _PARTITIONS_SHOWN: Final = 20
@@ -67,7 +66,11 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
             f"{len(recommender.items):,}",
         )
     Console().print(table)
-    positions = earliest(one.positions for one in shards)
+    try:
+        positions = goes_on_at(shards)
+    except IncompatibleModelError as e:
+        Console().print(Text(str(e)))
+        return
     for source, offset in list(positions.items())[:_PARTITIONS_SHOWN]:
         Console().print(Text(f"goes on at {source}{offset}"))
     if len(positions) > _PARTITIONS_SHOWN:

@@ -60,8 +60,13 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
     model = options.view_as(ModelOptions)
     export = None
     if model.export_model:
-        read = (topic.topic_ids, topic.starts) if topic else ()
-        export = ModelExport(model.export_model, model.export_seconds, *read)
+        export = ModelExport(
+            model.export_model,
+            model.export_seconds,
+            topic.topic_ids if topic else {},
+            # A savepoint goes on elsewhere.
+            topic.starts if topic and not options.get_all_options().get("savepoint_path") else {},
+        )
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
     arguments = (
         settings.spec,

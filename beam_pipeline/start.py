@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from beam_pipeline.options import InputOptions, ModelOptions
 from beam_pipeline.settings import Settings
 from beam_pipeline.usage import UsageError
-from transforms.errors import IncompatibleModelError
 from transforms.kafka.start_offset import EARLIEST, EXPORTED
 from transforms.kafka.topics import TopicSelection
-from transforms.learning.positions import Positions, earliest
-from transforms.model_export import ExportedShard, require_fit, require_shards, shards_in
+from transforms.learning.positions import Positions
+from transforms.model_export import (
+    ExportedShard,
+    goes_on_at,
+    require_fit,
+    require_shards,
+    shards_in,
+)
 
 _LOGGER: Final = logging.getLogger(__name__)
 _PARTITION: Final = re.compile(r"(.+)-\d+-")
@@ -28,13 +33,13 @@ class Start(NamedTuple):
         folder: Of the model to import; empty for none.
         offset: The start offset of the topics.
         positions: Where topics go on with `exported`, by what their origins start with.
-        topics: The ids of the topics that the model has learned, by name.
+        topics: For each of its shards, the ids of the topics that it has learned, by name.
     """
 
     folder: str
     offset: str
     positions: Positions
-    topics: Mapping[str, str]
+    topics: Sequence[Mapping[str, str]]
 
     @property
     def goes_on(self) -> bool:
@@ -65,13 +70,13 @@ def start_of(settings: Settings) -> Start:
         _LOGGER.info("no model in %s yet: starting without one", imported)
         # A job that Flink restarts before its first checkpoint reads everything again, and would
         # import what it has exported meanwhile.
-        return Start("", offset, {}, {})
+        return Start("", offset, {}, [])
     if not imported:
-        return Start("", offset, {}, {})
+        return Start("", offset, {}, [])
     require_fit(imported, settings.grid, settings.spec)
     found = shards_in(imported)
     learned = sum(one.sequence for one in found)
-    positions = _positions(imported, settings.grid) if offset == EXPORTED else {}
+    positions = goes_on_at(found) if offset == EXPORTED else {}
     places = ", ".join(f"{source}{offset}" for source, offset in list(positions.items())[:_TOLD])
     _LOGGER.info(
         "going on with the model in %s, which has learned %d ratings%s",
@@ -79,8 +84,7 @@ def start_of(settings: Settings) -> Start:
         learned,
         f"; in {len(positions)} partition(s) at {places}" if positions else "",
     )
-    topics = {name: one for shard in found for name, one in shard.topics.items()}
-    start = Start(imported, offset, positions, topics)
+    start = Start(imported, offset, positions, [one.topics for one in found])
     if settings.input and start.goes_on:
         _LOGGER.info("the files of --input were learned before the topic: they are not read again")
     elif settings.input:
@@ -107,9 +111,11 @@ def start_offset(settings: Settings) -> str:
         return EARLIEST
     # What it learned from files, or from other topics, says nothing of these.
     selection = TopicSelection.parse(settings.input_topic)
-    known = {source for one in found for source in one.positions}
-    topics = {match[1] for match in map(_PARTITION.fullmatch, known) if match}
-    learned = selection.of(topics)
+    each = [selection.of(_topics(one)) for one in found]
+    learned = sorted({topic for topics in each for topic in topics})
+    shards = settings.grid[0] * settings.grid[1]
+    # Where files come first, a shard that has learned from a topic has learned all of its files.
+    past_files = len(each) == shards and all(each)
     same = model.import_model == model.export_model
     if settings.input and learned and not same:
         msg = (
@@ -117,34 +123,24 @@ def start_offset(settings: Settings) -> str:
             " --input to go on there, or say with --start_offset from where on to learn it again"
         )
         raise UsageError(msg)
-    if settings.input and not learned and same:
+    if settings.input and same and not past_files:
         msg = (
             f"the model in {model.import_model} was exported before the first rating of the topic,"
             " perhaps amid the files: empty the folder to start over, name another --export_model"
             " to add all files to this model, or give --start_offset"
         )
         raise UsageError(msg)
+    if not learned:
+        _LOGGER.warning(
+            "the model in %s names no offsets of %s: all of it is learned; --start_offset says"
+            " where to start",
+            model.import_model,
+            settings.input_topic,
+        )
     return EXPORTED if learned else EARLIEST
 
 
-def _positions(folder: str, grid: tuple[int, int]) -> Positions:
-    """Returns where the shards of a folder stand together.
-
-    Raises:
-        IncompatibleModelError: Item shards of the same users stand in different places.
-    """
-    found = shards_in(folder)
-    by_users: dict[int, list[ExportedShard]] = {}
-    for one in found:
-        by_users.setdefault(one.shard[0], []).append(one)
-    for shards in by_users.values():
-        if any(one.positions != shards[0].positions for one in shards):
-            msg = (
-                f"the item shards in {folder} were exported at different times, so no offset fits"
-                " all: empty the folder to start over, or say where to start with --start_offset,"
-                " with a loss or a repeat"
-            )
-            raise IncompatibleModelError(msg)
-    missing = grid[0] * grid[1] - len(found)
-    none: Mapping[str, int] = {}
-    return earliest([*(one.positions for one in found), *[none] * missing])
+def _topics(shard: ExportedShard) -> set[str]:
+    """Returns the topics that a shard has learned from."""
+    found = map(_PARTITION.fullmatch, shard.positions)
+    return {match[1] for match in found if match}

@@ -8,17 +8,18 @@ import time
 from typing import Final, NamedTuple
 
 from transforms import model_export
-from transforms.errors import IncompatibleModelError
 from transforms.learning.state import ModelCache, ShardModel
 from transforms.learning.token_cache import CacheKey
 from transforms.model_export import ModelExport
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.unsent import Unsent
 from transforms.runtime.worker_context import WORKER
 
 _LOGGER: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 1.0
-"""Where bundles keep coming, one of them exports before the thread does."""
+"""Where bundles keep coming, one of them exports before the thread does; and what comes after this
+step, as writing lists to a file, has ended by then."""
 
 
 class ExportedModel(NamedTuple):
@@ -55,6 +56,7 @@ class Exporter:
         self._lock = threading.Lock()
         self._last: dict[CacheKey, float] = {}
         self._idle: dict[CacheKey, ExportedModel] = {}
+        self._ended_at: dict[CacheKey, float] = {}
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
 
@@ -72,6 +74,7 @@ class Exporter:
         """Leaves a shard, as a bundle that learned has ended, to be exported if no other comes."""
         with self._lock:
             self._idle[key] = one
+            self._ended_at[key] = time.monotonic()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="exporter", daemon=True)
                 self._thread.start()
@@ -101,21 +104,34 @@ class Exporter:
         while not self._ended.wait(_LOOK_SECONDS):
             now = time.monotonic()
             with self._lock:
-                due = {
-                    key: one
+                due = [
+                    key
                     for key, one in self._idle.items()
-                    if now - self._last[key] >= one.export.seconds + _GRACE_SECONDS
-                }
-            for key, one in due.items():
-                # A bundle that begins now waits until its model is written.
-                with WORKER.get(ModelCache).lent(key) as kept:
-                    if kept is not None and kept.recommender is one.model.recommender:
-                        self._try(key, one)
+                    if now - self._last[key] >= one.export.seconds
+                    and now - self._ended_at[key] >= _GRACE_SECONDS
+                ]
+            for key in due:
+                self._export_idle(key)
+
+    def _export_idle(self, key: CacheKey) -> None:
+        # A bundle that begins now waits until its model is written.
+        with WORKER.get(ModelCache).lent(key) as kept:
+            with self._lock:
+                one = self._idle.get(key)
+            if kept is None or one is None or not WORKER.get(Unsent).is_empty():
+                # A bundle has it, or its lists may yet be lost, which no other start would send.
+                return
+            if kept.recommender is one.model.recommender:
+                self._try(key, one)
+            else:
+                # It was rebuilt, and has learned nothing since.
+                with self._lock:
+                    self._idle.pop(key, None)
 
     def _try(self, key: CacheKey, one: ExportedModel) -> None:
         try:
             one.save()
-        except (OSError, IncompatibleModelError) as e:
+        except Exception as e:
             _LOGGER.warning(
                 "cannot export the model to %s: %s; the export before stays, and the next one is"
                 " tried in %g s",

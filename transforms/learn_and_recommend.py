@@ -98,9 +98,10 @@ class _Learner:
 
     def finish_bundle(self) -> None:
         for key, shard in self._open.items():
-            shard.close()
+            # First, so that nobody finds the model of now with the sequence of before.
             if shard.has_learned and (exported := self._exported(key, shard)):
                 WORKER.get(Exporter).end(self._cache_key(key), exported)
+            shard.close()
         for queue in self._queues.values():
             queue.close()
         self.start_bundle()
@@ -186,7 +187,7 @@ class _Learner:
         settings = self._settings
         whole = settings.sharding.item_shards == 1
         shard = self.open(key, state)
-        if new := positions.are_new(shard.positions, batch.ratings):
+        if new := positions.are_new(shard.imported_positions, batch.ratings):
             before = new.count(False) if key[1] == key[2] == 0 else 0
             counters.counter(counters.LEARNED_BEFORE).inc(before)
             batch = keep(batch, new)

@@ -10,7 +10,7 @@ them start from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
@@ -20,7 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import IncompatibleModelError
 from transforms.learning import snapshot_codec
-from transforms.learning.positions import Positions, checked
+from transforms.learning.positions import Positions, checked, earliest
 from transforms.learning.snapshot_codec import LEARNING_FIELDS
 from transforms.learning.state import ShardModel
 from transforms.recommenders.hashing import Block
@@ -59,6 +59,7 @@ class ExportedShard(NamedTuple):
         spec: What the model was made from.
         positions: How far it has learned each partition.
         topics: See `ModelExport`.
+        starts: See `ModelExport`.
     """
 
     shard: tuple[int, int]
@@ -67,6 +68,7 @@ class ExportedShard(NamedTuple):
     spec: RecommenderSpec
     positions: Positions
     topics: Mapping[str, str]
+    starts: Positions
 
 
 def save(
@@ -100,8 +102,9 @@ def save(
         "shards": shards,
         "sequence": sequence,
         "spec": spec.to_dict(),
-        "positions": {**export.starts, **positions},
+        "positions": dict(positions),
         "topics": dict(export.topics),
+        "starts": dict(export.starts),
     }
     _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())
     if before and before.sequence != sequence:
@@ -166,6 +169,31 @@ def shards_in(directory: str) -> list[ExportedShard]:
     return sorted((_parsed(path, None) for path in paths), key=lambda one: one.shard)
 
 
+def goes_on_at(shards: Sequence[ExportedShard]) -> dict[str, int]:
+    """Returns for each partition the offset at which a job goes on that imports a folder's shards.
+
+    Raises:
+        IncompatibleModelError: Item shards of the same users stand in different places.
+    """
+    if not shards:
+        return {}
+    by_users: dict[int, list[ExportedShard]] = {}
+    for one in shards:
+        by_users.setdefault(one.shard[0], []).append(one)
+    user_shards, item_shards = shards[0].shards
+    for same in by_users.values():
+        if len(same) < item_shards or any(one.positions != same[0].positions for one in same):
+            msg = (
+                "the item shards were exported at different times, so no offset fits all: empty the"
+                " folder to start over, or say where to start with --start_offset, with a loss or a"
+                " repeat"
+            )
+            raise IncompatibleModelError(msg)
+    # A shard that was never exported has learned nothing that the last job did not read.
+    never = [earliest(one.starts for one in shards)] * (len(by_users) < user_shards)
+    return earliest([*({**one.starts, **one.positions} for one in shards), *never])
+
+
 def require_fit(directory: str, shards: tuple[int, int], spec: RecommenderSpec) -> None:
     """Checks that a folder can be imported into so many shards of this model.
 
@@ -225,6 +253,7 @@ def _parsed(path: str, shard: tuple[int, int] | None) -> ExportedShard:
             RecommenderSpec.from_dict(fields["spec"]),
             checked(fields.get("positions", {})),
             _texts(fields.get("topics", {})),
+            checked(fields.get("starts", {})),
         )
         if shard not in {None, found.shard}:
             msg = f"it is of shard {found.shard}"

@@ -23,7 +23,9 @@ def export(
     shards: tuple[int, int] = (1, 1),
 ) -> None:
     spec = RecommenderSpec("popular")
-    save(ModelExport(str(folder)), shard, shards, spec, ShardModel(spec.build(), 1, positions))
+    # Where the topic starts is known before anything of it is learned.
+    job = ModelExport(str(folder), starts={"clicks-0-": 0})
+    save(job, shard, shards, spec, ShardModel(spec.build(), 1, positions))
 
 
 def parsed(folder: Path, *flags: str) -> settings.Settings:
@@ -44,7 +46,8 @@ def test_a_model_of_other_data_says_nothing_of_a_topic(
     tmp_path: Path, positions: dict[str, int]
 ) -> None:
     export(tmp_path, positions)
-    assert start_of(parsed(tmp_path, *TOPIC)) == (str(tmp_path), "earliest", {}, {})
+    start = start_of(parsed(tmp_path, *TOPIC))
+    assert (start.folder, start.offset, start.positions) == (str(tmp_path), "earliest", {})
 
 
 def test_what_is_given_counts(tmp_path: Path) -> None:
@@ -52,14 +55,14 @@ def test_what_is_given_counts(tmp_path: Path) -> None:
     for given in ("earliest", "latest", "2026-11-25"):
         start = start_of(parsed(tmp_path, *TOPIC, f"--start_offset={given}"))
         assert (start.offset, start.positions) == (given, {})
-    assert start_of(settings.parse(TOPIC)) == ("", "earliest", {}, {})
+    assert start_of(settings.parse(TOPIC)) == ("", "earliest", {}, [])
 
 
 def test_the_first_of_all_starts_reads_everything(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     for flags in (TOPIC, [*TOPIC, "--input=orders.csv"]):
         start = start_of(parsed(folder, *flags, f"--export_model={folder}"))
-        assert start == Start("", "earliest", {}, {})
+        assert start == Start("", "earliest", {}, [])
         assert not start.goes_on
 
 
@@ -86,14 +89,27 @@ def test_one_command_line_serves_history_and_topic(tmp_path: Path) -> None:
 def test_shards_go_on_where_the_last_of_them_stands(tmp_path: Path) -> None:
     export(tmp_path, {"clicks-0-": 70}, (0, 0), (2, 1))
     flags = [*TOPIC, "--user_blocks=2"]
-    assert start_of(parsed(tmp_path, *flags)).positions == {}
+    assert start_of(parsed(tmp_path, *flags)).positions == {"clicks-0-": 0}
     export(tmp_path, {"clicks-0-": 60}, (1, 0), (2, 1))
     assert start_of(parsed(tmp_path, *flags)).positions == {"clicks-0-": 60}
+
+
+def test_a_shard_that_may_be_amid_the_files_does_not_go_on(tmp_path: Path) -> None:
+    flags = [*TOPIC, "--input=orders.csv", f"--export_model={tmp_path}", "--user_blocks=2"]
+    export(tmp_path, {"clicks-0-": 70}, (0, 0), (2, 1))
+    for positions in ({}, {"orders-0-": 70}):
+        with pytest.raises(UsageError, match="perhaps amid the files"):
+            start_of(parsed(tmp_path, *flags))
+        export(tmp_path, positions, (1, 0), (2, 1))
+    export(tmp_path, {"clicks-0-": 7}, (1, 0), (2, 1))
+    assert start_of(parsed(tmp_path, *flags)).goes_on
 
 
 def test_item_shards_have_to_stand_in_one_place(tmp_path: Path) -> None:
     flags = [*TOPIC, "--item_blocks=2"]
     export(tmp_path, {"clicks-0-": 70}, (0, 0), (1, 2))
+    with pytest.raises(IncompatibleModelError, match="exported at different times"):
+        start_of(parsed(tmp_path, *flags))
     export(tmp_path, {"clicks-0-": 70}, (0, 1), (1, 2))
     assert start_of(parsed(tmp_path, *flags)).positions == {"clicks-0-": 70}
     export(tmp_path, {"clicks-0-": 60}, (0, 1), (1, 2))

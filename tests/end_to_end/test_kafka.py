@@ -293,7 +293,7 @@ def test_after_a_kill_a_restart_leaves_nothing_out(topics: Topics, tmp_path: Pat
 def test_with_exports_a_job_that_is_killed_learns_each_rating_once(
     topics: Topics, tmp_path: Path, shards: int
 ) -> None:
-    ratings = movielens_like(40_000)
+    ratings = movielens_like(120_000)
     rated, lists = topics.create(), topics.create()
     topics.send_ratings(rated, ratings)
     models = tmp_path / "models"

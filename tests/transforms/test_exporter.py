@@ -15,6 +15,7 @@ from transforms.learning.state import Kept, ModelCache, ShardModel
 from transforms.learning.token_cache import CacheKey
 from transforms.model_export import ModelExport, shards_in
 from transforms.recommenders.registry import RecommenderSpec
+from transforms.runtime.unsent import Unsent
 from transforms.runtime.worker_context import WORKER
 
 KEY = CacheKey("job", "step", (0, 0, 0))
@@ -38,9 +39,9 @@ def learned(folder: Path, seconds: float, ratings: int = 3) -> ExportedModel:
     return ExportedModel(ModelExport(str(folder), seconds), (0, 0), (1, 1), SPEC, model)
 
 
-def keep(one: ExportedModel) -> None:
+def keep(one: ExportedModel, key: CacheKey = KEY) -> None:
     """Does what a bundle does when it ends."""
-    WORKER.get(ModelCache).put(KEY, b"token", Kept(one.model.recommender, SnapshotWriter()))
+    WORKER.get(ModelCache).put(key, b"token", Kept(one.model.recommender, SnapshotWriter()))
 
 
 def sequences(folder: Path) -> list[int]:
@@ -86,6 +87,45 @@ def test_a_model_that_a_bundle_works_on_is_let_alone(exporter: Exporter, tmp_pat
     keep(learned(tmp_path, 0.1))
     assert not threading.Event().wait(1.5)
     assert sequences(tmp_path) == []
+
+
+def test_the_model_of_now_is_not_exported_with_the_sequence_of_before(
+    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, late = learned(tmp_path, 0.1), learned(tmp_path / "late", 0.1)
+    other_key = KEY._replace(key=(1, 0, 0))
+    for key, model in ((KEY, one), (other_key, late)):
+        exporter.begin(key, model)
+        keep(model, key)
+        exporter.end(key, model)
+    writes = ExportedModel.save
+
+    def slow(self: ExportedModel) -> None:
+        if self.model.recommender is one.model.recommender:
+            # Meanwhile the other shard learns.
+            WORKER.get(ModelCache).pop(other_key, b"token")
+            late.model.recommender.update(Rating("u", "more", 1.0, 0.0))
+            newer = late.model._replace(sequence=4, positions={"t-0-": 4})
+            exporter.end(other_key, late._replace(model=newer))
+            keep(late, other_key)
+        writes(self)
+
+    monkeypatch.setattr(ExportedModel, "save", slow)
+    wait_until(lambda: sequences(tmp_path / "late") == [4])
+    assert shards_in(str(tmp_path / "late"))[0].positions == {"t-0-": 4}
+
+
+def test_nothing_is_exported_while_lists_are_unsent(exporter: Exporter, tmp_path: Path) -> None:
+    sink = object()
+    WORKER.get(Unsent).add(sink)
+    one = learned(tmp_path, 0.1)
+    exporter.begin(KEY, one)
+    keep(one)
+    exporter.end(KEY, one)
+    assert not threading.Event().wait(2.5)
+    assert sequences(tmp_path) == []
+    WORKER.get(Unsent).remove(sink)
+    wait_until(lambda: sequences(tmp_path) == [3])
 
 
 def test_an_export_that_fails_is_said_and_tried_again(

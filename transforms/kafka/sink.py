@@ -25,6 +25,7 @@ from transforms.kafka.clients.protocols import Message
 from transforms.kafka.delivery import Delivery, Refused, size_of
 from transforms.kafka.producer_pool import ProducerPool
 from transforms.kafka.settings import KafkaSettings
+from transforms.runtime.unsent import Unsent
 from transforms.runtime.worker_context import WORKER
 from transforms.schema_registry.pool import frame_for
 from transforms.schema_registry.settings import SchemaRegistrySettings
@@ -244,6 +245,7 @@ class _SendDoFn(beam.DoFn):
     ) -> None:
         if self._delivery is None:
             self._delivery = Delivery(self._settings, self._topic, WORKER.get(ProducerPool))
+            WORKER.get(Unsent).add(self)
         self._timestamp, self._window = timestamp, window
         self._delivery.send(self._encode(element))
 
@@ -252,6 +254,7 @@ class _SendDoFn(beam.DoFn):
             return
         refused = self._flush(self._delivery)
         self._delivery = None
+        WORKER.get(Unsent).remove(self)
         counters.counter(counters.UNWRITTEN).inc(len(refused))
         for one in refused:
             yield from self._unwritten(one)

@@ -68,7 +68,7 @@ class ReadRatingsFromKafka(beam.PTransform):
             time in ISO 8601, for the first records of that time or later, `latest` where there is
             none.
         exported: By what the origins of a partition start with, as `ratings-0-`, where a model
-            that was exported goes on; a partition without an offset was not learned, and starts
+            that was exported goes on; a partition without an offset was added since, and starts
             at the earliest. Requests start at the group's offset, else at the end.
         stop_at_end: Whether to end at the offsets that are the end when the pipeline is built.
         group: Whose offsets are committed when a bundle is final; None for nobody's.
@@ -81,8 +81,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             needs, or only where there is an offset to commit, once a second. Flink tells at
             its checkpoints, of all that asked, and reads nothing meanwhile.
         excluded_topics: Topics that the pattern does not mean, such as those that the job writes.
-        exported_topics: By name, the ids of the topics that the model has learned: one of the same
-            name and another id has other records at the offsets, and is refused.
+        exported_topics: For each shard of that model, by name, the ids of the topics that it has
+            learned: one of the same name and another id has other records at the offsets, and is
+            refused.
         topic_ids: Their ids as of the last call of `partitions`.
         starts: Where each partition of ratings starts, as of that call, by what its origins start
             with.
@@ -95,7 +96,7 @@ class ReadRatingsFromKafka(beam.PTransform):
     topic: str
     start_offset: str = "earliest"
     exported: Mapping[str, int] = field(default_factory=dict)
-    exported_topics: Mapping[str, str] = field(default_factory=dict)
+    exported_topics: Sequence[Mapping[str, str]] = ()
     stop_at_end: bool = False
     group: str | None = None
     input_format: str = "auto"
@@ -154,9 +155,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             ids = asking.topic_ids(topics) if topics else {}
         finally:
             asking.close()
-        self.topic_ids = ids
+        self.topic_ids = {name: one for name, one in ids.items() if name != self.request_topic}
         if self.start_offset == EXPORTED:
-            require_same_topics(self.exported_topics, ids)
+            require_same_topics(self.exported_topics, self.topic_ids)
         client = consumer(self.settings, self.group)
         try:
             found = [p for topic in topics for p in partitions_of(client, topic, self.settings)]

@@ -98,18 +98,19 @@ def first_offsets(
     }
 
 
-def require_same_topics(learned: Mapping[str, str], found: Mapping[str, str]) -> None:
-    """Checks that topics are those that a model has learned.
+def require_same_topics(shards: Sequence[Mapping[str, str]], found: Mapping[str, str]) -> None:
+    """Checks that topics are those that a model's shards have learned.
 
     Args:
-        learned: The topics' ids by name.
-        found: Those of the topics that there are now, as far as the broker tells.
+        shards: For each shard, the topics' ids by name; empty where the broker told none.
+        found: Those of the topics that there are now.
 
     Raises:
         KafkaSetupError: One has another id.
     """
-    for topic, topic_id in learned.items():
-        if found.get(topic, topic_id) != topic_id:
+    for topic, topic_id in (pair for shard in shards for pair in shard.items()):
+        now = found.get(topic)
+        if now and topic_id and now != topic_id:
             msg = (
                 f"topic {topic!r} was created anew since the imported model has learned from it, so"
                 " the offsets of the model mean nothing; say where to start with --start_offset"
@@ -125,7 +126,7 @@ def _exported(partition: TopicPartition, offset: int, end: int) -> int:
     if offset > end:
         msg = (
             f"the imported model has learned {partition.topic}-{partition.partition} up to offset"
-            f" {offset}, but that ends at {end}: the topic was created anew, or is another"
+            f" {offset}, but the partition ends at {end}: the topic was created anew, or is another"
             " cluster's; say where to start with --start_offset"
         )
         raise KafkaSetupError(msg)

@@ -18,7 +18,8 @@ Positions = Mapping[str, int]
 A partition's records are learned in the order of their offsets, so all before it are learned.
 """
 
-_ORIGIN: Final = re.compile(r"(.+-\d+-)(\d{1,18})", re.ASCII | re.DOTALL)
+# Of several events of one record each has a number of its own.
+_ORIGIN: Final = re.compile(r"(.+-\d+-)(\d{1,18})(?:#\d+)?", re.ASCII | re.DOTALL)
 
 
 def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
@@ -39,7 +40,7 @@ def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
 
 
 def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | None:
-    """Returns for each rating whether a shard that stands there has to learn it; None for all."""
+    """Returns for each rating whether a shard that stood there has to learn it; None for all."""
     origins = columns_of(ratings).origins if ratings and positions else ()
     if not origins:
         return None
@@ -58,20 +59,21 @@ def earliest(shards: Iterable[Positions]) -> dict[str, int]:
     return {source: min(one[source] for one in (first, *others)) for source in sorted(known)}
 
 
-def encode(positions: Positions) -> bytes:
-    """Returns JSON for state."""
-    return json.dumps(positions).encode()
+def encode(positions: Positions, imported: Positions) -> bytes:
+    """Returns JSON for state: where a shard stands, and where it stood when it was imported."""
+    return json.dumps([positions, imported]).encode()
 
 
-def decode(encoded: bytes | None) -> dict[str, int]:
+def decode(encoded: bytes | None) -> tuple[dict[str, int], dict[str, int]]:
     """Returns what `encode` wrote; nothing for None.
 
     Raises:
         IncompatibleModelError: It is no such thing.
     """
     try:
-        return {} if encoded is None else checked(json.loads(encoded))
-    except (ValueError, RecursionError) as e:
+        positions, imported = ({}, {}) if encoded is None else json.loads(encoded)
+        return checked(positions), checked(imported)
+    except (ValueError, TypeError, RecursionError) as e:
         msg = f"the positions in state are damaged: {e}"
         raise IncompatibleModelError(msg) from e
 

@@ -146,7 +146,9 @@ class OpenShard:
         recommender: The model as state has it, plus what this bundle learned.
         rebuilt: Whether it had to be rebuilt from snapshot and log.
         imported: Whether it came from elsewhere, as there was no state; it is in state now.
-        positions: Where it stands in its sources.
+        positions: Where it stands in its partitions.
+        imported_positions: Where it stood when it was imported: what comes from before that was
+            learned elsewhere.
     """
 
     def __init__(
@@ -170,13 +172,14 @@ class OpenShard:
         kept = cached.pop(key, meta.token)
         self.rebuilt = kept is None and encoded is not None
         self.imported = False
-        self.positions = positions.decode(state.positions.read()) if state.positions else {}
+        kept_positions = state.positions.read() if state.positions is not None else None
+        self.positions, self.imported_positions = positions.decode(kept_positions)
         if encoded is None and first:
             imported = first()
             kept = Kept(imported.recommender, SnapshotWriter())
             meta = replace(meta, sequence=imported.sequence)
             self.imported = imported.sequence > 0
-            self.positions = dict(imported.positions)
+            self.positions = self.imported_positions = dict(imported.positions)
         self.recommender, self._writer = kept or rebuild(spec, meta, state, items)
         self._meta = meta
         self._renewed = False
@@ -251,8 +254,9 @@ class OpenShard:
         return replace(meta, snapshot_bytes=done[0], log_bytes=done[1]) if done else meta
 
     def _save_positions(self, state: ShardState) -> None:
-        if state.positions:
-            state.positions.write(positions.encode(self.positions))
+        if state.positions is not None:
+            encoded = positions.encode(self.positions, self.imported_positions)
+            state.positions.write(encoded)
 
     def _save(self, meta: Meta, state: ShardState) -> None:
         if not self._renewed:

@@ -324,7 +324,9 @@ def test_an_exported_model_goes_on_behind_what_it_learned(topics: Topics) -> Non
     source = ReadRatingsFromKafka(topics.settings, topic, "latest", request_topic=asked)
     source.partitions()
     assert source.starts == {f"{topic}-0-": 30, f"{topic}-1-": 5}
-    with pytest.raises(KafkaSetupError, match=rf"{topic}-1 up to offset 6, but that ends at 5"):
+    with pytest.raises(
+        KafkaSetupError, match=rf"{topic}-1 up to offset 6, but the partition ends at 5"
+    ):
         starts(p1=6)
 
 
@@ -334,10 +336,11 @@ def test_an_exported_model_does_not_go_on_in_another_topic_of_the_name(topics: T
     source.partitions()
     learned = dict(source.topic_ids)
     assert learned[topic]
+    unknown = dict.fromkeys(learned, "")
 
     def go_on() -> None:
         ReadRatingsFromKafka(
-            topics.settings, topic, start_offset="exported", exported_topics=learned
+            topics.settings, topic, start_offset="exported", exported_topics=[unknown, learned]
         ).partitions()
 
     go_on()

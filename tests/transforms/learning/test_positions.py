@@ -18,6 +18,12 @@ def test_a_shard_stands_behind_the_last_record_of_each_partition() -> None:
     assert reached == {"t-0-": 12, "t-1-": 5, "my-topic-12-": 1}
 
 
+def test_several_events_of_a_record_stand_where_it_does() -> None:
+    assert positions.after({}, rated("t-0-3#1", "t-0-3#2")) == {"t-0-": 4}
+    assert positions.after({}, rated("t-0-2", "t-0-3#12")) == {"t-0-": 4}
+    assert positions.are_new({"t-0-": 4}, rated("t-0-3#2", "t-0-4#1")) == [False, True]
+
+
 def test_it_never_goes_back() -> None:
     assert positions.after({"t-0-": 12}, rated("t-0-3")) == {"t-0-": 12}
 
@@ -26,7 +32,7 @@ def test_it_never_goes_back() -> None:
 def test_only_records_of_topics_stand_anywhere(origin: str) -> None:
     ratings = rated(origin, origin)
     assert positions.after({}, ratings) == {}
-    assert positions.are_new({"t-0-": 100}, ratings) in (None, [True, True])
+    assert positions.are_new({"t-0-": 100, "u.data:": 100}, ratings) == [True, True]
 
 
 def test_what_was_learned_is_told_from_what_was_not() -> None:
@@ -50,11 +56,13 @@ def test_together_shards_stand_where_the_last_of_them_does() -> None:
 
 def test_state_holds_them() -> None:
     reached = {"t-0-": 8, "t\u00fc-1-": 1 << 40}
-    assert positions.decode(positions.encode(reached)) == reached
-    assert positions.decode(None) == {}
+    assert positions.decode(positions.encode(reached, {"t-0-": 3})) == (reached, {"t-0-": 3})
+    assert positions.decode(None) == ({}, {})
 
 
-@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"t-0-": true}', b'{"t-0-": -1}', b"{" * 99999])
+@pytest.mark.parametrize(
+    "damaged", [b"", b"[]", b"7", b'[{"t-0-": true}, {}]', b'[{}, {"t-0-": -1}]', b"[" * 99999]
+)
 def test_damaged_state_is_refused(damaged: bytes) -> None:
     with pytest.raises(IncompatibleModelError, match="positions in state are damaged"):
         positions.decode(damaged)
