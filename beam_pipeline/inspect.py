@@ -71,6 +71,8 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
     except IncompatibleModelError as e:
         Console().print(Text(str(e)))
         return
+    if not any(one.positions for one in shards):
+        return
     for source, offset in list(positions.items())[:_PARTITIONS_SHOWN]:
         Console().print(Text(f"goes on at {source}{offset}"))
     if len(positions) > _PARTITIONS_SHOWN:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import apache_beam as beam
 
 from beam_pipeline.options import (
@@ -63,9 +65,11 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         export = ModelExport(
             model.export_model,
             model.export_seconds,
-            topic.topic_ids if topic else {},
+            # What it has learned of other topics stays known.
+            {**_merged(start.topics), **(topic.topic_ids if topic else {})},
             # A savepoint goes on elsewhere.
             topic.starts if topic and not options.get_all_options().get("savepoint_path") else {},
+            imports=bool(start.folder) and start.folder != model.export_model,
         )
     positives = parsed.ratings | "KeepPositives" >> KeepPositives(model.min_rating)
     arguments = (
@@ -131,6 +135,10 @@ def _write_dead_letters(
         letters | label >> WriteDeadLettersToKafka(settings.kafka, output.dead_letter_topic)
     elif output.dead_letters:
         letters | label >> WriteDeadLetters(output.dead_letters)
+
+
+def _merged(shards: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {name: one for shard in shards for name, one in shard.items()}
 
 
 def _topic(settings: Settings, start: Start) -> ReadRatingsFromKafka | None:

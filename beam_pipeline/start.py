@@ -14,7 +14,6 @@ from transforms.kafka.start_offset import EARLIEST, EXPORTED
 from transforms.kafka.topics import TopicSelection
 from transforms.learning.positions import Positions
 from transforms.model_export import (
-    ExportedShard,
     goes_on_at,
     require_fit,
     require_shards,
@@ -84,7 +83,23 @@ def start_of(settings: Settings) -> Start:
         learned,
         f"; in {len(positions)} partition(s) at {places}" if positions else "",
     )
+    given = settings.beam.view_as(InputOptions).start_offset
+    if settings.input_topic and offset == EARLIEST and not given:
+        _LOGGER.warning(
+            "the model in %s names no offsets of %s: all of it is learned; --start_offset says"
+            " where to start",
+            imported,
+            settings.input_topic,
+        )
     start = Start(imported, offset, positions, [one.topics for one in found])
+    alone = start.goes_on and settings.grid[1] == settings.replicas == 1
+    if imported == exported and not settings.runs_here and not alone:
+        msg = (
+            f"{imported} is to be imported and exported to, and if Flink restarts the job before"
+            " its first checkpoint it imports what it has exported meanwhile: name another folder"
+            " with --export_model"
+        )
+        raise UsageError(msg)
     if settings.input and start.goes_on:
         _LOGGER.info("the files of --input were learned before the topic: they are not read again")
     elif settings.input:
@@ -111,36 +126,30 @@ def start_offset(settings: Settings) -> str:
         return EARLIEST
     # What it learned from files, or from other topics, says nothing of these.
     selection = TopicSelection.parse(settings.input_topic)
-    each = [selection.of(_topics(one)) for one in found]
+    each = [selection.of(_topics(one.positions)) for one in found]
     learned = sorted({topic for topics in each for topic in topics})
     shards = settings.grid[0] * settings.grid[1]
     # Where files come first, a shard that has learned from a topic has learned all of its files.
     past_files = len(each) == shards and all(each)
     same = model.import_model == model.export_model
+    if settings.input and not past_files and (same or learned):
+        msg = (
+            f"the model in {model.import_model} may have been exported amid the files of --input:"
+            " empty the folder to start over; or, if they were learned to their end, leave out"
+            " --input; or say with --start_offset from where on to learn the topic after all files"
+        )
+        raise UsageError(msg)
     if settings.input and learned and not same:
         msg = (
             f"the model in {model.import_model} has learned from {', '.join(learned)}: leave out"
             " --input to go on there, or say with --start_offset from where on to learn it again"
         )
         raise UsageError(msg)
-    if settings.input and same and not past_files:
-        msg = (
-            f"the model in {model.import_model} was exported before the first rating of the topic,"
-            " perhaps amid the files: empty the folder to start over, name another --export_model"
-            " to add all files to this model, or give --start_offset"
-        )
-        raise UsageError(msg)
-    if not learned:
-        _LOGGER.warning(
-            "the model in %s names no offsets of %s: all of it is learned; --start_offset says"
-            " where to start",
-            model.import_model,
-            settings.input_topic,
-        )
-    return EXPORTED if learned else EARLIEST
+    known = learned or selection.of(topic for one in found for topic in _topics(one.starts))
+    return EXPORTED if known and (learned or not settings.input) else EARLIEST
 
 
-def _topics(shard: ExportedShard) -> set[str]:
-    """Returns the topics that a shard has learned from."""
-    found = map(_PARTITION.fullmatch, shard.positions)
+def _topics(positions: Positions) -> set[str]:
+    """Returns the topics of partitions."""
+    found = map(_PARTITION.fullmatch, positions)
     return {match[1] for match in found if match}

@@ -118,8 +118,10 @@ class Exporter:
         with WORKER.get(ModelCache).lent(key) as kept:
             with self._lock:
                 one = self._idle.get(key)
-            if kept is None or one is None or not WORKER.get(Unsent).is_empty():
-                # A bundle has it, or its lists may yet be lost, which no other start would send.
+            if kept is None or one is None:
+                return
+            if not WORKER.get(Unsent).is_sent(self._ended_at[key]):
+                # A start from an export of now would not make the lists again that may yet be lost.
                 return
             if kept.recommender is one.model.recommender:
                 self._try(key, one)

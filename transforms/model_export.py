@@ -41,12 +41,15 @@ class ModelExport:
             who goes on has to find the same topics, not others of their names.
         starts: Where the job started to read each partition: what a model shard has learned
             nothing of goes on there.
+        imports: Whether the job imports from another folder. Then a user shard that this folder
+            lacks is not one that has learned nothing.
     """
 
     directory: str
     seconds: float = 60.0
     topics: Mapping[str, str] = field(default_factory=dict)
     starts: Positions = field(default_factory=dict)
+    imports: bool = False
 
 
 class ExportedShard(NamedTuple):
@@ -60,6 +63,7 @@ class ExportedShard(NamedTuple):
         positions: How far it has learned each partition.
         topics: See `ModelExport`.
         starts: See `ModelExport`.
+        imports: See `ModelExport`.
     """
 
     shard: tuple[int, int]
@@ -69,6 +73,7 @@ class ExportedShard(NamedTuple):
     positions: Positions
     topics: Mapping[str, str]
     starts: Positions
+    imports: bool
 
 
 def save(
@@ -105,6 +110,7 @@ def save(
         "positions": dict(positions),
         "topics": dict(export.topics),
         "starts": dict(export.starts),
+        "imports": export.imports,
     }
     _write(_manifest_path(directory, shard), json.dumps(manifest, indent=1).encode())
     if before and before.sequence != sequence:
@@ -206,6 +212,13 @@ def require_fit(directory: str, shards: tuple[int, int], spec: RecommenderSpec) 
     if not found:
         msg = f"no model in {directory}: expected what --export_model wrote"
         raise IncompatibleModelError(msg)
+    lacking = shards[0] * shards[1] - len(found)
+    if lacking and any(one.imports for one in found):
+        msg = (
+            f"{directory} lacks {lacking} of the model's shards, which its job had imported and has"
+            " not exported since: import what that job imported"
+        )
+        raise IncompatibleModelError(msg)
     for one in found:
         load(directory, one.shard, spec, shards)
 
@@ -254,6 +267,7 @@ def _parsed(path: str, shard: tuple[int, int] | None) -> ExportedShard:
             checked(fields.get("positions", {})),
             _texts(fields.get("topics", {})),
             checked(fields.get("starts", {})),
+            fields.get("imports", False) is True,
         )
         if shard not in {None, found.shard}:
             msg = f"it is of shard {found.shard}"

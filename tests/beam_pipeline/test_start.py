@@ -41,11 +41,10 @@ def test_a_topic_goes_on_where_the_imported_model_stands(tmp_path: Path) -> None
     assert start_of(parsed(tmp_path, *pattern)).offset == "exported"
 
 
-@pytest.mark.parametrize("positions", [{}, {"orders-0-": 70}])
-def test_a_model_of_other_data_says_nothing_of_a_topic(
-    tmp_path: Path, positions: dict[str, int]
-) -> None:
-    export(tmp_path, positions)
+def test_a_model_of_other_data_says_nothing_of_a_topic(tmp_path: Path) -> None:
+    spec = RecommenderSpec("popular")
+    model = ShardModel(spec.build(), 1, {"orders-0-": 70})
+    save(ModelExport(str(tmp_path)), (0, 0), (1, 1), spec, model)
     start = start_of(parsed(tmp_path, *TOPIC))
     assert (start.folder, start.offset, start.positions) == (str(tmp_path), "earliest", {})
 
@@ -81,7 +80,7 @@ def test_one_command_line_serves_history_and_topic(tmp_path: Path) -> None:
     export(tmp_path, {"clicks-0-": 70})
     assert start_of(parsed(tmp_path, *flags)).goes_on
     export(tmp_path, {})
-    with pytest.raises(UsageError, match="perhaps amid the files: empty the folder"):
+    with pytest.raises(UsageError, match="may have been exported amid the files"):
         start_of(parsed(tmp_path, *flags))
     assert not start_of(parsed(tmp_path, *flags, "--start_offset=earliest")).goes_on
 
@@ -98,11 +97,29 @@ def test_a_shard_that_may_be_amid_the_files_does_not_go_on(tmp_path: Path) -> No
     flags = [*TOPIC, "--input=orders.csv", f"--export_model={tmp_path}", "--user_blocks=2"]
     export(tmp_path, {"clicks-0-": 70}, (0, 0), (2, 1))
     for positions in ({}, {"orders-0-": 70}):
-        with pytest.raises(UsageError, match="perhaps amid the files"):
+        with pytest.raises(UsageError, match="may have been exported amid the files"):
             start_of(parsed(tmp_path, *flags))
         export(tmp_path, positions, (1, 0), (2, 1))
+        # Nor does it with another folder to export to.
+        with pytest.raises(UsageError, match="may have been exported amid the files"):
+            start_of(parsed(tmp_path, *TOPIC, "--input=orders.csv", "--user_blocks=2"))
     export(tmp_path, {"clicks-0-": 7}, (1, 0), (2, 1))
     assert start_of(parsed(tmp_path, *flags)).goes_on
+
+
+def test_on_flink_a_job_exports_elsewhere_unless_a_restart_does_no_harm(tmp_path: Path) -> None:
+    flink = ["--runner=FlinkRunner", "--flink_master=nobody:1", f"--export_model={tmp_path}"]
+    export(tmp_path, {"clicks-0-": 70})
+    assert start_of(parsed(tmp_path, *TOPIC, *flink)).goes_on
+    for more in ("--replicas=2", "--start_offset=latest"):
+        with pytest.raises(UsageError, match="name another folder with --export_model"):
+            start_of(parsed(tmp_path, *TOPIC, *flink, more))
+
+
+def test_a_job_that_learned_nothing_of_a_topic_goes_on_where_it_started(tmp_path: Path) -> None:
+    export(tmp_path, {"orders-0-": 70})
+    start = start_of(parsed(tmp_path, *TOPIC))
+    assert (start.offset, start.positions["clicks-0-"]) == ("exported", 0)
 
 
 def test_item_shards_have_to_stand_in_one_place(tmp_path: Path) -> None:

@@ -81,6 +81,16 @@ def test_the_last_two_are_kept_and_nothing_partial(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_lacks_what_was_imported_is_refused(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    one = ShardModel(learned(movielens_like(10)), 10, {})
+    save(ModelExport(folder, imports=True), (0, 0), (2, 1), SPEC, one)
+    with pytest.raises(IncompatibleModelError, match="lacks 1 of the model's shards"):
+        require_fit(folder, (2, 1), SPEC)
+    save(ModelExport(folder, imports=True), (1, 0), (2, 1), SPEC, one)
+    require_fit(folder, (2, 1), SPEC)
+
+
 def test_another_model_grid_or_version_is_refused(tmp_path: Path) -> None:
     folder = str(tmp_path)
     with pytest.raises(IncompatibleModelError, match="no model in"):

@@ -1,31 +1,29 @@
-"""Which sinks of a process have taken what they have yet to send."""
+"""Since when which sinks of a process have something that they have yet to send."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 
 class Unsent:
-    """The sinks that have. Thread-safe.
-
-    A sink that fails stays among them, as what it took is lost to this process.
-    """
+    """The sinks that have, and since when. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sinks: set[int] = set()
+        self._since: dict[int, float] = {}
 
     def add(self, sink: object) -> None:
-        """Notes that a sink has taken something."""
+        """Notes that a sink that had nothing has taken something."""
         with self._lock:
-            self._sinks.add(id(sink))
+            self._since.setdefault(id(sink), time.monotonic())
 
     def remove(self, sink: object) -> None:
         """Notes that it has sent everything."""
         with self._lock:
-            self._sinks.discard(id(sink))
+            self._since.pop(id(sink), None)
 
-    def is_empty(self) -> bool:
-        """Whether all have sent everything."""
+    def is_sent(self, moment: float) -> bool:
+        """Whether all that was taken up to a moment, of the monotonic clock, is sent."""
         with self._lock:
-            return not self._sinks
+            return all(since > moment for since in self._since.values())
