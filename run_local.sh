@@ -93,7 +93,7 @@ case "${1:-}" in
     python -m mypy
     lint-imports
     # A file's tests share fixtures, such as brokers; more processes would want more memory.
-    exec python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
+    exec python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
     ;;
   kafka)
     shift

@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,18 +26,9 @@ _TEST_SECONDS = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes longest comes first, so that no process is alone with it at the end.
-    items.sort(key=lambda item: (_cost(item.path), item.path))
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(patience(_TEST_SECONDS)))
-
-
-def _cost(path: Path) -> int:
-    """Orders files: those with a Flink cluster take minutes, others of whole programs one."""
-    if "flink" in path.name:
-        return 0
-    return 1 if "end_to_end" in path.parts else 2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -98,8 +98,7 @@ def test_on_bare_debian_one_command_does_all_the_set_up(bare: Run, calls: Path) 
     ]
     assert (
         calls.read_text().splitlines()[-1]
-        == "python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder"
-        " -q tests/x.py"
+        == "python -m pytest -n auto --maxprocesses 4 --dist loadfile -q tests/x.py"
     )
 
 
