@@ -70,8 +70,8 @@ def run(sharding: Sharding, store: dict[ModelShard, dict[str, Any]], export: Any
     learner.start_bundle()
     batch = RatingBatch(movielens_like(50))
     for key, part in _KeyByModelShardDoFn(sharding).process(batch):
-        saved = store.setdefault(key, {name: None for name in ("meta", "order")})
-        values = {name: Value(saved[name]) for name in ("meta", "order")}
+        saved = store.setdefault(key, {name: None for name in ("meta", "order", "positions")})
+        values = {name: Value(saved[name]) for name in ("meta", "order", "positions")}
         bags = {
             name: Bag(saved.setdefault(name, []), {"read": 0, "added": 0, "cleared": 0})
             for name in ("snapshot", "log", "early")
