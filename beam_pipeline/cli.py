@@ -84,18 +84,18 @@ def _run(settings: Settings, folder: Path) -> int:
             require_topics(settings.kafka, dict.fromkeys(topics, 1), create=create)
     try:
         pipeline = beam.Pipeline(options=settings.beam)
-        build(pipeline, settings)
+        start = build(pipeline, settings)
     except EXPECTED:
         raise
     except ValueError as e:
         # Beam's own for what its options cannot mean, such as a runner that there is not.
         raise UsageError(one_line(e)) from e
-    start_outputs(settings, "json" if shown else output.output_format)
-    start = time.monotonic()
+    start_outputs(settings, "json" if shown else output.output_format, appends=start.appends)
+    began = time.monotonic()
     result, stopped = _here(pipeline) if settings.runs_here else _elsewhere(pipeline, settings)
     if result is None:
         return EXIT_FAILED
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - began
     if shown:
         with shown.open("rb") as lines:
             print_lists(last_lists(lines), Console())

@@ -104,12 +104,12 @@ def _check_topics(known: argparse.Namespace) -> None:
 
 def _check_exported(known: argparse.Namespace) -> None:
     if not known.import_model:
-        msg = "--start_offset exported is where the model of --import_model stands: name its folder"
+        msg = "--start_offset exported resumes where --import_model left off: name its folder"
         raise UsageError(msg)
     if known.input:
         msg = (
-            "--start_offset exported goes on in a topic: leave out --input, whose files the model"
-            " learned before it"
+            "--start_offset exported resumes in the topic: leave out --input, whose files the model"
+            " has learned already"
         )
         raise UsageError(msg)
 

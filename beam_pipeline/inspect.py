@@ -19,7 +19,7 @@ from rich.text import Text
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
 from transforms.learning.shard import merge_items
-from transforms.model_export import ExportedShard, goes_on_at
+from transforms.model_export import ExportedShard, resume_offsets
 from transforms.recommenders.hashing import block_of
 
 _PARTITIONS_SHOWN: Final = 20
@@ -67,7 +67,7 @@ def _print_shards(folder: str, shards: Sequence[ExportedShard]) -> None:
         )
     Console().print(table)
     try:
-        positions = goes_on_at(shards)
+        positions = resume_offsets(shards)
     except IncompatibleModelError as e:
         Console().print(Text(str(e)))
         return

@@ -14,19 +14,18 @@ from beam_pipeline.options import (
     OutputOptions,
 )
 from beam_pipeline.settings import Settings
-from beam_pipeline.start import start_offset
 from beam_pipeline.usage import UsageError
 from transforms.file_reader import match_files
-from transforms.kafka.start_offset import COMMITTED, EXPORTED
 from transforms.write_files import STDOUT, is_remote, start_file
 
 
-def start_outputs(settings: Settings, output_format: str) -> None:
-    """Empties the files that the run writes; one that goes on where another stopped adds to them.
+def start_outputs(settings: Settings, output_format: str, *, appends: bool) -> None:
+    """Empties the files that the run writes, unless it appends to those of an earlier run.
 
     Args:
         settings: Of the run.
         output_format: Of the recommendations.
+        appends: Whether the run continues an earlier one.
 
     Raises:
         UsageError: A file is named twice, or is a file of the input.
@@ -45,13 +44,12 @@ def start_outputs(settings: Settings, output_format: str) -> None:
     if export and "://" not in export and settings.runs_here:
         with _naming("export_model", export):
             _require_folder(export)
-    goes_on = start_offset(settings) in {COMMITTED, EXPORTED}
     for flag, path in written.items():
         with _naming(flag, path):
             start_file(
                 path,
                 output_format if flag == "output" else "json",
-                keep=goes_on and flag != "summary",
+                keep=appends and flag != "summary",
             )
 
 

@@ -37,8 +37,8 @@ from transforms import (
 from transforms.kafka.sink import CONFLUENT_AVRO
 
 
-def build(root: beam.Pipeline, settings: Settings) -> None:
-    """Adds the whole pipeline to `root`.
+def build(root: beam.Pipeline, settings: Settings) -> Start:
+    """Adds the whole pipeline to `root`; returns where it starts.
 
     The labels are what a savepoint finds its state by; they never change.
 
@@ -65,9 +65,9 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         export = ModelExport(
             model.export_model,
             model.export_seconds,
-            # What it has learned of other topics stays known.
+            # Keeps the ids of topics that the model has learned and this job does not read.
             {**_merged(start.topics), **(topic.topic_ids if topic else {})},
-            # A savepoint goes on elsewhere.
+            # A savepoint has start offsets of its own.
             topic.starts if topic and not options.get_all_options().get("savepoint_path") else {},
             imports=bool(start.folder) and start.folder != model.export_model,
         )
@@ -78,7 +78,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         model.top_n,
         export,
         start.folder,
-        start.goes_on,
+        start.resumes,
     )
     unwritten_tests = None
     if settings.evaluate:
@@ -93,6 +93,7 @@ def build(root: beam.Pipeline, settings: Settings) -> None:
         _write_dead_letters("WriteUnwrittenRecommendations", unwritten, settings)
     if unwritten_tests is not None:
         _write_dead_letters("WriteUnwrittenEvaluations", unwritten_tests, settings)
+    return start
 
 
 def _write_recommendations(
@@ -167,7 +168,7 @@ def _source(
     settings: Settings, start: Start, topic: ReadRatingsFromKafka | None
 ) -> beam.PTransform:
     options = settings.beam.view_as(InputOptions)
-    if topic and (start.goes_on or not settings.input):
+    if topic and (start.resumes or not settings.input):
         return topic
     files = ReadRatingsFromFiles(
         settings.input,

@@ -1,4 +1,4 @@
-"""What a run in this process says while it works."""
+"""Progress of a run in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS: Final = 60.0
 
 
 class Progress:
-    """Says after ten seconds, and then each minute in which something was read, what was done.
+    """Prints the counts so far after ten seconds, then each minute in which something was read.
 
     Args:
         say: Prints a line.
@@ -48,7 +48,7 @@ class Progress:
             read = counts[counters.READ] - before[counters.READ]
             if read:
                 rate = read / (now - last)
-                self._say(f"after {now - start:,.0f} s: {_told(counts - started_with, rate)}")
+                self._say(f"after {now - start:,.0f} s: {_text(counts - started_with, rate)}")
             before, last = counts, now
 
     def __enter__(self) -> Progress:
@@ -60,7 +60,7 @@ class Progress:
         self._thread.join()
 
 
-def _told(counts: Counter[str], rate: float) -> str:
+def _text(counts: Counter[str], rate: float) -> str:
     return (
         f"{counts[counters.READ]:,} read ({rate:,.0f}/s of late),"
         f" {counts[counters.POSITIVES]:,} positives, {counts[counters.FILTERED]:,} filtered,"

@@ -1,38 +1,38 @@
-"""What a job starts from: the model that it imports, and where its topics go on."""
+"""Which model a job imports, and at which offsets it starts."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from beam_pipeline.options import InputOptions, ModelOptions
 from beam_pipeline.settings import Settings
 from beam_pipeline.usage import UsageError
-from transforms.kafka.start_offset import EARLIEST, EXPORTED
+from transforms.kafka.partitions import topics_of
+from transforms.kafka.start_offset import COMMITTED, EARLIEST, EXPORTED
 from transforms.kafka.topics import TopicSelection
 from transforms.learning.positions import Positions
 from transforms.model_export import (
-    goes_on_at,
+    ExportedShard,
     require_fit,
     require_shards,
+    resume_offsets,
     shards_in,
 )
 
 _LOGGER: Final = logging.getLogger(__name__)
-_PARTITION: Final = re.compile(r"(.+)-\d+-")
-_TOLD: Final = 8
+_PARTITIONS_SHOWN: Final = 8
 
 
 class Start(NamedTuple):
-    """What a job starts from.
+    """Which model a job imports, and at which offsets it starts.
 
     Attributes:
-        folder: Of the model to import; empty for none.
+        folder: The folder of the model to import; empty for none.
         offset: The start offset of the topics.
-        positions: Where topics go on with `exported`, by what their origins start with.
-        topics: For each of its shards, the ids of the topics that it has learned, by name.
+        positions: With `exported`, the offset of each partition by origin prefix.
+        topics: For each shard of the model, the ids of the topics it has learned, by name.
     """
 
     folder: str
@@ -41,31 +41,37 @@ class Start(NamedTuple):
     topics: Sequence[Mapping[str, str]]
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the topics go on where the model stands, and files before them were learned."""
+    def resumes(self) -> bool:
+        """Whether the topics resume where the model left off; the files before them are learned."""
         return self.offset == EXPORTED and bool(self.folder)
+
+    @property
+    def appends(self) -> bool:
+        """Whether output files of an earlier run are appended to."""
+        return self.offset in {COMMITTED, EXPORTED}
 
 
 def start_of(settings: Settings) -> Start:
-    """Returns what a job starts from, checked, and logs it.
+    """Returns where a job starts, checked, and logs it.
 
     Raises:
         IncompatibleModelError: The model to import is missing, damaged, or of another shape, or
             what is in the folder to export to is of another number of shards.
-        UsageError: See `start_offset`.
+        UsageError: See `_start_offset`; or on Flink a restart would import the job's own exports.
     """
     model = settings.beam.view_as(ModelOptions)
     imported, exported = model.import_model or "", model.export_model or ""
     if exported:
         require_shards(exported, settings.grid)
-    offset = start_offset(settings)
+    found = shards_in(imported) if imported else []
+    offset = _start_offset(settings, found)
     if exported and settings.input_topic and settings.grid[1] > 1:
         _LOGGER.warning(
             "item shards are exported at different times: after a crash, what %s has cannot go on"
             " without a loss or a repeat; after SIGTERM it can",
             exported,
         )
-    if imported and imported == exported and not shards_in(imported):
+    if imported and imported == exported and not found:
         _LOGGER.info("no model in %s yet: starting without one", imported)
         # A job that Flink restarts before its first checkpoint reads everything again, and would
         # import what it has exported meanwhile.
@@ -73,10 +79,10 @@ def start_of(settings: Settings) -> Start:
     if not imported:
         return Start("", offset, {}, [])
     require_fit(imported, settings.grid, settings.spec)
-    found = shards_in(imported)
     learned = sum(one.sequence for one in found)
-    positions = goes_on_at(found) if offset == EXPORTED else {}
-    places = ", ".join(f"{source}{offset}" for source, offset in list(positions.items())[:_TOLD])
+    positions = resume_offsets(found) if offset == EXPORTED else {}
+    shown = list(positions.items())[:_PARTITIONS_SHOWN]
+    places = ", ".join(f"{source}{position}" for source, position in shown)
     _LOGGER.info(
         "going on with the model in %s, which has learned %d ratings%s",
         imported,
@@ -92,15 +98,16 @@ def start_of(settings: Settings) -> Start:
             settings.input_topic,
         )
     start = Start(imported, offset, positions, [one.topics for one in found])
-    alone = start.goes_on and settings.grid[1] == settings.replicas == 1
-    if imported == exported and not settings.runs_here and not alone:
+    # Then shards leave out what a newer export has learned, and no other shard waits for it.
+    restarts_well = start.resumes and settings.grid[1] == settings.replicas == 1
+    if imported == exported and not settings.runs_here and not restarts_well:
         msg = (
             f"{imported} is to be imported and exported to, and if Flink restarts the job before"
             " its first checkpoint it imports what it has exported meanwhile: name another folder"
             " with --export_model"
         )
         raise UsageError(msg)
-    if settings.input and start.goes_on:
+    if settings.input and start.resumes:
         _LOGGER.info("the files of --input were learned before the topic: they are not read again")
     elif settings.input:
         _LOGGER.warning(
@@ -109,24 +116,26 @@ def start_of(settings: Settings) -> Start:
     return start
 
 
-def start_offset(settings: Settings) -> str:
-    """Returns the start offset of the topics: where the imported model stands unless one is given.
+def _start_offset(settings: Settings, found: Sequence[ExportedShard]) -> str:
+    """Returns the start offset of the topics: where the imported model left off unless given.
+
+    Args:
+        settings: Of the job.
+        found: The shards of the folder to import.
 
     Raises:
-        IncompatibleModelError: The model to import is damaged.
-        UsageError: It has learned from the topics, or may have learned a part of the files that
-            come before them.
+        UsageError: The model has learned from the topics, or may have learned a part of the files
+            that come before them.
     """
     model = settings.beam.view_as(ModelOptions)
     given = settings.beam.view_as(InputOptions).start_offset
-    found = shards_in(model.import_model) if model.import_model else []
     if given:
         return str(given)
     if not found or not settings.input_topic:
         return EARLIEST
     # What it learned from files, or from other topics, says nothing of these.
     selection = TopicSelection.parse(settings.input_topic)
-    each = [selection.of(_topics(one.positions)) for one in found]
+    each = [selection.of(topics_of(one.positions)) for one in found]
     learned = sorted({topic for topics in each for topic in topics})
     shards = settings.grid[0] * settings.grid[1]
     # Where files come first, a shard that has learned from a topic has learned all of its files.
@@ -145,11 +154,5 @@ def start_offset(settings: Settings) -> str:
             " --input to go on there, or say with --start_offset from where on to learn it again"
         )
         raise UsageError(msg)
-    known = learned or selection.of(topic for one in found for topic in _topics(one.starts))
+    known = learned or selection.of(topic for one in found for topic in topics_of(one.starts))
     return EXPORTED if known and (learned or not settings.input) else EARLIEST
-
-
-def _topics(positions: Positions) -> set[str]:
-    """Returns the topics of partitions."""
-    found = map(_PARTITION.fullmatch, positions)
-    return {match[1] for match in found if match}

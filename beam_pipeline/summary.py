@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -83,9 +84,7 @@ def nothing_usable(metrics: Any) -> bool:
     Nobody looks at those of tombstones, deletions, and events of a type without a weight.
     """
     counts = _counts(metrics)
-    events = sum(
-        times for name, times in _counters(metrics) if name.startswith(counters.EVENT_TYPE)
-    )
+    events = sum(_event_types(metrics).values())
     skipped = counts[counters.TOMBSTONES] + counts[counters.DELETES] + events
     dead = counts[counters.DEAD]
     return counts[counters.READ] - skipped == dead > 0 and not counts[counters.REQUESTS]
@@ -150,13 +149,18 @@ def _test_notes(tested: int, hits: int, popular: int) -> list[str]:
     return lines
 
 
-def event_type_notes(metrics: Any) -> list[str]:
-    """Returns a line with the event types that were filtered, the most frequent first."""
-    types: dict[str, int] = {}
+def _event_types(metrics: Any) -> Counter[str]:
+    """Returns how many events were filtered by type."""
+    types: Counter[str] = Counter()
     for name, times in _counters(metrics):
         if name.startswith(counters.EVENT_TYPE):
-            event_type = name.removeprefix(counters.EVENT_TYPE)
-            types[event_type] = types.get(event_type, 0) + times
+            types[name.removeprefix(counters.EVENT_TYPE)] += times
+    return types
+
+
+def event_type_notes(metrics: Any) -> list[str]:
+    """Returns a line with the event types that were filtered, the most frequent first."""
+    types = _event_types(metrics)
     each = [f"{name} {times}" for name, times in sorted(types.items(), key=lambda one: -one[1])]
     return [f"filtered, not among --event_weights: {', '.join(each)}"] if each else []
 

@@ -86,7 +86,7 @@ the worker saw it that set the gauge; in millionths (of 100 % for MPR) and thous
 
 
 class Totals:
-    """What this process has counted, which a local runner tells of only at its end."""
+    """The counts of this process; local runners return metrics only when they end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""When the models of a process are exported: as a bundle begins, and while no bundle comes."""
+"""Exports the models of a process: when a bundle begins, and by a thread while none comes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from transforms.runtime.worker_context import WORKER
 _LOGGER: Final = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 1.0
-"""Where bundles keep coming, one of them exports before the thread does; and what comes after this
-step, as writing lists to a file, has ended by then."""
+"""Lets the next bundle export first, and later steps, such as writing to a file, finish."""
 
 
 class ExportedModel(NamedTuple):
@@ -45,25 +44,36 @@ class ExportedModel(NamedTuple):
             model_export.save(self.export, self.shard, self.shards, self.spec, self.model)
 
 
-class Exporter:
-    """Exports each model shard of a process every so often, if it has learned. Thread-safe.
+class _Idle(NamedTuple):
+    """A shard between two bundles, which has learned since its last export.
 
-    An export that fails is logged and tried again later: the one before it stays, and is as good
-    to go on from. Only the last one of a shard has to succeed.
+    Attributes:
+        exported: The shard.
+        since: When its last bundle ended, on the monotonic clock.
+    """
+
+    exported: ExportedModel
+    since: float
+
+
+class Exporter:
+    """Periodically exports the model shards of a process that have learned. Thread-safe.
+
+    A failed export is logged and retried later: the previous one stays, and a job can resume from
+    it. Only a shard's last export has to succeed.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: dict[CacheKey, float] = {}
-        self._idle: dict[CacheKey, ExportedModel] = {}
-        self._ended_at: dict[CacheKey, float] = {}
+        self._idle: dict[CacheKey, _Idle] = {}
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
 
     def begin(self, key: CacheKey, one: ExportedModel) -> None:
-        """Exports a shard as a bundle begins, if the last time is long ago.
+        """Exports a shard when a bundle begins, if its last export is old enough.
 
-        What a bundle begins with is what state has; what it learns may yet fail.
+        The model is then as in committed state; what the bundle learns may yet fail.
         """
         with self._lock:
             last = self._last.setdefault(key, time.monotonic())
@@ -71,10 +81,9 @@ class Exporter:
             self._try(key, one)
 
     def end(self, key: CacheKey, one: ExportedModel) -> None:
-        """Leaves a shard, as a bundle that learned has ended, to be exported if no other comes."""
+        """Leaves a shard to the thread when a bundle that learned ends, unless another follows."""
         with self._lock:
-            self._idle[key] = one
-            self._ended_at[key] = time.monotonic()
+            self._idle[key] = _Idle(one, time.monotonic())
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="exporter", daemon=True)
                 self._thread.start()
@@ -106,9 +115,9 @@ class Exporter:
             with self._lock:
                 due = [
                     key
-                    for key, one in self._idle.items()
-                    if now - self._last[key] >= one.export.seconds
-                    and now - self._ended_at[key] >= _GRACE_SECONDS
+                    for key, idle in self._idle.items()
+                    if now - self._last[key] >= idle.exported.export.seconds
+                    and now - idle.since >= _GRACE_SECONDS
                 ]
             for key in due:
                 self._export_idle(key)
@@ -117,26 +126,27 @@ class Exporter:
         # A bundle that begins now waits until its model is written.
         with WORKER.get(ModelCache).lent(key) as kept:
             with self._lock:
-                one = self._idle.get(key)
-            if kept is None or one is None:
+                idle = self._idle.get(key)
+            if kept is None or idle is None:
                 return
-            if not WORKER.get(Unsent).is_sent(self._ended_at[key]):
-                # A start from an export of now would not make the lists again that may yet be lost.
+            if not WORKER.get(Unsent).is_sent(idle.since):
+                # Recommendations that are lost now would not be made again from this export.
                 return
-            if kept.recommender is one.model.recommender:
-                self._try(key, one)
+            if kept.recommender is idle.exported.model.recommender:
+                self._try(key, idle.exported)
             else:
-                # It was rebuilt, and has learned nothing since.
+                # The shard was rebuilt, and has learned nothing since.
                 with self._lock:
                     self._idle.pop(key, None)
 
     def _try(self, key: CacheKey, one: ExportedModel) -> None:
         try:
             one.save()
+        # The clients of object stores raise errors of their own.
         except Exception as e:
             _LOGGER.warning(
-                "cannot export the model to %s: %s; the export before stays, and the next one is"
-                " tried in %g s",
+                "cannot export the model to %s: %s; the previous export stays, and the next attempt"
+                " is in %g s",
                 one.export.directory,
                 e,
                 one.export.seconds,

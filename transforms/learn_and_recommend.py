@@ -98,7 +98,8 @@ class _Learner:
 
     def finish_bundle(self) -> None:
         for key, shard in self._open.items():
-            # First, so that nobody finds the model of now with the sequence of before.
+            # Before the model is in the cache, so that the exporter never pairs it with an older
+            # sequence.
             if shard.has_learned and (exported := self._exported(key, shard)):
                 WORKER.get(Exporter).end(self._cache_key(key), exported)
             shard.close()
@@ -188,6 +189,7 @@ class _Learner:
         whole = settings.sharding.item_shards == 1
         shard = self.open(key, state)
         if new := positions.are_new(shard.imported_positions, batch.ratings):
+            # Counted once, not by each item shard and replica.
             before = new.count(False) if key[1] == key[2] == 0 else 0
             counters.counter(counters.LEARNED_BEFORE).inc(before)
             batch = keep(batch, new)

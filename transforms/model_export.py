@@ -37,12 +37,12 @@ class ModelExport:
         directory: A folder on any of Beam's filesystems.
         seconds: A shard that has learned is written so long after it was written last, and
             when the input has ended.
-        topics: By name, the broker's ids of the topics that are learned, as far as they are known:
-            who goes on has to find the same topics, not others of their names.
-        starts: Where the job started to read each partition: what a model shard has learned
-            nothing of goes on there.
-        imports: Whether the job imports from another folder. Then a user shard that this folder
-            lacks is not one that has learned nothing.
+        topics: The broker's ids of the topics that are learned, by name, as far as known. A job
+            that resumes has to find topics with the same ids.
+        starts: The job's start offset of each partition, for those that a shard has learned
+            nothing of.
+        imports: Whether the job imports from another folder. Then a shard that is missing in this
+            folder may have learned something.
     """
 
     directory: str
@@ -86,7 +86,7 @@ def save(
     """Writes a shard's model, and then removes the one before the last.
 
     Args:
-        export: Where.
+        export: The folder, and what the manifest says of the job.
         shard: (user shard, item shard).
         shards: How many user shards and item shards there are.
         spec: What the model was made from.
@@ -131,7 +131,7 @@ def load(
     *,
     tested: bool = False,
 ) -> ShardModel:
-    """Returns a shard's recommender, how many ratings changed it, and where it stands.
+    """Returns a shard's model and the offsets up to which it has learned.
 
     A shard that was never exported gives a new recommender. Seed, bounds and `repeats` may
     be others than those of the job that exported it.
@@ -175,11 +175,11 @@ def shards_in(directory: str) -> list[ExportedShard]:
     return sorted((_parsed(path, None) for path in paths), key=lambda one: one.shard)
 
 
-def goes_on_at(shards: Sequence[ExportedShard]) -> dict[str, int]:
-    """Returns for each partition the offset at which a job goes on that imports a folder's shards.
+def resume_offsets(shards: Sequence[ExportedShard]) -> dict[str, int]:
+    """Returns the offset of each partition at which a job resumes that imports these shards.
 
     Raises:
-        IncompatibleModelError: Item shards of the same users stand in different places.
+        IncompatibleModelError: Item shards of the same users have learned up to different offsets.
     """
     if not shards:
         return {}
@@ -195,7 +195,7 @@ def goes_on_at(shards: Sequence[ExportedShard]) -> dict[str, int]:
                 " repeat"
             )
             raise IncompatibleModelError(msg)
-    # A shard that was never exported has learned nothing that the last job did not read.
+    # A shard that was never exported has learned nothing from before the start of the last job.
     never = [earliest(one.starts for one in shards)] * (len(by_users) < user_shards)
     return earliest([*({**one.starts, **one.positions} for one in shards), *never])
 

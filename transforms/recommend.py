@@ -46,8 +46,8 @@ class Recommend(beam.PTransform):
         top_n: Length of a list; with 0 it only learns, and nothing is recommended.
         export: Where and how often models are written; None for never.
         import_from: A folder that `export` wrote, which model shards without state start from.
-        resume: Whether ratings that the imported model has learned, by their origins, are left
-            out: the source starts at the `positions` of the export, or before.
+        resume: Whether ratings that the imported model has already learned, judged by their
+            origins, are skipped.
     """
 
     spec: RecommenderSpec = field(default_factory=RecommenderSpec)

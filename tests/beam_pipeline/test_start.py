@@ -62,27 +62,27 @@ def test_the_first_of_all_starts_reads_everything(tmp_path: Path) -> None:
     for flags in (TOPIC, [*TOPIC, "--input=orders.csv"]):
         start = start_of(parsed(folder, *flags, f"--export_model={folder}"))
         assert start == Start("", "earliest", {}, [])
-        assert not start.goes_on
+        assert not start.resumes
 
 
 def test_files_are_not_learned_before_a_topic_that_was_learned(tmp_path: Path) -> None:
     files = [*TOPIC, "--input=orders.csv"]
     export(tmp_path, {"orders-0-": 70})
-    assert not start_of(parsed(tmp_path, *files)).goes_on
+    assert not start_of(parsed(tmp_path, *files)).resumes
     export(tmp_path, {"clicks-0-": 70})
     with pytest.raises(UsageError, match="has learned from clicks: leave out --input"):
         start_of(parsed(tmp_path, *files))
-    assert not start_of(parsed(tmp_path, *files, "--start_offset=earliest")).goes_on
+    assert not start_of(parsed(tmp_path, *files, "--start_offset=earliest")).resumes
 
 
 def test_one_command_line_serves_history_and_topic(tmp_path: Path) -> None:
     flags = [*TOPIC, "--input=orders.csv", f"--export_model={tmp_path}"]
     export(tmp_path, {"clicks-0-": 70})
-    assert start_of(parsed(tmp_path, *flags)).goes_on
+    assert start_of(parsed(tmp_path, *flags)).resumes
     export(tmp_path, {})
     with pytest.raises(UsageError, match="may have been exported amid the files"):
         start_of(parsed(tmp_path, *flags))
-    assert not start_of(parsed(tmp_path, *flags, "--start_offset=earliest")).goes_on
+    assert not start_of(parsed(tmp_path, *flags, "--start_offset=earliest")).resumes
 
 
 def test_shards_go_on_where_the_last_of_them_stands(tmp_path: Path) -> None:
@@ -104,13 +104,13 @@ def test_a_shard_that_may_be_amid_the_files_does_not_go_on(tmp_path: Path) -> No
         with pytest.raises(UsageError, match="may have been exported amid the files"):
             start_of(parsed(tmp_path, *TOPIC, "--input=orders.csv", "--user_blocks=2"))
     export(tmp_path, {"clicks-0-": 7}, (1, 0), (2, 1))
-    assert start_of(parsed(tmp_path, *flags)).goes_on
+    assert start_of(parsed(tmp_path, *flags)).resumes
 
 
 def test_on_flink_a_job_exports_elsewhere_unless_a_restart_does_no_harm(tmp_path: Path) -> None:
     flink = ["--runner=FlinkRunner", "--flink_master=nobody:1", f"--export_model={tmp_path}"]
     export(tmp_path, {"clicks-0-": 70})
-    assert start_of(parsed(tmp_path, *TOPIC, *flink)).goes_on
+    assert start_of(parsed(tmp_path, *TOPIC, *flink)).resumes
     for more in ("--replicas=2", "--start_offset=latest"):
         with pytest.raises(UsageError, match="name another folder with --export_model"):
             start_of(parsed(tmp_path, *TOPIC, *flink, more))

@@ -14,7 +14,14 @@ from tests.support import RUNNERS, movielens_like, same_arrays, shards_of
 from transforms import ModelExport, Rating, RatingBatch, Recommend, RecommenderSpec, Sharding
 from transforms.errors import IncompatibleModelError
 from transforms.learning.state import ShardModel
-from transforms.model_export import goes_on_at, load, require_fit, require_shards, save, shards_in
+from transforms.model_export import (
+    load,
+    require_fit,
+    require_shards,
+    resume_offsets,
+    save,
+    shards_in,
+)
 from transforms.recommenders.recommender import Recommender
 
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
@@ -48,13 +55,13 @@ def test_a_partition_of_which_nothing_was_learned_goes_on_where_the_job_started(
     model = ShardModel(learned(movielens_like(10)), 10, {"t-1-": 250})
     save(export, (0, 0), (1, 1), SPEC, model)
     assert shards_in(str(tmp_path))[0].positions == {"t-1-": 250}
-    assert goes_on_at(shards_in(str(tmp_path))) == {"t-0-": 100, "t-1-": 250}
+    assert resume_offsets(shards_in(str(tmp_path))) == {"t-0-": 100, "t-1-": 250}
 
 
 def test_a_user_shard_that_was_never_exported_goes_on_where_the_job_started(tmp_path: Path) -> None:
     export = ModelExport(str(tmp_path), starts={"t-0-": 100})
     save(export, (0, 0), (2, 1), SPEC, ShardModel(learned(movielens_like(10)), 10, {"t-0-": 250}))
-    assert goes_on_at(shards_in(str(tmp_path))) == {"t-0-": 100}
+    assert resume_offsets(shards_in(str(tmp_path))) == {"t-0-": 100}
 
 
 def test_a_shard_that_was_never_saved_starts_anew(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -16,9 +17,18 @@ ADDED: Final = -1
 _VERSION: Final = 3
 
 
-def origin_of(topic: str, partition: int) -> str:
-    """Returns what the origins of a partition's records start with; their offset follows."""
+_ORIGIN_PREFIX: Final = re.compile(r"(.+)-\d+-", re.ASCII)
+
+
+def origin_prefix(topic: str, partition: int) -> str:
+    """Returns the prefix of the origins of a partition's records, before their offsets."""
     return f"{topic}-{partition}-"
+
+
+def topics_of(prefixes: Iterable[str]) -> set[str]:
+    """Returns the topics of origin prefixes; what is no prefix of a topic's origins is skipped."""
+    matches = map(_ORIGIN_PREFIX.fullmatch, prefixes)
+    return {match[1] for match in matches if match}
 
 
 class KafkaPartition(NamedTuple):
@@ -44,8 +54,8 @@ class KafkaPartition(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """What the origins of its records start with."""
-        return origin_of(self.topic, self.partition)
+        """The prefix of the origins of its records."""
+        return origin_prefix(self.topic, self.partition)
 
     @property
     def adds(self) -> bool:

@@ -67,9 +67,9 @@ class ReadRatingsFromKafka(beam.PTransform):
             group's offsets, `earliest` where it has none; `exported`, those of `exported`; or a
             time in ISO 8601, for the first records of that time or later, `latest` where there is
             none.
-        exported: By what the origins of a partition start with, as `ratings-0-`, where a model
-            that was exported goes on; a partition without an offset was added since, and starts
-            at the earliest. Requests start at the group's offset, else at the end.
+        exported: By origin prefix, as `ratings-0-`, the offset behind what an exported model has
+            learned of a partition. A partition that is missing was added since, and starts at
+            its earliest offset. Requests start at the group's offset, else at the end.
         stop_at_end: Whether to end at the offsets that are the end when the pipeline is built.
         group: Whose offsets are committed when a bundle is final; None for nobody's.
         input_format: `json`, `avro` (single-object encoding), or `auto` for both.
@@ -81,12 +81,11 @@ class ReadRatingsFromKafka(beam.PTransform):
             needs, or only where there is an offset to commit, once a second. Flink tells at
             its checkpoints, of all that asked, and reads nothing meanwhile.
         excluded_topics: Topics that the pattern does not mean, such as those that the job writes.
-        exported_topics: For each shard of that model, by name, the ids of the topics that it has
-            learned: one of the same name and another id has other records at the offsets, and is
-            refused.
-        topic_ids: Their ids as of the last call of `partitions`.
-        starts: Where each partition of ratings starts, as of that call, by what its origins start
-            with.
+        exported_topics: For each shard of that model, the ids of the topics it has learned, by
+            name. A topic of the same name with another id is refused: its offsets belong to other
+            records.
+        topic_ids: The ids of the topics of ratings, by name; set by `partitions`.
+        starts: The start offset of each partition of ratings, by origin prefix; set likewise.
         idle_timeout: Ends the source when nothing has come for so many seconds; 0 for never. Only
             for runners with one worker, as each looks at what it reads itself.
         key_groups: Flink's maximal parallelism, over which partitions are spread evenly.
@@ -95,8 +94,6 @@ class ReadRatingsFromKafka(beam.PTransform):
     settings: KafkaSettings
     topic: str
     start_offset: str = "earliest"
-    exported: Mapping[str, int] = field(default_factory=dict)
-    exported_topics: Sequence[Mapping[str, str]] = ()
     stop_at_end: bool = False
     group: str | None = None
     input_format: str = "auto"
@@ -106,6 +103,8 @@ class ReadRatingsFromKafka(beam.PTransform):
     key_groups: int = KEY_GROUPS
     excluded_topics: Sequence[str] = ()
     idle_timeout: float = 0.0
+    exported: Mapping[str, int] = field(default_factory=dict)
+    exported_topics: Sequence[Mapping[str, str]] = ()
     record_format: RecordFormat = field(init=False)
     selection: TopicSelection = field(init=False)
     topic_ids: Mapping[str, str] = field(init=False, default_factory=dict)

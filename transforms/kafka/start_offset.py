@@ -10,7 +10,7 @@ from kafka import TopicPartition
 
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.protocols import Consumer
-from transforms.kafka.partitions import origin_of
+from transforms.kafka.partitions import origin_prefix
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -48,7 +48,7 @@ class StartOffset(NamedTuple):
 
     Attributes:
         start_offset: A word of `START_OFFSETS`, or a time.
-        exported: By what the origins of a partition start with, where an exported model goes on.
+        exported: By origin prefix, the offset behind what an exported model has learned.
         request_topic: The topic of requests; empty for none.
     """
 
@@ -86,24 +86,24 @@ def first_offsets(
     first = client.beginning_offsets(found)
     if at.start_offset == EARLIEST:
         return first
-    committed = client.committed(found) if has_group else dict.fromkeys(found)
     if at.start_offset == COMMITTED:
-        return {one: _or(committed[one], first[one]) for one in found}
+        return {one: _or(offset, first[one]) for one, offset in client.committed(found).items()}
+    ratings = [one for one in found if one.topic != at.request_topic]
+    offsets = {one: _or(at.exported.get(origin_prefix(*one)), first[one]) for one in ratings}
+    for one, offset in offsets.items():
+        _require_within(one, offset, end[one])
     # Requests are not learned, so the model does not tell which ones were answered.
-    return {
-        one: _or(committed[one], end[one])
-        if one.topic == at.request_topic
-        else _exported(one, _or(at.exported.get(origin_of(*one)), first[one]), end[one])
-        for one in found
-    }
+    requests = [one for one in found if one.topic == at.request_topic]
+    committed = client.committed(requests) if requests and has_group else {}
+    return {**offsets, **{one: _or(committed.get(one), end[one]) for one in requests}}
 
 
 def require_same_topics(shards: Sequence[Mapping[str, str]], found: Mapping[str, str]) -> None:
-    """Checks that topics are those that a model's shards have learned.
+    """Checks that the topics are the ones that a model's shards have learned.
 
     Args:
         shards: For each shard, the topics' ids by name; empty where the broker told none.
-        found: Those of the topics that there are now.
+        found: The current ids by name.
 
     Raises:
         KafkaSetupError: One has another id.
@@ -122,7 +122,7 @@ def _or(offset: int | None, other: int) -> int:
     return other if offset is None else offset
 
 
-def _exported(partition: TopicPartition, offset: int, end: int) -> int:
+def _require_within(partition: TopicPartition, offset: int, end: int) -> None:
     if offset > end:
         msg = (
             f"the imported model has learned {partition.topic}-{partition.partition} up to offset"
@@ -130,4 +130,3 @@ def _exported(partition: TopicPartition, offset: int, end: int) -> int:
             " cluster's; say where to start with --start_offset"
         )
         raise KafkaSetupError(msg)
-    return offset

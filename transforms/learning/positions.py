@@ -1,4 +1,4 @@
-"""Where a model shard stands in each partition: how far the ratings that it learned reach."""
+"""Positions of a model shard: the offsets up to which it has learned each partition."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import Rating
 
 Positions = Mapping[str, int]
-"""For each partition, as `ratings-0-`, the offset behind the last record that was learned.
+"""By origin prefix, as `ratings-0-`, the offset after the last record learned of a partition.
 
 A partition's records are learned in the order of their offsets, so all before it are learned.
 """
 
-# Of several events of one record each has a number of its own.
+# The events of one record are numbered: `ratings-0-17#2`.
 _ORIGIN: Final = re.compile(r"(.+-\d+-)(\d{1,18})(?:#\d+)?", re.ASCII | re.DOTALL)
 
 
 def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
-    """Returns where a shard stands that has learned further ratings.
+    """Returns the positions after further ratings were learned.
 
-    Only ratings of topics count, whose origins are `topic-partition-offset`: those of files may
+    Only ratings of topics count, whose origins are `topic-partition-offset`: ratings of files may
     have been sorted.
     """
     found = dict(positions)
@@ -40,7 +40,7 @@ def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
 
 
 def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | None:
-    """Returns for each rating whether a shard that stood there has to learn it; None for all."""
+    """Returns for each rating whether it lies behind the positions; None if all do."""
     origins = columns_of(ratings).origins if ratings and positions else ()
     if not origins:
         return None
@@ -50,17 +50,14 @@ def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | Non
 
 
 def earliest(shards: Iterable[Positions]) -> dict[str, int]:
-    """Returns for each partition the offset before which all shards have learned everything.
-
-    A partition of which one of the shards has learned nothing is left out.
-    """
+    """Returns the lowest position of each partition; one that a shard lacks is left out."""
     first, *others = shards
     known = set(first).intersection(*others)
     return {source: min(one[source] for one in (first, *others)) for source in sorted(known)}
 
 
 def encode(positions: Positions, imported: Positions) -> bytes:
-    """Returns JSON for state: where a shard stands, and where it stood when it was imported."""
+    """Returns JSON for state: the current positions, and those of the imported model."""
     return json.dumps([positions, imported]).encode()
 
 
@@ -100,7 +97,7 @@ def _parsed(origin: str) -> tuple[str, int] | None:
 
 
 def _are_of_one(origins: Sequence[str]) -> bool:
-    """Whether all are of one partition, as in what one read gave: so the last is the greatest."""
+    """Whether all are of one partition, as in a batch of one read, and so in ascending order."""
     first = _parsed(origins[0])
     return first is not None and all(map(str.startswith, origins, itertools.repeat(first[0])))
 

@@ -64,7 +64,7 @@ class ShardState(NamedTuple):
         meta: See above.
         snapshots: See above.
         log: See above.
-        positions: Where the shard stands in its sources; None if nobody asks.
+        positions: How far the shard has learned each partition; None if that is not kept.
     """
 
     meta: ValueState
@@ -131,7 +131,7 @@ class ShardModel(NamedTuple):
     Attributes:
         recommender: The model.
         sequence: How many ratings changed it.
-        positions: Where it stands in its sources.
+        positions: How far it has learned each partition.
     """
 
     recommender: Recommender
@@ -146,9 +146,9 @@ class OpenShard:
         recommender: The model as state has it, plus what this bundle learned.
         rebuilt: Whether it had to be rebuilt from snapshot and log.
         imported: Whether it came from elsewhere, as there was no state; it is in state now.
-        positions: Where it stands in its partitions.
-        imported_positions: Where it stood when it was imported: what comes from before that was
-            learned elsewhere.
+        positions: How far it has learned each partition.
+        imported_positions: How far the imported model had: ratings before that are not learned
+            again.
     """
 
     def __init__(

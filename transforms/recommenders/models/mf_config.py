@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 from transforms.recommenders.validation import at_least, at_most, share, step_size
 
 
+def check_steps(k: int, l2_reg: float, learn_rate: float, item_learn_rate: float) -> None:
+    """Raises ValueError for a value of a matrix factorization that cannot work."""
+    at_least("k", k, 1)
+    at_most("k", k, 10_000)
+    share("l2_reg", l2_reg)
+    step_size("learn_rate", learn_rate)
+    step_size("item_learn_rate", item_learn_rate)
+
+
 @dataclass(frozen=True)
 class MFConfig:
     """Hyperparameters of `MF`, under FluRS's names where it has one; see their metadata."""
@@ -21,9 +30,5 @@ class MFConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
-        at_least("k", self.k, 1)
-        at_most("k", self.k, 10_000)
-        share("l2_reg", self.l2_reg)
-        step_size("learn_rate", self.learn_rate)
-        step_size("item_learn_rate", self.item_learn_rate)
+        check_steps(self.k, self.l2_reg, self.learn_rate, self.item_learn_rate)
         share("init_scale", self.init_scale)

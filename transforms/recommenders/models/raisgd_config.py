@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from transforms.recommenders.validation import at_least, at_most, share, step_size
+from transforms.recommenders.models.mf_config import check_steps
+from transforms.recommenders.validation import at_least
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,5 @@ class RAISGDConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value that cannot work."""
-        at_least("k", self.k, 1)
-        at_most("k", self.k, 10_000)
-        share("l2_reg", self.l2_reg)
-        step_size("learn_rate", self.learn_rate)
-        step_size("item_learn_rate", self.item_learn_rate)
+        check_steps(self.k, self.l2_reg, self.learn_rate, self.item_learn_rate)
         at_least("negatives", self.negatives, 0)
