@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.connection import prepared
 from transforms.kafka.clients.oauth import Tokens
+from transforms.kafka.clients.probe import find_problem
 from transforms.kafka.properties import KAFKA_PYTHON_NAMES
 from transforms.kafka.secrets import redacted
 from transforms.kafka.settings import (
@@ -112,9 +113,26 @@ def connected(
         provider = settings.token_provider
         arguments["sasl_oauth_token_provider"] = Tokens(lambda: fetch(provider).value)
     try:
-        return client(**arguments)
+        try:
+            return client(**arguments)
+        except KafkaTimeoutError:
+            # It draws servers at random, and may not have come to the one that answers.
+            if not (server := _usable_server(settings, properties)):
+                raise
+            return client(**{**arguments, "bootstrap_servers": [server]})
     # kafka-python raises ValueError, AssertionError and OSError for settings that cannot work.
     except (KafkaError, ValueError, AssertionError, OSError) as e:
         reason = redacted(str(e), properties)
     # Raised here, so that the error has no context: that one's text may show a value.
     raise unreachable(settings, reason)
+
+
+def _usable_server(settings: KafkaSettings, properties: Mapping[str, str]) -> str | None:
+    """Returns the first of several servers that can be used; None if there is none, or one."""
+    servers = settings.bootstrap_servers.split(",")
+    if len(servers) == 1:
+        return None
+    usable = (
+        one for one in servers if find_problem(one, properties, settings.token_provider) is None
+    )
+    return next(usable, None)

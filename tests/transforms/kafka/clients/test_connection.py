@@ -20,6 +20,7 @@ from tests.canary import KEY_PASSWORD, PASSWORD, require_hidden, require_hidden_
 from tests.secured import MECHANISMS, USER, SecuredBroker
 from tests.support import Topics, patience, wait_until
 from transforms.errors import KafkaSetupError
+from transforms.kafka.clients import kafka_python_connect
 from transforms.kafka.clients.factory import (
     KafkaSettings,
     check_settings,
@@ -28,7 +29,7 @@ from transforms.kafka.clients.factory import (
     require_topics,
 )
 from transforms.kafka.clients.protocols import Message
-from transforms.kafka.settings import CONNECT_SECONDS
+from transforms.kafka.settings import CONNECT_SECONDS, KAFKA_PYTHON
 
 Given = dict[str, object]
 
@@ -397,6 +398,16 @@ def test_a_broker_that_sends_its_clients_to_another_name_of_it(client: str, tmp_
 def test_one_server_of_several_is_enough(client: str, secured: SecuredBroker) -> None:
     servers = f"no-such-host.invalid:1,127.0.0.1:{free_port()},{secured.address('PLAINTEXT')}"
     consumer(KafkaSettings(servers, client=client), None).close()
+
+
+def test_the_one_server_that_kafka_python_never_draws(
+    secured: SecuredBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_python_connect, "CONNECT_SECONDS", 1.0)
+    # It draws one of its servers at random for each attempt.
+    monkeypatch.setattr("kafka.net.manager.random.choice", lambda servers: servers[0])
+    servers = f"127.0.0.1:{free_port()},{secured.address('PLAINTEXT')}"
+    consumer(KafkaSettings(servers, client=KAFKA_PYTHON), None).close()
 
 
 def test_of_several_servers_one_that_listens_says_why(client: str, secured: SecuredBroker) -> None:
