@@ -49,7 +49,8 @@ class RawBatch:
         failure: Why they could not be read; empty if they could.
         keys: The Kafka key of each record; empty if the source has none.
         headers: The Kafka headers of each record; empty if no record has any.
-        times: When the broker got each record, in seconds since the epoch; empty for a file.
+        times_ms: When the broker got each record, in milliseconds since the epoch; empty for a
+            file.
     """
 
     source: str
@@ -60,7 +61,7 @@ class RawBatch:
     failure: str = ""
     keys: Sequence[bytes | None] = ()
     headers: Sequence[Sequence[Header]] = ()
-    times: Sequence[float] = ()
+    times_ms: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -130,7 +131,7 @@ class RawBatchCoder(Coder):
                 value.failure,
                 [-1 if key is None else len(key) for key in value.keys],
                 list(map(text_headers, value.headers)),
-                list(value.times),
+                list(value.times_ms),
             ],
             default=list,
         )
@@ -154,7 +155,7 @@ class RawBatchCoder(Coder):
             failure,
             key_lengths,
             headers,
-            times,
+            times_ms,
         ) = orjson.loads(encoded[4:start])
         parts: list[bytes | None] = []
         for size in (*lengths, *key_lengths):
@@ -169,7 +170,7 @@ class RawBatchCoder(Coder):
             failure,
             parts[len(lengths) :] or (),
             list(map(headers_of_text, headers)) or (),
-            times or (),
+            times_ms or (),
         )
 
     def is_deterministic(self) -> bool:

@@ -16,6 +16,7 @@ from transforms.batches import RatingBatch, RawBatch
 from transforms.formats.detection import REQUEST_FORMAT
 from transforms.formats.found import DELETE, EVENT, TOMBSTONE, Skipped
 from transforms.formats.mapping import RecordMapping
+from transforms.formats.origins import Origins
 from transforms.formats.parse_watch import ParseWatch
 from transforms.formats.pass_headers import names_of
 from transforms.formats.record_reader import MAX_RECORD_BYTES, RecordReader
@@ -61,9 +62,10 @@ class ParsedBatch:
 def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
     """Decodes a batch of ratings or of requests."""
     if batch.record_format is None:
+        origins = Origins(batch.source, batch.positions)
         dead = [
             _dead_letter(batch, index, "read", batch.failure, origin, value or b"")
-            for index, (origin, value) in enumerate(zip(_origins(batch), batch.values, strict=True))
+            for index, (origin, value) in enumerate(zip(origins, batch.values, strict=True))
         ]
         return ParsedBatch(RatingBatch([], batch.published), dead)
     asks = batch.record_format == REQUEST_FORMAT
@@ -76,10 +78,6 @@ def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
         ],
         found.skipped,
     )
-
-
-def _origins(batch: RawBatch) -> Iterator[str]:
-    return (f"{batch.source}{position}" for position in batch.positions)
 
 
 def _dead_letter(
@@ -98,7 +96,7 @@ def _dead_letter(
         value,
         batch.keys[index] if batch.keys else None,
         batch.headers[index] if batch.headers else (),
-        batch.times[index] if batch.times else 0.0,
+        batch.times_ms[index] / 1000 if batch.times_ms else 0.0,
         exception,
     )
 

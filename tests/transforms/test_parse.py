@@ -49,7 +49,15 @@ def test_each_record_is_in_one_of_the_two_lists_in_order() -> None:
 def test_a_dead_letter_has_all_that_the_record_had() -> None:
     headers = [(), [Header("traceparent", b"00-1")], ()]
     batch = RawBatch(
-        "t-0-", [1, 2, 3], [GOOD, b"{", b""], JSON, 5.0, "", [b"a", b"k", None], headers, [1, 2, 3]
+        "t-0-",
+        [1, 2, 3],
+        [GOOD, b"{", b""],
+        JSON,
+        5.0,
+        "",
+        [b"a", b"k", None],
+        headers,
+        [1, 2000, 3000],
     )
     _, (broken, empty) = parse(batch)
     error = "transforms.errors.MalformedRecordError"

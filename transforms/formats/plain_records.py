@@ -17,7 +17,7 @@ from transforms.errors import MalformedRecordError
 from transforms.formats import json_lines
 from transforms.formats.detection import TreeDecoder, decode_message
 from transforms.formats.pass_headers import passed
-from transforms.formats.plans import Plan
+from transforms.formats.plans import Direct, Plan
 from transforms.formats.rating_columns import Columns, RatingColumns
 from transforms.formats.records import MAX_ID_LENGTH, Header
 from transforms.formats.validation import optional_number
@@ -26,6 +26,7 @@ from transforms.formats.validation import optional_number
 _OF_ANY_JSON: Final = (json_lines.decode, decode_message)
 _NUMBERS: Final = frozenset({int, float})
 _ID_TYPES: Final = frozenset({int, str})
+_MOST_NAMES: Final = 1 << 17
 
 
 class Plain(NamedTuple):
@@ -38,6 +39,16 @@ class Plain(NamedTuple):
 
     ratings: RatingColumns
     unrated: list[int]
+
+
+class _Names(dict[int, str]):
+    """Numbers as ids: the same string each time, which is found by its identity, not its text."""
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _MOST_NAMES:
+            self.clear()
+        name = self[number] = str(number)
+        return name
 
 
 class PlainReader:
@@ -64,6 +75,7 @@ class PlainReader:
         self._seconds_below = seconds_below
         self._max_record_bytes = max_record_bytes
         self._header_names = header_names
+        self._names = _Names()
 
     def read(
         self,
@@ -83,13 +95,12 @@ class PlainReader:
             of_rows: The plan, if values are rows of cells.
         """
         try:
-            rows = self._rows(values, decode, of_rows)
-            if rows is None:
+            found = self._columns(values, decode, of_rows)
+            if found is None:
                 return None
-            user_column, item_column, rating_column, time_column = zip(*rows, strict=True)
-            users, items = _ids(user_column), _ids(item_column)
-            ratings, unrated = _ratings(rating_column)
-            times = self._times(time_column)
+            users, items = self._ids(found[0]), self._ids(found[1])
+            ratings, unrated = _ratings(found[2])
+            times = self._times(found[3])
         except (MalformedRecordError, orjson.JSONDecodeError, OverflowError):
             return None
         if users is None or items is None or ratings is None or times is None:
@@ -100,10 +111,10 @@ class PlainReader:
             columns = columns._replace(headers=sent)
         return Plain(RatingColumns(columns), unrated)
 
-    def _rows(
+    def _columns(
         self, values: Sequence[bytes | None], decode: TreeDecoder, of_rows: Plan | None
-    ) -> Iterable[tuple[Any, Any, Any, Any]] | None:
-        """Returns user, item, rating and time of each record, as they are there."""
+    ) -> list[list[Any]] | None:
+        """Returns users, items, ratings and times of the records, as they are there."""
         present = [value for value in values if value is not None]
         if len(present) < len(values) or max(map(len, present)) > self._max_record_bytes:
             return None
@@ -114,11 +125,9 @@ class PlainReader:
         decode = orjson.loads if decode in _OF_ANY_JSON else decode
         return self._look_up([first, *map(decode, present[1:])], of_rows)
 
-    def _look_up(
-        self, trees: Sequence[Any], of_rows: Plan | None
-    ) -> Iterable[tuple[Any, Any, Any, Any]] | None:
+    def _look_up(self, trees: Sequence[Any], of_rows: Plan | None) -> list[list[Any]] | None:
         if of_rows is not None:
-            return map(of_rows.plain, trees) if of_rows.plain else None
+            return _each(of_rows.plain, trees) if of_rows.plain else None
         if list(map(type, trees)).count(dict) < len(trees):
             return None
         shapes = list(map(tuple, trees))
@@ -130,8 +139,21 @@ class PlainReader:
                 return None
             getters[shape] = plan.plain
         if alike:
-            return map(getters[shapes[0]], trees)
-        return [getters[shape](tree) for shape, tree in zip(shapes, trees, strict=True)]
+            return _each(getters[shapes[0]], trees)
+        found = [
+            [get(tree) for get in getters[shape]] for shape, tree in zip(shapes, trees, strict=True)
+        ]
+        return list(map(list, zip(*found, strict=True)))
+
+    def _ids(self, column: list[Any]) -> list[str] | None:
+        kinds = set(map(type, column))
+        if not kinds <= _ID_TYPES:
+            return None
+        if kinds == {int}:
+            return list(map(self._names.__getitem__, column))
+        ids = column if int not in kinds else list(map(str, column))
+        lengths = set(map(len, ids))
+        return ids if 0 not in lengths and max(lengths) <= MAX_ID_LENGTH else None
 
     def _times(self, column: Sequence[Any]) -> list[float] | None:
         seconds: Sequence[Any] = column
@@ -143,13 +165,8 @@ class PlainReader:
         return times.tolist() if ((times >= 0.0) & (times < math.inf)).all() else None
 
 
-def _ids(column: Sequence[Any]) -> list[str] | None:
-    kinds = set(map(type, column))
-    if not kinds <= _ID_TYPES:
-        return None
-    ids = column if int not in kinds else list(map(str, column))
-    lengths = set(map(len, ids))
-    return list(ids) if 0 not in lengths and max(lengths) <= MAX_ID_LENGTH else None
+def _each(getters: Iterable[Direct], trees: Sequence[Any]) -> list[list[Any]]:
+    return [list(map(get, trees)) for get in getters]
 
 
 def _ratings(column: Sequence[Any]) -> tuple[list[float] | None, list[int]]:

@@ -35,7 +35,7 @@ _SHOWN: Final = 200
 
 
 Getter = Callable[[Any, Surroundings], Any]
-_Direct = Callable[[Any], Any]
+Direct = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Plan:
     """How records of one shape are read.
 
     Attributes:
-        plain: Gets user, item, rating and timestamp at once, each None if there is no value; None
-            itself if more is to be read than these, or from elsewhere than the record.
+        plain: Get user, item, rating and timestamp of a tree, each None if there is no value; None
+            if more is to be read than these, or from elsewhere than the record.
         user: Gets the user; as all of these, None if there is no value.
         item: Gets the item.
         rating: Gets the rating.
@@ -56,7 +56,7 @@ class Plan:
         names: Of the shape, for error messages.
     """
 
-    plain: Callable[[Any], tuple[Any, Any, Any, Any]] | None
+    plain: tuple[Direct, Direct, Direct, Direct] | None
     user: Getter
     item: Getter
     rating: Getter
@@ -89,7 +89,7 @@ def plan_of(names: Sequence[str], mapping: RecordMapping, *, rows: bool = False)
     """
     usual = by_usual_name(names)
     places: Mapping[str, Any] = {name: at if rows else name for at, name in enumerate(names)}
-    direct: dict[str, _Direct] = {}
+    direct: dict[str, Direct] = {}
     getters: dict[str, Getter] = {}
     taken: dict[str, str] = {}
     for field in FIELDS:
@@ -113,7 +113,7 @@ def plan_of(names: Sequence[str], mapping: RecordMapping, *, rows: bool = False)
     get = {field: getters.get(field, _nothing) for field in FIELDS}
     user, item, context = (get[field] for field in _FEATURES)
     return Plan(
-        plain=_plain(direct, getters, usual, places, mapping),
+        plain=_plain(direct, getters, mapping),
         user=get["user"],
         item=get["item"],
         rating=get["rating"],
@@ -127,36 +127,33 @@ def plan_of(names: Sequence[str], mapping: RecordMapping, *, rows: bool = False)
 
 
 def _plain(
-    direct: Mapping[str, _Direct],
-    getters: Mapping[str, Getter],
-    usual: Mapping[str, Sequence[str]],
-    places: Mapping[str, Any],
-    mapping: RecordMapping,
-) -> Callable[[Any], tuple[Any, Any, Any, Any]] | None:
+    direct: Mapping[str, Direct], getters: Mapping[str, Getter], mapping: RecordMapping
+) -> tuple[Direct, Direct, Direct, Direct] | None:
     if mapping.envelope or direct.keys() != getters.keys() or getters.keys() - RATING_FIELDS:
         return None
     if not direct.keys() >= {"user", "item", "timestamp"}:
         return None
-    if direct.keys() == set(RATING_FIELDS) and not mapping.fields:
-        names = [usual[field] for field in RATING_FIELDS]
-        if all(len(one) == 1 for one in names):
-            return itemgetter(*(places[one[0]] for one in names))
-    user, item, timestamp = direct["user"], direct["item"], direct["timestamp"]
-    rating = direct.get("rating")
-    if rating is None:
-        return lambda tree: (user(tree), item(tree), None, timestamp(tree))
-    return lambda tree: (user(tree), item(tree), rating(tree), timestamp(tree))
+    return (
+        direct["user"],
+        direct["item"],
+        direct.get("rating", _without_rating),
+        direct["timestamp"],
+    )
+
+
+def _without_rating(_: Any) -> None:
+    return None
 
 
 def _nothing(_: Any, __: Surroundings) -> None:
     return None
 
 
-def _around(get: _Direct) -> Getter:
+def _around(get: Direct) -> Getter:
     return lambda tree, _: get(tree)
 
 
-def _first(places: Sequence[Any]) -> _Direct:
+def _first(places: Sequence[Any]) -> Direct:
     def get(tree: Any) -> Any:
         values = (tree[place] for place in places)
         return next((value for value in values if value is not None and value != ""), None)
@@ -164,7 +161,7 @@ def _first(places: Sequence[Any]) -> _Direct:
     return get
 
 
-def _nested(path: Sequence[str]) -> _Direct:
+def _nested(path: Sequence[str]) -> Direct:
     if len(path) == 2:  # Most paths: spares the loop.
         outer, inner = path
 

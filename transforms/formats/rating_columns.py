@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, overload
 
+from transforms.formats.origins import Origins
 from transforms.formats.records import (
     NEW_RATING,
     Features,
@@ -70,7 +71,12 @@ class RatingColumns(Sequence[Rating]):
 
     def keep(self, kept: Sequence[bool]) -> RatingColumns:
         """Returns those that are kept, with a flag for each rating."""
-        columns = (list(itertools.compress(column, kept)) for column in self.columns)
+        columns = (
+            column.keep(kept)
+            if isinstance(column, Origins)
+            else list(itertools.compress(column, kept))
+            for column in self.columns
+        )
         return RatingColumns(Columns._make(columns))
 
     def take(self, places: Sequence[int]) -> RatingColumns:

@@ -48,8 +48,8 @@ class RawRecords(Protocol):
         ...
 
     @property
-    def times(self) -> Sequence[float]:
-        """When the broker got each record, in seconds, or empty."""
+    def times_ms(self) -> Sequence[int]:
+        """When the broker got each record, in milliseconds, or empty."""
         ...
 
 
@@ -81,4 +81,5 @@ class Surroundings:
     @property
     def broker_time(self) -> float | None:
         """When the broker got the record, in seconds; None for a file."""
-        return self.raw.times[self.index] if self.raw.times else None
+        times = self.raw.times_ms
+        return times[self.index] / 1000 if times else None

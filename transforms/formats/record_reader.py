@@ -21,6 +21,7 @@ from transforms.formats.detection import (
 )
 from transforms.formats.found import TOMBSTONE, Found, Skipped, Unusable, times_of
 from transforms.formats.mapping import RecordMapping
+from transforms.formats.origins import Origins
 from transforms.formats.pass_headers import passed
 from transforms.formats.plain_records import PlainReader
 from transforms.formats.plan_cache import PlanCache
@@ -43,7 +44,7 @@ class _Reading:
     def __init__(self, batch: RawRecords, decode: TreeDecoder) -> None:
         self.batch = batch
         self.decode = decode
-        self.origins = [f"{batch.source}{position}" for position in batch.positions]
+        self.origins = Origins(batch.source, batch.positions)
         self.around = Surroundings(batch)
         self.found = Found()
 

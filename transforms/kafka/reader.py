@@ -115,19 +115,21 @@ class PartitionReader:
             ended = self._plan.is_over(self._consumer)
             empty = RawBatch(source, [], [], self._record_format)
             return Chunk(empty, next_position, exhausted=ended, time=now)
-        # A producer may claim any time, but none that has not come yet may move the watermark.
-        times = [max(timestamp, 0) / 1000 for timestamp in records.timestamps]
+        times = records.timestamps
+        if min(times) < 0:  # That of a record without one is -1.
+            times = [max(time_ms, 0) for time_ms in times]
         batch = RawBatch(
             source,
             records.offsets,
             records.values,
             self._record_format,
-            published=times[0],
+            published=times[0] / 1000,
             keys=records.keys,
             headers=records.headers if any(records.headers) else (),
-            times=times,
+            times_ms=times,
         )
-        return Chunk(batch, next_position, time=min(times[-1], time.time()))
+        # A producer may claim any time, but none that has not come yet may move the watermark.
+        return Chunk(batch, next_position, time=min(times[-1] / 1000, time.time()))
 
     def report_lag(self) -> None:
         """Sets the metric; called by the step that reads, before `ends_at`."""

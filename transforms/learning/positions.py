@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from transforms.errors import IncompatibleModelError
+from transforms.formats.origins import Origins
 from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import Rating
 
@@ -99,7 +100,9 @@ def _parsed(origin: str) -> tuple[str, int] | None:
 def _are_of_one(origins: Sequence[str]) -> bool:
     """Whether all are of one partition, as in a batch of one read, and so in ascending order."""
     first = _parsed(origins[0])
-    return first is not None and all(map(str.startswith, origins, itertools.repeat(first[0])))
+    if first is None or isinstance(origins, Origins):
+        return first is not None
+    return all(map(str.startswith, origins, itertools.repeat(first[0])))
 
 
 def _is_new(positions: Positions, origin: str) -> bool:

@@ -74,7 +74,7 @@ def _batch(record: str) -> RawBatch:
     if "key `" in record:
         return RawBatch("t-0-", [1], [value], form, keys=[around])
     if "broker time `" in record:
-        return RawBatch("t-0-", [1], [value], form, times=[float(around)])
+        return RawBatch("t-0-", [1], [value], form, times_ms=[round(float(around) * 1000)])
     name = record.split("header ")[1].split(maxsplit=1)[0]
     return RawBatch("t-0-", [1], [value], form, headers=[[Header(name, around)]])
 

@@ -43,10 +43,10 @@ def batch_of(
     values: Sequence[bytes | None],
     record_format: RecordFormat = MESSAGES,
     headers: Sequence[Sequence[Header]] = (),
-    times: Sequence[float] = (),
+    times_ms: Sequence[int] = (),
 ) -> RawBatch:
     positions = list(range(len(values)))
-    return RawBatch("t-0-", positions, values, record_format, headers=headers, times=times)
+    return RawBatch("t-0-", positions, values, record_format, headers=headers, times_ms=times_ms)
 
 
 def one_by_one(batch: RawBatch, mapping: RecordMapping | None = None) -> Found:
@@ -59,7 +59,7 @@ def one_by_one(batch: RawBatch, mapping: RecordMapping | None = None) -> Found:
             [value],
             batch.record_format,
             headers=batch.headers[at : at + 1],
-            times=batch.times[at : at + 1],
+            times_ms=batch.times_ms[at : at + 1],
         )
         found = RecordReader(mapping, header_names={"traceparent"}).read(alone)
         whole.unrated += [len(whole.parts) + index for index in found.unrated]
@@ -73,7 +73,7 @@ def one_by_one(batch: RawBatch, mapping: RecordMapping | None = None) -> Found:
 @settings(max_examples=200)
 @given(st.lists(VALUES, max_size=40))
 def test_a_batch_is_read_as_its_records_one_by_one(values: list[bytes | None]) -> None:
-    batch = batch_of([orjson.dumps(PLAIN), *values], times=[12.5] * (len(values) + 1))
+    batch = batch_of([orjson.dumps(PLAIN), *values], times_ms=[12500] * (len(values) + 1))
     assert RecordReader().read(batch) == one_by_one(batch)
 
 

@@ -167,7 +167,7 @@ def test_a_key_or_header_that_can_not_be_read(
 
 def test_without_a_time_it_is_the_brokers_else_zero() -> None:
     tree = {"user": 1, "item": 2, "rating": 3}
-    assert _only(tree, times=[12.5]).timestamp == 12.5
+    assert _only(tree, times_ms=[12500]).timestamp == 12.5
     found = _read([tree, PLAIN])
     assert [rating.timestamp for rating in found.ratings] == [0.0, 881250949.0]
     assert found.untimed == [0]
@@ -388,7 +388,7 @@ def test_an_empty_cell_is_no_value(line: bytes, rating: float, timestamp: float)
 def test_requests_have_the_same_mapping_and_the_plain_field_besides() -> None:
     trees = [{"customer": {"id": "c1"}}, {"user": "c2", "context": [1]}, {"other": 1}, None]
     reader = RecordReader(RecordMapping({"user": "customer.id"}))
-    found = reader.read_requests(_batch(trees, REQUEST_FORMAT, times=[5.0, 6.0, 7.0, 8.0]))
+    found = reader.read_requests(_batch(trees, REQUEST_FORMAT, times_ms=[5000, 6000, 7000, 8000]))
     assert found.requests == [
         Request("c1", 5.0, "t-0-1"),
         Request("c2", 6.0, "t-0-2", (1.0,)),
@@ -455,7 +455,7 @@ def test_what_was_taken_for_what_is_said_once(tree: Any, fields: dict[str, str],
 
 def test_it_is_said_that_the_time_is_the_brokers() -> None:
     reader = RecordReader()
-    reader.read(_batch([{"user": 1, "item": 2, "rating": 3, "ms": 4}], times=[9.5]))
+    reader.read(_batch([{"user": 1, "item": 2, "rating": 3, "ms": 4}], times_ms=[9500]))
     assert reader.notes() == [
         "fields of the first record: user from 'user', item from 'item', rating from 'rating',"
         " timestamp from the broker"
@@ -465,7 +465,7 @@ def test_it_is_said_that_the_time_is_the_brokers() -> None:
 def test_with_an_envelope_the_time_may_be_its_own() -> None:
     event = {"specversion": "1.0", "time": "2026-11-25T10:00:00Z", "data": {"user": 1, "item": 2}}
     reader = RecordReader(RecordMapping(envelope="cloudevents"))
-    reader.read(_batch([event], times=[9.5]))
+    reader.read(_batch([event], times_ms=[9500]))
     (note,) = reader.notes()
     assert "timestamp from the envelope or the broker" in note
 
@@ -516,7 +516,7 @@ def test_any_records_are_ratings_skipped_or_unusable_with_what_was_missing(
 ) -> None:
     count = len(trees)
     headers = [[Header("h", b"1"), Header("traceparent", b"2")]] * count
-    batch = _batch(trees, keys=[key] * count, headers=headers, times=[1.0] * count)
+    batch = _batch(trees, keys=[key] * count, headers=headers, times_ms=[1000] * count)
     found = RecordReader(mapping).read(batch)
     events = sum(max(1, len(tree)) if isinstance(tree, list) else 1 for tree in trees)
     assert len(found.ratings) + len(found.skipped) + len(found.unusable) == events

@@ -399,9 +399,9 @@ def test_keys_headers_and_times_come_with_their_records(topics: Topics) -> None:
     client.produce(plain, b"plain", b"", 0, timestamp=1500)
     assert client.flush(patience(30)) == 0
 
-    def rows_of(batch: RawBatch) -> list[tuple[bytes | None, Any, Any, float]]:
+    def rows_of(batch: RawBatch) -> list[tuple[bytes | None, Any, Any, int]]:
         headers: Any = batch.headers or [()] * len(batch)
-        return list(zip(batch.values, batch.keys, headers, batch.times, strict=True))
+        return list(zip(batch.values, batch.keys, headers, batch.times_ms, strict=True))
 
     def has_headers(batch: RawBatch) -> tuple[str, bool]:
         return batch.source, len(batch.headers) > 0
@@ -412,7 +412,7 @@ def test_keys_headers_and_times_come_with_their_records(topics: Topics) -> None:
             b"%d" % at,
             None if at % 3 == 0 else b"key %d" % at,
             found if at % 1000 == 1 else (),
-            1_700_000_000 + at / 1000,
+            1_700_000_000_000 + at,
         )
         for at in range(2500)
     ]
@@ -420,7 +420,7 @@ def test_keys_headers_and_times_come_with_their_records(topics: Topics) -> None:
     with beam.Pipeline("FnApiRunner") as pipeline:
         batches = pipeline | source
         rows = batches | beam.FlatMap(rows_of)
-        ends = [(b"early", None, (), 0.001), (b"plain", b"", (), 1.5)]
+        ends = [(b"early", None, (), 1), (b"plain", b"", (), 1500)]
         assert_that(rows, equal_to([*expected, *ends]))
         others = batches | beam.Map(has_headers) | beam.Filter(lambda one: one[0] != f"{topic}-0-")
         assert_that(others, equal_to([(f"{topic}-1-", False), (f"{plain}-0-", False)]), "Without")

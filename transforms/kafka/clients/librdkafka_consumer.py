@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from operator import itemgetter
 from typing import Any, Final
 
 import confluent_kafka as rd
@@ -25,6 +26,11 @@ _POLL_RECORDS: Final = 10_000
 _CONSUME_RECORDS: Final = 1000
 _CLOSE_SECONDS: Final = 5.0
 _BACKOFF_MS: Final = 10
+# Mapped over messages, which costs half of a comprehension that calls them.
+_TOPIC, _PARTITION, _ERROR = rd.Message.topic, rd.Message.partition, rd.Message.error
+_OFFSET, _TIMESTAMP, _HEADERS = rd.Message.offset, rd.Message.timestamp, rd.Message.headers
+_KEY, _VALUE = rd.Message.key, rd.Message.value
+_SECOND: Final = itemgetter(1)
 
 
 class LibrdkafkaConsumer:
@@ -146,11 +152,14 @@ class LibrdkafkaConsumer:
         columns: dict[TopicPartition, Records],
         out_of_range: set[TopicPartition],
     ) -> None:
+        partitions = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
+        errors = list(map(_ERROR, messages))
+        if len(set(partitions)) == 1 and not [error for error in errors if error is not None]:
+            self._keep(partitions[0], messages, columns)
+            return
         found: dict[tuple[str, int], list[Any]] = {}
         ends: dict[tuple[str, int], int] = {}
-        for message in messages:
-            partition = (message.topic(), message.partition())
-            error = message.error()
+        for partition, error, message in zip(partitions, errors, messages, strict=True):
             if error is None:
                 found.setdefault(partition, []).append(message)
             elif error.code() == rd.KafkaError._PARTITION_EOF:
@@ -160,28 +169,37 @@ class LibrdkafkaConsumer:
             else:
                 self._complain(error)
         for partition, of_one in found.items():
-            if partition in self._progress:
-                which, records = TopicPartition(*partition), self._records(partition, of_one)
-                if which in columns:
-                    columns[which].extend(records)
-                else:
-                    columns[which] = records
+            self._keep(partition, of_one, columns)
         for partition, end in ends.items():
             if partition in self._progress:
                 # Behind it there may be a record that came meanwhile.
                 offset = self._progress[partition][0]
                 self._progress[partition] = (max(offset, end), offset <= end)
 
-    def _records(self, partition: tuple[str, int], messages: list[Any]) -> Records:
-        offsets = [message.offset() for message in messages]
+    def _keep(
+        self,
+        partition: tuple[str, int],
+        messages: list[Any],
+        columns: dict[TopicPartition, Records],
+    ) -> None:
+        """Adds records of one partition, if it is still assigned."""
+        if partition not in self._progress:
+            return
+        offsets = list(map(_OFFSET, messages))
         self._progress[partition] = (offsets[-1] + 1, False)
-        return Records(
+        sent = list(map(_HEADERS, messages))
+        records = Records(
             offsets,
-            [message.value() for message in messages],
-            [message.timestamp()[1] for message in messages],
-            [message.key() for message in messages],
-            [record_headers(sent) if (sent := message.headers()) else () for message in messages],
+            list(map(_VALUE, messages)),
+            list(map(_SECOND, map(_TIMESTAMP, messages))),
+            list(map(_KEY, messages)),
+            [record_headers(one) if one else () for one in sent] if any(sent) else [()] * len(sent),
         )
+        which = TopicPartition(*partition)
+        if which in columns:
+            columns[which].extend(records)
+        else:
+            columns[which] = records
 
     def _complain(self, error: rd.KafkaError) -> None:
         denied = error.code() == rd.KafkaError.TOPIC_AUTHORIZATION_FAILED
