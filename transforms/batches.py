@@ -217,7 +217,7 @@ class RatingBatchCoder(Coder):
         return RatingBatch(of_plain(columns), published, asked, number, unrated or (), listed)
 
     def is_deterministic(self) -> bool:
-        """Equal batches have equal bytes."""
+        """Batches of equal columns have equal bytes."""
         return True
 
 

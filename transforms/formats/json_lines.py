@@ -118,7 +118,7 @@ def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
 
 def _texts(values: Sequence[str]) -> list[bytes]:
     """Returns each text as JSON, without its quotation marks."""
-    joined = orjson.dumps(values)
+    joined = orjson.dumps(values, default=list)
     if b"\\" in joined:
         return [orjson.dumps(value)[1:-1] for value in values]
     # Without a backslash no text has a quotation mark in it.

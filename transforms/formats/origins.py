@@ -1,4 +1,4 @@
-"""Origins of records, made when they are read: most are needed by nobody."""
+"""Origins of records as a source and positions: each is made to text when somebody reads it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from typing import overload
 class Origins(Sequence[str]):
     """Origins of records of one source, each its source and its position.
 
-    Args:
+    Attributes:
         source: What each begins with, separator included.
         positions: Offset or line number of each record.
     """
 
-    __slots__ = ("_positions", "_source")
+    __slots__ = ("positions", "source")
 
     def __init__(self, source: str, positions: Sequence[int]) -> None:
-        self._source = source
-        self._positions = positions
+        self.source = source
+        self.positions = positions
 
     def keep(self, kept: Sequence[bool]) -> Origins:
         """Returns those that are kept, with a flag for each."""
-        return Origins(self._source, list(itertools.compress(self._positions, kept)))
+        return Origins(self.source, list(itertools.compress(self.positions, kept)))
+
+    def take(self, places: Sequence[int]) -> Origins:
+        """Returns those at some places, in the order of these."""
+        return Origins(self.source, [self.positions[at] for at in places])
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self.positions)
 
     def __iter__(self) -> Iterator[str]:
-        return map(self._source.__add__, map(str, self._positions))
+        return map(self.source.__add__, map(str, self.positions))
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -39,8 +43,8 @@ class Origins(Sequence[str]):
 
     def __getitem__(self, index: int | slice) -> str | Origins:
         if isinstance(index, slice):
-            return Origins(self._source, self._positions[index])
-        return f"{self._source}{self._positions[index]}"
+            return Origins(self.source, self.positions[index])
+        return f"{self.source}{self.positions[index]}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

@@ -26,7 +26,6 @@ from transforms.formats.validation import optional_number
 _OF_ANY_JSON: Final = (json_lines.decode, decode_message)
 _NUMBERS: Final = frozenset({int, float})
 _ID_TYPES: Final = frozenset({int, str})
-_MOST_NAMES: Final = 1 << 17
 
 
 class Plain(NamedTuple):
@@ -39,16 +38,6 @@ class Plain(NamedTuple):
 
     ratings: RatingColumns
     unrated: list[int]
-
-
-class _Names(dict[int, str]):
-    """Numbers as ids: the same string each time, which is found by its identity, not its text."""
-
-    def __missing__(self, number: int) -> str:
-        if len(self) >= _MOST_NAMES:
-            self.clear()
-        name = self[number] = str(number)
-        return name
 
 
 class PlainReader:
@@ -75,7 +64,6 @@ class PlainReader:
         self._seconds_below = seconds_below
         self._max_record_bytes = max_record_bytes
         self._header_names = header_names
-        self._names = _Names()
 
     def read(
         self,
@@ -98,7 +86,7 @@ class PlainReader:
             found = self._columns(values, decode, of_rows)
             if found is None:
                 return None
-            users, items = self._ids(found[0]), self._ids(found[1])
+            users, items = _ids(found[0]), _ids(found[1])
             ratings, unrated = _ratings(found[2])
             times = self._times(found[3])
         except (MalformedRecordError, orjson.JSONDecodeError, OverflowError):
@@ -145,16 +133,6 @@ class PlainReader:
         ]
         return list(map(list, zip(*found, strict=True)))
 
-    def _ids(self, column: list[Any]) -> list[str] | None:
-        kinds = set(map(type, column))
-        if not kinds <= _ID_TYPES:
-            return None
-        if kinds == {int}:
-            return list(map(self._names.__getitem__, column))
-        ids = column if int not in kinds else list(map(str, column))
-        lengths = set(map(len, ids))
-        return ids if 0 not in lengths and max(lengths) <= MAX_ID_LENGTH else None
-
     def _times(self, column: Sequence[Any]) -> list[float] | None:
         seconds: Sequence[Any] = column
         if not _NUMBERS.issuperset(map(type, column)) or not max(column) < self._seconds_below:
@@ -167,6 +145,15 @@ class PlainReader:
 
 def _each(getters: Iterable[Direct], trees: Sequence[Any]) -> list[list[Any]]:
     return [list(map(get, trees)) for get in getters]
+
+
+def _ids(column: list[Any]) -> list[str] | None:
+    kinds = set(map(type, column))
+    if not kinds <= _ID_TYPES:
+        return None
+    ids = column if int not in kinds else list(map(str, column))
+    lengths = set(map(len, ids))
+    return ids if 0 not in lengths and max(lengths) <= MAX_ID_LENGTH else None
 
 
 def _ratings(column: Sequence[Any]) -> tuple[list[float] | None, list[int]]:

@@ -81,7 +81,14 @@ class RatingColumns(Sequence[Rating]):
 
     def take(self, places: Sequence[int]) -> RatingColumns:
         """Returns those at some places, in the order of these."""
-        columns = ([column[at] for at in places] if column else () for column in self.columns)
+        columns = (
+            column.take(places)
+            if isinstance(column, Origins)
+            else [column[at] for at in places]
+            if column
+            else ()
+            for column in self.columns
+        )
         return RatingColumns(Columns._make(columns))
 
     def __len__(self) -> int:
@@ -186,18 +193,27 @@ def joined_ratings(parts: Sequence[Sequence[Rating]]) -> Sequence[Rating]:
 
 
 def to_plain(ratings: Sequence[Rating]) -> list[Sequence[Any]]:
-    """Returns a column for each field, for a JSON document; no columns of no ratings."""
+    """Returns a column for each field, for a JSON document; no columns of no ratings.
+
+    Of one source there are a source and positions in the place of origins.
+    """
     if not ratings:
         return []
-    *plain, headers = columns_of(ratings)
-    return [*plain, list(map(text_headers, headers))]
+    columns = columns_of(ratings)
+    *plain, features, weights, headers = columns
+    if isinstance(columns.origins, Origins):
+        plain[-1] = [[columns.origins.source], columns.origins.positions]
+    return [*plain, features, weights, list(map(text_headers, headers))]
 
 
 def of_plain(columns: Sequence[Sequence[Any]]) -> RatingColumns:
     """Returns the ratings of which `to_plain` made columns."""
     if not columns:
         return RatingColumns(Columns())
-    *plain, features, weights, headers = columns
+    *plain, origins, features, weights, headers = columns
+    if origins and isinstance(origins[0], list):
+        (source,), positions = origins
+        origins = Origins(source, positions)
     made = [None if one is None else Features(*map(tuple, one)) for one in features]
     sent = list(map(headers_of_text, headers))
-    return RatingColumns(Columns._make([*plain, made, weights, sent]))
+    return RatingColumns(Columns._make([*plain, origins, made, weights, sent]))

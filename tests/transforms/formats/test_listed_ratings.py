@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from transforms.formats.json_lines import encode_recommendation, encode_recommendations
 from transforms.formats.listed_ratings import ListedRatings, TopNColumns, joined
+from transforms.formats.origins import Origins
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Header, Rating, Recommendation, ScoredItem
 
 IDS = ["242", 'a "quoted" id', "é\u2028", "\\", "},{"]
@@ -48,6 +50,10 @@ def test_columns_are_written_as_the_same_bytes() -> None:
         map(encode_recommendation, RECOMMENDATIONS)
     )
     assert encode_recommendations(ListedRatings([], COLUMNS[:0])) == []
+    origins = Origins("ratings-0-", [7, 9, 12])
+    columns = RatingColumns(columns_of(RATINGS)._replace(origins=origins))
+    listed = ListedRatings(columns, COLUMNS)
+    assert encode_recommendations(listed) == list(map(encode_recommendation, listed))
 
 
 @given(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.formats.origins import Origins
 from transforms.formats.rating_columns import (
     Columns,
     RatingColumns,
@@ -96,3 +97,15 @@ def test_some_are_kept() -> None:
     assert as_columns(ratings).keep([True, False, True]) == [ratings[0], ratings[2]]
     assert as_columns(ratings).take([2, 0]) == [ratings[2], ratings[0]]
     assert as_columns(ratings[::2]).take([1]).are_plain
+
+
+def test_origins_of_one_source_stay_a_source_and_positions() -> None:
+    ratings = [PLAIN._replace(origin=f"t-0-{at}") for at in (3, 4, 8)]
+    columns = RatingColumns(columns_of(ratings)._replace(origins=Origins("t-0-", [3, 4, 8])))
+    read = of_plain(orjson.loads(orjson.dumps(to_plain(columns), default=list)))
+    parts = (read, columns.keep([True] * 3), columns.take([0, 1, 2]), columns[:])
+    for part in parts:
+        assert part == ratings
+        assert isinstance(part.columns.origins, Origins)
+    assert columns.take([2, 0]) == [ratings[2], ratings[0]]
+    assert joined_ratings([columns[:1], columns[1:]]) == ratings

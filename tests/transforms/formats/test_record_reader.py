@@ -136,7 +136,7 @@ def test_what_is_missing_is_named(fields: dict[str, str], reason: str) -> None:
 def test_key_headers_and_brokers_time() -> None:
     mapping = RecordMapping({"user": "key", "item": "header:sku", "timestamp": "broker_time"})
     headers = [Header("sku", b"old"), Header("sku", b"x9"), Header("other", b"\xff")]
-    around: dict[str, Any] = {"keys": [b"c1"], "headers": [headers], "times": [12.5]}
+    around: dict[str, Any] = {"keys": [b"c1"], "headers": [headers], "times_ms": [12500]}
     tree = {"user": 1, "item": 2, "timestamp": 3, "rating": 4}
     assert _only(tree, mapping, **around)[:4] == ("c1", "x9", 4.0, 12.5)
 

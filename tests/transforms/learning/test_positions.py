@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from transforms.errors import IncompatibleModelError
+from transforms.formats.origins import Origins
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating
 from transforms.learning import positions
 
@@ -46,6 +48,16 @@ def test_what_was_learned_is_told_from_what_was_not() -> None:
     assert positions.are_new(reached, rated("t-1-3", "t-0-7", "t-0-9")) == [True, False, True]
     assert positions.are_new({}, rated("t-0-0")) is None
     assert positions.are_new(reached, []) is None
+
+
+@pytest.mark.parametrize("source", ["t-0-", "u.data:"])
+def test_columns_of_one_source_are_as_their_ratings(source: str) -> None:
+    origins = Origins(source, [6, 7, 9])
+    ratings = rated(*origins)
+    columns = RatingColumns(columns_of(ratings)._replace(origins=origins))
+    for reached in ({}, {"t-0-": 4}, {"t-0-": 8}, {"t-0-": 20}):
+        assert positions.after(reached, columns) == positions.after(reached, ratings)
+        assert positions.are_new(reached, columns) == positions.are_new(reached, ratings)
 
 
 def test_together_shards_stand_where_the_last_of_them_does() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, NamedTuple
 
-from transforms.kafka.clients.probe import find_problem
+from transforms.kafka.clients.probe import probe
 from transforms.kafka.clients.tls import client_context
 from transforms.kafka.properties import require_protocol
 from transforms.kafka.settings import KafkaSettings, unreachable
@@ -15,8 +15,20 @@ from transforms.kafka.token_provider import fetch
 _TALKATIVE: Final = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
 
 
-def prepared(settings: KafkaSettings) -> dict[str, str]:
-    """Returns all settings with secrets, under librdkafka's names, when a broker takes them.
+class Prepared(NamedTuple):
+    """What a client is made from.
+
+    Attributes:
+        properties: All settings with secrets, under librdkafka's names.
+        answered: The first server that answered a probe; empty if none did.
+    """
+
+    properties: dict[str, str]
+    answered: str
+
+
+def prepared(settings: KafkaSettings) -> Prepared:
+    """Returns what a client is made from, when a broker takes it.
 
     Raises:
         KafkaSetupError: The settings, a file that they name or the brokers cannot be used; the
@@ -25,14 +37,14 @@ def prepared(settings: KafkaSettings) -> dict[str, str]:
     _keep_secrets_out_of_logs()
     properties = settings.resolve()
     require_protocol(properties)
-    problem = find_problem(settings.bootstrap_servers, properties, settings.token_provider)
+    problem, answered = probe(settings.bootstrap_servers, properties, settings.token_provider)
     if problem:
         raise unreachable(settings, problem.reason, problem.advice)
-    return properties
+    return Prepared(properties, answered)
 
 
 def checked(settings: KafkaSettings) -> dict[str, str]:
-    """Returns the same without asking the brokers.
+    """Returns all settings as `prepared` does, without asking the brokers.
 
     Raises:
         KafkaSetupError: The settings, a file that they name or the token provider cannot be

@@ -13,7 +13,6 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.connection import prepared
 from transforms.kafka.clients.oauth import Tokens
-from transforms.kafka.clients.probe import find_problem
 from transforms.kafka.properties import KAFKA_PYTHON_NAMES
 from transforms.kafka.secrets import redacted
 from transforms.kafka.settings import (
@@ -100,7 +99,7 @@ def connected(
     Raises:
         KafkaSetupError: The broker cannot be reached, or refuses.
     """
-    properties = prepared(settings)
+    properties, answered = prepared(settings)
     arguments = {
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "bootstrap_timeout_ms": int(CONNECT_SECONDS * 1000),
@@ -116,23 +115,13 @@ def connected(
         try:
             return client(**arguments)
         except KafkaTimeoutError:
-            # It draws servers at random, and may not have come to the one that answers.
-            if not (server := _usable_server(settings, properties)):
+            # It draws its first server at random, gives one that is silent all the time there is,
+            # and may not have come to the one that answers.
+            if answered in {"", settings.bootstrap_servers}:
                 raise
-            return client(**{**arguments, "bootstrap_servers": [server]})
+            return client(**{**arguments, "bootstrap_servers": [answered]})
     # kafka-python raises ValueError, AssertionError and OSError for settings that cannot work.
     except (KafkaError, ValueError, AssertionError, OSError) as e:
         reason = redacted(str(e), properties)
     # Raised here, so that the error has no context: that one's text may show a value.
     raise unreachable(settings, reason)
-
-
-def _usable_server(settings: KafkaSettings, properties: Mapping[str, str]) -> str | None:
-    """Returns the first of several servers that can be used; None if there is none, or one."""
-    servers = settings.bootstrap_servers.split(",")
-    if len(servers) == 1:
-        return None
-    usable = (
-        one for one in servers if find_problem(one, properties, settings.token_provider) is None
-    )
-    return next(usable, None)

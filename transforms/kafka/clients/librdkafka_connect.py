@@ -112,7 +112,7 @@ def connected(
         KafkaSetupError: The broker cannot be reached, or refuses.
     """
     troubles = _Troubles()
-    properties = prepared(settings)
+    properties = prepared(settings).properties
     config = {
         **_common({**defaults, **properties}),
         "bootstrap.servers": settings.bootstrap_servers,

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kafka.errors import KafkaError
 from kafka.net.sasl import get_sasl_mechanism
@@ -43,10 +43,20 @@ class _FoundError(Exception):
     """Ends the probe of one server; has a `Finding`."""
 
 
-def find_problem(
-    servers: str, properties: Mapping[str, str], token_provider: str = ""
-) -> Finding | None:
-    """Returns why none of the servers can be used; None if one can, or if that cannot be told.
+class Probed(NamedTuple):
+    """What a probe of several servers found.
+
+    Attributes:
+        problem: Why none can be used; None if one can, or if that cannot be told.
+        answered: The first that answered and can be used, as it was given; empty if none did.
+    """
+
+    problem: Finding | None = None
+    answered: str = ""
+
+
+def probe(servers: str, properties: Mapping[str, str], token_provider: str = "") -> Probed:
+    """Tries servers one after the other until one may be used.
 
     Args:
         servers: `host:port`, several with commas between.
@@ -58,23 +68,26 @@ def find_problem(
     """
     context = client_context(properties)
     if "proxy.url" in properties or "socks5.proxy" in properties:
-        return None
+        return Probed()
     token = fetch(token_provider).value if token_provider else ""
-    addresses = [_address(one) for one in servers.split(",") if one.strip()]
+    given = [one.strip() for one in servers.split(",") if one.strip()]
     start = time.monotonic()
     while True:
         findings = []
-        for left, (host, port) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        silent = False
+        for left, server in zip(range(len(given), 0, -1), given, strict=True):
             seconds = _share(start + PROBE_SECONDS, left)
             try:
-                _Probe(host, port, properties, context, seconds, token).run()
+                if _Probe(*_address(server), properties, context, seconds, token).answers():
+                    return Probed(answered=server)
+                silent = True
             except _FoundError as e:
                 findings.append(e.args[0])
-            else:
-                return None
+        if silent:
+            return Probed()
         told = [finding for finding in findings if finding.listens]
         if told or time.monotonic() - start > _COME_UP_SECONDS:
-            return next(iter(told or findings), None)
+            return Probed(next(iter(told or findings), None))
         time.sleep(_RETRY_SECONDS)
 
 
@@ -111,8 +124,8 @@ class _Probe:
         self._protocol = properties.get("security.protocol", "PLAINTEXT")
         self._tls = self._protocol in {"SSL", "SASL_SSL"}
 
-    def run(self) -> None:
-        """Returns if the server can be used as far as is known.
+    def answers(self) -> bool:
+        """Returns whether the server answers, and can be used as far as is known.
 
         Raises:
             _FoundError: It cannot be used.
@@ -130,10 +143,12 @@ class _Probe:
                 raise
             except (OSError, KafkaError) as e:
                 self._explain_silence(e)
-                return
+                return False
             with contextlib.suppress(OSError, KafkaError, ValueError, KeyError):
                 self._log_in(wire)
                 self._reach_advertised(wire)
+            return True
+        return False
 
     def _connect(self) -> socket.socket:
         where = f"{self._host}:{self._port}"

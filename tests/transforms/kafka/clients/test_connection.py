@@ -400,14 +400,18 @@ def test_one_server_of_several_is_enough(client: str, secured: SecuredBroker) ->
     consumer(KafkaSettings(servers, client=client), None).close()
 
 
+@pytest.mark.parametrize("listens", [False, True], ids=["dead", "silent"])
 def test_the_one_server_that_kafka_python_never_draws(
-    secured: SecuredBroker, monkeypatch: pytest.MonkeyPatch
+    listens: bool, secured: SecuredBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_python_connect, "CONNECT_SECONDS", 1.0)
-    # It draws one of its servers at random for each attempt.
+    # It shuffles its servers, and draws one at random for each attempt.
+    monkeypatch.setattr("kafka.cluster.random.shuffle", lambda servers: None)
     monkeypatch.setattr("kafka.net.manager.random.choice", lambda servers: servers[0])
-    servers = f"127.0.0.1:{free_port()},{secured.address('PLAINTEXT')}"
-    consumer(KafkaSettings(servers, client=KAFKA_PYTHON), None).close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1] if listens else free_port()
+        servers = f"127.0.0.1:{port},{secured.address('PLAINTEXT')}"
+        consumer(KafkaSettings(servers, client=KAFKA_PYTHON), None).close()
 
 
 def test_of_several_servers_one_that_listens_says_why(client: str, secured: SecuredBroker) -> None:
