@@ -180,7 +180,8 @@ class _StoppingInOrder:
             signal.signal(which, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        _say("stopping after in-flight records; press Ctrl-C again to abort")
+        again = "press Ctrl-C" if number == signal.SIGINT else "send SIGTERM"
+        _say(f"stopping after in-flight records; {again} again to abort")
         self.stopped = True
         stop_reading()
         for which in self._signals:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_pipeline.failures import one_line
 from beam_pipeline.usage import Parser, UsageError
 from beam_pipeline.web.report_page import page_of
 from beam_pipeline.web.runs import compare
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     except (MalformedRecordError, UnsupportedFormatError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {one_line(e)}", file=sys.stderr)
         return 1
     print(f"wrote {arguments.output}: {comparison.tests:,} tests", file=sys.stderr)
     return 0

@@ -121,9 +121,13 @@ def test_one_test_is_enough(tmp_path: Path) -> None:
         (["RUN", "--window", "0"], 2, "must be 1 or more"),
         (["RUN", "--output", "RUN"], 2, "is one of the runs"),
         ([], 2, "required: RUN"),
-        (["/not/there"], 1, "No such file"),
+        (["/not/there"], 1, "error: /not/there: No such file"),
         (["RUN", "--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
-        (["RUN", "--output", "/not/there/page.html"], 1, "No such file"),
+        (
+            ["RUN", "--output", "/not/there/page.html"],
+            1,
+            "error: /not/there/page.html: No such file",
+        ),
         (["/dev/null"], 1, "/dev/null is empty"),
     ],
 )

@@ -188,8 +188,15 @@ def joined_ratings(parts: Sequence[Sequence[Rating]]) -> Sequence[Rating]:
         return RatingColumns(Columns())
     if any(one[5:] != _PLAIN for one in columns):
         columns = [one.filled() for one in columns]
-    chained = (list(itertools.chain.from_iterable(each)) for each in zip(*columns, strict=True))
-    return RatingColumns(Columns._make(chained))
+    return RatingColumns(Columns._make(map(_chained, zip(*columns, strict=True))))
+
+
+def _chained(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    of_one = [part for part in parts if isinstance(part, Origins)]
+    if len(of_one) == len(parts) and len({part.source for part in of_one}) == 1:
+        positions = itertools.chain.from_iterable(part.positions for part in of_one)
+        return Origins(of_one[0].source, list(positions))
+    return list(itertools.chain.from_iterable(parts))
 
 
 def to_plain(ratings: Sequence[Rating]) -> list[Sequence[Any]]:

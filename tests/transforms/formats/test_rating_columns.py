@@ -108,4 +108,8 @@ def test_origins_of_one_source_stay_a_source_and_positions() -> None:
         assert part == ratings
         assert isinstance(part.columns.origins, Origins)
     assert columns.take([2, 0]) == [ratings[2], ratings[0]]
-    assert joined_ratings([columns[:1], columns[1:]]) == ratings
+    together = joined_ratings([columns[:1], columns[1:]])
+    assert together == ratings
+    assert isinstance(columns_of(together).origins, Origins)
+    strange = RatingColumns(columns.columns._replace(origins=Origins("t-1-", [3, 4, 8])))
+    assert joined_ratings([columns, strange]) == [*columns, *strange]
