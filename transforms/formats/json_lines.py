@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from transforms.errors import MalformedRecordError
 from transforms.formats.listed_ratings import ListedRatings
+from transforms.formats.origins import Origins
 from transforms.formats.rating_columns import columns_of
 from transforms.formats.records import (
     Evaluation,
@@ -118,7 +119,10 @@ def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
 
 def _texts(values: Sequence[str]) -> list[bytes]:
     """Returns each text as JSON, without its quotation marks."""
-    joined = orjson.dumps(values, default=list)
+    if isinstance(values, Origins):
+        source = orjson.dumps(values.source)[1:-1]
+        return [b"%b%d" % (source, position) for position in values.positions]
+    joined = orjson.dumps(values)
     if b"\\" in joined:
         return [orjson.dumps(value)[1:-1] for value in values]
     # Without a backslash no text has a quotation mark in it.

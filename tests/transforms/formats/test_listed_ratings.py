@@ -50,7 +50,7 @@ def test_columns_are_written_as_the_same_bytes() -> None:
         map(encode_recommendation, RECOMMENDATIONS)
     )
     assert encode_recommendations(ListedRatings([], COLUMNS[:0])) == []
-    origins = Origins("ratings-0-", [7, 9, 12])
+    origins = Origins('a"b-0-', [7, 9, 12])
     columns = RatingColumns(columns_of(RATINGS)._replace(origins=origins))
     listed = ListedRatings(columns, COLUMNS)
     assert encode_recommendations(listed) == list(map(encode_recommendation, listed))
