@@ -71,25 +71,11 @@ class RatingColumns(Sequence[Rating]):
 
     def keep(self, kept: Sequence[bool]) -> RatingColumns:
         """Returns those that are kept, with a flag for each rating."""
-        columns = (
-            column.keep(kept)
-            if isinstance(column, Origins)
-            else list(itertools.compress(column, kept))
-            for column in self.columns
-        )
-        return RatingColumns(Columns._make(columns))
+        return RatingColumns(Columns._make(_kept(column, kept) for column in self.columns))
 
     def take(self, places: Sequence[int]) -> RatingColumns:
         """Returns those at some places, in the order of these."""
-        columns = (
-            column.take(places)
-            if isinstance(column, Origins)
-            else [column[at] for at in places]
-            if column
-            else ()
-            for column in self.columns
-        )
-        return RatingColumns(Columns._make(columns))
+        return RatingColumns(Columns._make(_taken(column, places) for column in self.columns))
 
     def __len__(self) -> int:
         return len(self.columns.users)
@@ -116,6 +102,18 @@ class RatingColumns(Sequence[Rating]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def _kept(column: Sequence[Any], kept: Sequence[bool]) -> Sequence[Any]:
+    return (
+        column.keep(kept) if isinstance(column, Origins) else list(itertools.compress(column, kept))
+    )
+
+
+def _taken(column: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
+    if isinstance(column, Origins):
+        return column.take(places)
+    return [column[at] for at in places] if column else ()
 
 
 def columns_of(ratings: Sequence[Rating]) -> Columns:
