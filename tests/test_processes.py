@@ -50,6 +50,7 @@ def test_what_a_program_leaves_is_found_and_its_group_ends_with_it() -> None:
     assert program.stdout is not None
     child = int(program.stdout.readline())
     program.wait()
-    assert "sleep 1000" in processes.left()[child]
+    # While it becomes `sleep`, the kernel shows no environment of it.
+    wait_until(lambda: "sleep 1000" in processes.left().get(child, ""))
     processes.kill(program)
     wait_until(lambda: child not in processes.left())
