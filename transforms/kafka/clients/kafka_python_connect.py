@@ -115,8 +115,7 @@ def connected(
         try:
             return client(**arguments)
         except KafkaTimeoutError:
-            # It draws its first server at random, gives one that is silent all the time there is,
-            # and may not have come to the one that answers.
+            # It picks servers at random, and one that does not answer can use up the timeout.
             if answered in {"", settings.bootstrap_servers}:
                 raise
             return client(**{**arguments, "bootstrap_servers": [answered]})

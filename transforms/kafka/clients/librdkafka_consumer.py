@@ -30,7 +30,8 @@ _BACKOFF_MS: Final = 10
 _TOPIC, _PARTITION, _ERROR = rd.Message.topic, rd.Message.partition, rd.Message.error
 _OFFSET, _TIMESTAMP, _HEADERS = rd.Message.offset, rd.Message.timestamp, rd.Message.headers
 _KEY, _VALUE = rd.Message.key, rd.Message.value
-_SECOND: Final = itemgetter(1)
+# Of what kind the timestamp is comes first.
+_MILLISECONDS: Final = itemgetter(1)
 
 
 class LibrdkafkaConsumer:
@@ -191,7 +192,7 @@ class LibrdkafkaConsumer:
         records = Records(
             offsets,
             list(map(_VALUE, messages)),
-            list(map(_SECOND, map(_TIMESTAMP, messages))),
+            list(map(_MILLISECONDS, map(_TIMESTAMP, messages))),
             list(map(_KEY, messages)),
             [record_headers(one) if one else () for one in sent] if any(sent) else [()] * len(sent),
         )

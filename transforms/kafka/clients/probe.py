@@ -97,9 +97,9 @@ def _share(deadline: float, left: int) -> float:
 
 
 def _address(server: str) -> tuple[str, int]:
-    host, _, port = server.strip().rpartition(":")
+    host, _, port = server.rpartition(":")
     if not host or not port.isdecimal():
-        host, port = server.strip(), str(_DEFAULT_PORT)
+        host, port = server, str(_DEFAULT_PORT)
     return host.rpartition("://")[2].strip("[]"), int(port)
 
 
