@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find_short
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, reserve
 
 _FIRST_CAPACITY: Final = 256
 _NO_LIMIT: Final = 2**31 - 1
@@ -42,6 +42,7 @@ class RaggedRows:
         shape = 0 if each == 1 else (0, each)
         self.values: NDArray[Any] = np.zeros(shape, dtype=np.float32 if values is None else values)
         self._has_values = values is not None
+        self._each = each
         self._starts = GrowableRows(dtype=np.int64)
         self._sizes = GrowableRows(dtype=np.int32)
         self._room = GrowableRows(dtype=np.int32)
@@ -112,12 +113,19 @@ class RaggedRows:
             rows: Shape (m,).
             most: The room that a row may have at most.
         """
-        limit = _NO_LIMIT if most is None else most
-        short, needed = np.empty((2, len(rows)), dtype=np.int64)
-        count = find_short(self.sizes, self.room, rows, limit, short, needed)
-        for index, size in zip(short[:count].tolist(), needed[:count].tolist(), strict=True):
-            while self.room[index] < size:
-                self.widen(index, most)
+        fits = reserve(
+            self.ids,
+            self.values.reshape(-1),
+            self._each if self._has_values else 0,
+            self.starts,
+            self.sizes,
+            self.room,
+            self.free,
+            rows,
+            _NO_LIMIT if most is None else most,
+        )
+        if not fits:
+            self._lay_out()
 
     def reserve_one(self, index: int, most: int) -> None:
         """Makes room for one more entry in a row, unless it has `most`."""

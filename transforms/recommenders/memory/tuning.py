@@ -38,7 +38,8 @@ class Tuning:
             np.zeros((SETTINGS, SETTINGS)),
             np.array([MEDIUM]),
             np.zeros(SETTINGS),
-            np.zeros(0),
+            np.zeros(0, dtype=np.float32),
+            np.zeros(longest, dtype=np.float32),
             np.zeros(0),
             np.zeros(0, dtype=np.int32),
             empty_mixture(SETTINGS, longest),
@@ -52,12 +53,14 @@ class Tuning:
 
     def arrays(self, n_item: int) -> TuningArrays:
         """For kernels, with room for the scores of so many items."""
-        if len(self._arrays.scores) < n_item:
+        if len(self._arrays.sums) < n_item:
             room = 2 * n_item
             self._arrays = self._arrays._replace(
-                scores=np.zeros(room), sums=np.zeros(room), touched=np.zeros(room, dtype=np.int32)
+                row_sums=np.zeros(room, dtype=np.float32),
+                sums=np.zeros(room),
+                touched=np.zeros(room, dtype=np.int32),
             )
-        return self._arrays._replace(scores=self._arrays.scores[:n_item])
+        return self._arrays._replace(row_sums=self._arrays.row_sums[:n_item])
 
     def tell(self) -> None:
         """Logs a line if another setting leads than when it was last called."""

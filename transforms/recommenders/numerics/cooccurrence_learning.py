@@ -24,12 +24,13 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     Positives,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_lists import list_dense, score_dense
+from transforms.recommenders.numerics.cooccurrence_lists import list_dense, sum_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import ZERO, compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_settings
+from transforms.recommenders.numerics.transition_kernels import add_transitions
 from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_test, judge
 
 
@@ -77,11 +78,17 @@ def _test_dense(
     item: int,
 ) -> None:
     """Tests each setting with a positive that is about to be learned, see `tuning_kernels`."""
-    tuning, transitions = habits.tuning, habits.transitions
+    tuning, mixture = habits.tuning, habits.tuning.mixture
     mix_settings(histories, items, habits, constants, user)
+    sums, factors = tuning.row_sums, tuning.row_factors
     for setting in range(SETTINGS):
-        score_dense(matrix, transitions, columns, tuning.mixture, setting, tuning.scores)
-        judge(histories, tuning, user, item, setting)
+        count = mixture.rows[setting]
+        for age in range(count):
+            factors[age] = mixture.factors[setting, age]
+        sums[:] = 0.0
+        sum_dense(matrix, mixture.recent[setting, :count], factors, sums)
+        add_transitions(habits.transitions, columns, mixture, setting, sums)
+        judge(columns, histories, tuning, user, item, setting)
 
 
 @compile_allocating

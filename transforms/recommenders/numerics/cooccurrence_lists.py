@@ -13,13 +13,16 @@ from transforms.recommenders.numerics.transition_kernels import add_transitions
 
 
 @compile_exact
-def _sum_dense(
+def sum_dense(
     matrix: NDArray[np.float32],
     rows: NDArray[np.int32],
-    factors: NDArray[np.float64],
-    scores: NDArray[np.float64],
+    factors: NDArray[np.floating],
+    scores: NDArray[np.floating],
 ) -> None:
-    """Adds `factors[a]` times row `rows[a]`, in the order of a, to `scores`, shape (n,)."""
+    """Adds `factors[a]` times row `rows[a]`, in the order of a, to `scores`, shape (n,).
+
+    It adds in the precision of `factors` and `scores`.
+    """
     # Four at a time, as a score is then read and written once for them.
     whole = len(rows) // 4 * 4
     for number in range(0, whole, 4):
@@ -95,7 +98,7 @@ def score_dense(
     """
     scores[:] = 0.0
     count = mixture.rows[slot]
-    _sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
+    sum_dense(matrix, mixture.recent[slot, :count], mixture.factors[slot], scores)
     add_transitions(transitions, columns, mixture, slot, scores)
     complete(columns, mixture, slot, scores)
 

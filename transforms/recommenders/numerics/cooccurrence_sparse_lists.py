@@ -51,7 +51,7 @@ def _sum_sparse(
     factors: NDArray[np.float64],
     scores: NDArray[np.float64],
 ) -> None:
-    """Does what `_sum_dense` does with rows that hold some of their entries."""
+    """Does what `sum_dense` does with rows that hold some of their entries."""
     ids, values = sparse.ids, sparse.values
     for number in range(len(rows)):
         start = sparse.starts[rows[number]]

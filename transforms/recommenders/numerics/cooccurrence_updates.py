@@ -147,7 +147,19 @@ def finish(
     """
     log.next_rows[slot, :] = -1
     if (with_repeats or constants.learns_habits) and histories.sizes[user]:
-        learn_habits(histories, items, habits, constants, user, item, weight, log, slot, scratch)
+        learn_habits(
+            histories,
+            items,
+            habits,
+            constants,
+            user,
+            item,
+            weight,
+            with_repeats,
+            log,
+            slot,
+            scratch,
+        )
     sum_of_changes = 0.0
     for gap in range(log.counts[slot]):
         change = np.float32(weight * constants.gap_weights[gap])

@@ -20,9 +20,9 @@ a history with h_0. A mixture of all sums to at most 1.
 The weights are the experts' shares of past choices, by expectation maximization that forgets: a
 choice adds to each expert's credit its part in the probability of the item by the mixture, and all
 credit falls by 0.001 of itself. Among the first 8,192 positives each choice does; later, for the
-cost of it, one of four, which counts for four. There is credit by the length of the history (1, 2,
-3, or more) and of all choices; the weights are those by length, smoothed by 50 choices of all. An
-expert that has nothing to say counts nothing.
+cost of it, one of four, which counts for four, and where items do not repeat one of 16. There is
+credit by the length of the history (1, 2, 3, or more) and of all choices; the weights are those by
+length, smoothed by 50 choices of all. An expert that has nothing to say counts nothing.
 
 References:
     R. Neal, G. Hinton. A View of the EM Algorithm that Justifies Incremental, Sparse, and other
@@ -71,6 +71,7 @@ from transforms.recommenders.numerics.repeat_habits import (
     place_weight,
     places_total,
 )
+from transforms.recommenders.numerics.sampling import is_sampled
 from transforms.recommenders.numerics.transition_kernels import (
     bridged_share,
     count_transition,
@@ -91,7 +92,7 @@ _MEMORY: Final = 0.999
 
 _ALL_OF_FIRST: Final = 8192.0
 _STANDS_FOR: Final = 4.0
-_GOLDEN_RATIO: Final = 0.6180339887498949
+_STANDS_FOR_WITHOUT_REPEATS: Final = 16.0
 
 
 @compile_exact
@@ -178,15 +179,12 @@ def normalize(weights: NDArray[np.float64]) -> None:
 
 
 @compile_exact
-def credited_choices(positives: float) -> float:
-    """Returns for how many choices the credit of one stands after so many positives; 0 for none.
-
-    Which choices give credit has no period, as a stream may have one: products with the golden
-    ratio, modulo 1, are spread evenly.
-    """
+def credited_choices(positives: float, with_repeats: bool) -> float:
+    """Returns for how many choices the credit of one stands after so many positives; 0 for none."""
     if positives < _ALL_OF_FIRST:
         return 1.0
-    return _STANDS_FOR if positives * _GOLDEN_RATIO % 1.0 < 1.0 / _STANDS_FOR else 0.0
+    stands_for = _STANDS_FOR if with_repeats else _STANDS_FOR_WITHOUT_REPEATS
+    return stands_for if is_sampled(positives, stands_for) else 0.0
 
 
 @compile_exact
@@ -271,6 +269,7 @@ def learn_habits(
     user: int,
     item: int,
     weight: float,
+    with_repeats: bool,
     log: UpdateLog,
     slot: int,
     scratch: NDArray[np.float64],
@@ -286,6 +285,7 @@ def learn_habits(
         user: Who chooses; has a history.
         item: What they choose.
         weight: Of the choice.
+        with_repeats: Whether lists may have items that the user chose before.
         log: Has the counts of each other item of the history with it; is filled with what
             changes in `transitions`.
         slot: The row of it.
@@ -298,7 +298,7 @@ def learn_habits(
         return
     found = find(histories.ids, start, size, item)
     place = start + size - 1 - found if found >= 0 else 0
-    choices = credited_choices(items.totals[POSITIVES])
+    choices = credited_choices(items.totals[POSITIVES], with_repeats)
     if choices > 0.0 and items.chosen[item] > 0.0:
         credit_experts(
             histories,

@@ -95,8 +95,10 @@ class TuningArrays(NamedTuple):
             (SETTINGS, SETTINGS).
         leader: The setting that lists, shape (1,).
         latest: The utility of each setting in a test, shape (SETTINGS,).
-        scores: Room for those of all items, shape (n_item,).
-        sums: The same for sums, shape (n_item or more,); zero between tests.
+        row_sums: Room for the sums of dense rows, shape (n_item,). Single precision is as good for
+            a test, and takes less time.
+        row_factors: Room for the factors of these rows, shape (longest,).
+        sums: Room for the sums of sparse rows, shape (n_item or more,); zero between tests.
         touched: Room for the columns whose sum is not zero, same shape.
         mixture: Room for a list by each setting.
     """
@@ -105,7 +107,8 @@ class TuningArrays(NamedTuple):
     noise: NDArray[np.float64]
     leader: NDArray[np.int64]
     latest: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    row_sums: NDArray[np.float32]
+    row_factors: NDArray[np.float32]
     sums: NDArray[np.float64]
     touched: NDArray[np.int32]
     mixture: Mixture

@@ -35,37 +35,60 @@ def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
 
 
 @compile_exact
-def find_short(
+def reserve(
+    ids: NDArray[np.int32],
+    values: NDArray[np.generic],
+    each: int,
+    starts: NDArray[np.int64],
     sizes: NDArray[np.int32],
     room: NDArray[np.int32],
+    free: NDArray[np.int64],
     rows: NDArray[np.int32],
     most: int,
-    short: NDArray[np.int64],
-    needed: NDArray[np.int64],
-) -> int:
-    """Finds rows that lack room for one more entry each time that they are named.
+) -> bool:
+    """Makes room for one more entry in a row each time that it is named.
+
+    A row without room moves to the end of the pool; where the pool is full it only says what room
+    it needs.
 
     Args:
-        sizes: As in `RaggedRows`.
-        room: As in `RaggedRows`.
+        ids: The pool.
+        values: The values of `ids`, those of an id one after the other.
+        each: How many an id has, 0 for none.
+        starts: As in `RaggedRows`, as are the next three; changes.
+        sizes: Is as it was afterwards.
+        room: Changes.
+        free: Changes.
         rows: Shape (m,).
         most: The room that a row may have at most.
-        short: Is filled with rows that need more room, some of them several times, shape (m,).
-        needed: Is filled with how much they need, likewise.
 
     Returns:
-        How many.
+        Whether all rows have their room; if not, the pool is to be laid out anew.
     """
-    count = 0
+    fits = True
     for row in rows:
         sizes[row] += 1
-        if room[row] < sizes[row] <= most:
-            short[count] = row
-            needed[count] = sizes[row]
-            count += 1
+    for row in rows:
+        needed, had = min(sizes[row], most), room[row]
+        if needed <= had:
+            continue
+        wider = had
+        while wider < needed:
+            wider = min(most, max(FIRST_ROOM, 2 * wider))
+        room[row] = wider
+        start, moved = starts[row], free[0]
+        if not fits or moved + wider > len(ids):
+            fits = False
+            continue
+        for place in range(had):
+            ids[moved + place] = ids[start + place]
+        for place in range(each * had):
+            values[each * moved + place] = values[each * start + place]
+        starts[row] = moved
+        free[0] += wider
     for row in rows:
         sizes[row] -= 1
-    return count
+    return fits
 
 
 @compile_exact

@@ -174,7 +174,7 @@ def add_transitions(
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
-    scores: NDArray[np.float64],
+    scores: NDArray[np.floating],
 ) -> None:
     """Adds the weighted transitions of all steps to scores by column, shape (n_column,)."""
     ids, counts = transitions.ids, transitions.counts

@@ -18,16 +18,20 @@ from transforms.recommenders.numerics.habit_arrays import (
     AFTER,
     BEFORE,
     SETTINGS,
+    Mixture,
     TransitionArrays,
     TuningArrays,
 )
 from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.ragged_kernels import find
+from transforms.recommenders.numerics.sampling import is_sampled
 
 _ALL_OF_FIRST: Final = 512
-_OFTEN_UNTIL: Final = 65536
+_OFTEN_UNTIL: Final = 8192
 _OFTEN: Final = 8
-_RARELY: Final = 32
+_LESS_OFTEN_UNTIL: Final = 65536
+_LESS_OFTEN: Final = 32
+_RARELY: Final = 64
 _CHEAP: Final = 4096.0
 """Entries of rows; a test of fewer costs no more than learning a few positives."""
 
@@ -37,8 +41,12 @@ _DEVIATIONS: Final = 2.5
 
 
 @compile_exact
-def _every(positives: int) -> int:
-    return _OFTEN if positives < _OFTEN_UNTIL else _RARELY
+def _one_of(positives: float) -> int:
+    if positives < _ALL_OF_FIRST:
+        return 1
+    if positives < _OFTEN_UNTIL:
+        return _OFTEN
+    return _LESS_OFTEN if positives < _LESS_OFTEN_UNTIL else _RARELY
 
 
 @compile_exact
@@ -48,11 +56,11 @@ def is_test(
     """Whether settings are tested with a positive before it is learned.
 
     It has to be of a user with a history and of an item with positives that is not in it; of
-    those the first of every 8 positives in the stream, and all among the first 512. From 65,536
-    positives on it is one of 32, as by then a setting leads.
+    those all among the first 512 positives of the stream, one of 8 among the first 8,192, one of
+    32 among the first 65,536, and one of 64 from then on, as by then a setting leads.
     """
-    positives = int(items.totals[POSITIVES])
-    due = positives < _ALL_OF_FIRST or positives % _every(positives) == 0
+    positives = items.totals[POSITIVES]
+    due = is_sampled(positives, _one_of(positives))
     if not constants.tunes or not due or not items.chosen[item] > 0.0:
         return False
     start, size = histories.starts[user], histories.sizes[user]
@@ -80,26 +88,45 @@ def is_affordable(
         entries += min(float(rows.most), 2.0 * constants.longest * chosen)
     if entries < _CHEAP:
         return True
-    positives = int(items.totals[POSITIVES])
-    return positives % (_every(positives) * (1 + int(entries / _CHEAP))) == 0
+    positives = items.totals[POSITIVES]
+    return is_sampled(positives, _one_of(positives) * (1 + int(entries / _CHEAP)))
+
+
+@compile_exact
+def _score(
+    columns: ColumnArrays, mixture: Mixture, setting: int, sum_of_rows: float, column: int
+) -> float:
+    score = float(sum_of_rows)
+    if mixture.cosine[setting]:
+        score *= columns.norms[column]
+    score += mixture.priors[setting, 0] * columns.chosen[column]
+    score += mixture.priors[setting, 1] * columns.recent[column]
+    completed: float = score + mixture.priors[setting, 2] * columns.starts[column]
+    return completed
 
 
 @compile_exact
 def judge(
-    histories: HistoryArrays, tuning: TuningArrays, user: int, item: int, setting: int
+    columns: ColumnArrays,
+    histories: HistoryArrays,
+    tuning: TuningArrays,
+    user: int,
+    item: int,
+    setting: int,
 ) -> None:
-    """Takes the utility of a setting from `tuning.scores`, which change.
+    """Takes the utility of a setting from `tuning.row_sums`.
 
     With `rank` items above the chosen one that are not in the history it is 10 / (10 + rank).
     """
-    scores = tuning.scores
-    start = histories.starts[user]
-    chosen = scores[item]
-    for place in range(start, start + histories.sizes[user]):
-        scores[histories.ids[place]] = 0.0
+    mixture, sums = tuning.mixture, tuning.row_sums
+    chosen = _score(columns, mixture, setting, sums[item], item)
     rank = 0
-    for one in range(len(scores)):
-        rank += scores[one] > chosen
+    for column in range(len(sums)):
+        rank += _score(columns, mixture, setting, sums[column], column) > chosen
+    start = histories.starts[user]
+    for place in range(start, start + histories.sizes[user]):
+        column = histories.ids[place]
+        rank -= _score(columns, mixture, setting, sums[column], column) > chosen
     tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank)
 
 
@@ -112,17 +139,6 @@ def _touch(tuning: TuningArrays, column: int, weight: float, count: int) -> int:
             count += 1
         tuning.sums[column] += weight
     return count
-
-
-@compile_exact
-def _score(columns: ColumnArrays, tuning: TuningArrays, setting: int, column: int) -> float:
-    mixture, score = tuning.mixture, tuning.sums[column]
-    if mixture.cosine[setting]:
-        score *= columns.norms[column]
-    score += mixture.priors[setting, 0] * columns.chosen[column]
-    score += mixture.priors[setting, 1] * columns.recent[column]
-    completed: float = score + mixture.priors[setting, 2] * columns.starts[column]
-    return completed
 
 
 @compile_exact
@@ -160,12 +176,12 @@ def judge_by_need(
         tuning.sums[columns.of[histories.ids[place]]] = 0.0
     column = columns.of[item]
     known = tuning.sums[column] > 0.0
-    chosen = _score(columns, tuning, setting, column)
+    chosen = _score(columns, mixture, setting, tuning.sums[column], column)
     rank = 0
     for number in range(count):
         column = tuning.touched[number]
         if tuning.sums[column] > 0.0:
-            rank += _score(columns, tuning, setting, column) > chosen
+            rank += _score(columns, mixture, setting, tuning.sums[column], column) > chosen
             tuning.sums[column] = 0.0
     tuning.latest[setting] = _HALF_RANK / (_HALF_RANK + rank) if known else 0.0
 

@@ -9,7 +9,8 @@ from transforms.recommenders.numerics.tuning_kernels import is_test
 
 
 @pytest.mark.parametrize(
-    ("start", "tests"), [(0, 512), (512, 64), (65_024, 64), (65_536, 16), (1_000_000, 16)]
+    ("start", "tests"),
+    [(0, 512), (512, 64), (7_680, 64), (8_192, 16), (65_024, 16), (65_536, 8), (1_000_000, 8)],
 )
 def test_settings_are_tested_often_at_first_and_rarely_later(start: int, tests: int) -> None:
     config = ItemKNNConfig()
@@ -26,4 +27,4 @@ def test_settings_are_tested_often_at_first_and_rarely_later(start: int, tests: 
     for positives in range(start, start + 512):
         items.totals[POSITIVES] = positives
         count += is_test(histories, items, config.constants(), 0, 1)
-    assert count == tests
+    assert abs(count - tests) <= 1
