@@ -15,6 +15,7 @@ from typing import Final
 
 import uvicorn
 
+from beam_pipeline.failures import one_line
 from beam_pipeline.kafka_flags import add_kafka_flags, kafka_settings
 from beam_pipeline.port_flag import port_number
 from beam_pipeline.usage import Parser, UsageError
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     except (KafkaSetupError, UnsupportedFormatError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {one_line(e)}", file=sys.stderr)
         return 1
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beam_pipeline.failures import one_line
 from transforms import model_export
 from transforms.errors import IncompatibleModelError
 from transforms.learning.shard import merge_items
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         if arguments.user is not None:
             _print_list(arguments.folder, shards, arguments.user, arguments.top_n)
     except (IncompatibleModelError, OSError, ValueError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {one_line(e)}", file=sys.stderr)
         return 1
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from beam_pipeline.failures import one_line
 from beam_pipeline.usage import UsageError
 from transforms.errors import KafkaSetupError
 from transforms.kafka.clients.factory import KafkaSettings, check_settings
@@ -49,7 +50,7 @@ def kafka_settings(
         try:
             Path(config).read_bytes()
         except OSError as e:
-            msg = f"cannot read --kafka_config: {e}"
+            msg = f"cannot read --kafka_config {one_line(e)}"
             raise UsageError(msg) from e
     try:
         settings = KafkaSettings(

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 import requests
 
 from beam_pipeline import movielens_features as features
+from beam_pipeline.failures import one_line
 from beam_pipeline.movielens_features import About
 
 URL: Final = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -175,7 +176,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         print(get(arguments.folder))
     except (DownloadError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {one_line(e)}", file=sys.stderr)
         return 1
     return 0
 

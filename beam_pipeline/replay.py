@@ -17,6 +17,7 @@ from typing import Final
 from apache_beam.io.filesystems import FileSystems
 from kafka.errors import KafkaError
 
+from beam_pipeline.failures import one_line
 from beam_pipeline.kafka_flags import add_client_flag, add_kafka_flags, kafka_settings
 from beam_pipeline.usage import Parser, UsageError
 from transforms.errors import DeliveryError, KafkaSetupError, MalformedRecordError
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     except (DeliveryError, KafkaError, KafkaSetupError, OSError) as e:
-        print(f"error: {e}", file=sys.stderr)
+        print(f"error: {one_line(e)}", file=sys.stderr)
         return 1
 
 

@@ -21,11 +21,11 @@ from benchmarks.against_rivals import movielens_like
 from transforms.batches import RatingBatch, RatingBatchCoder, RecommendationBatch
 from transforms.formats.records import Rating
 from transforms.kafka.sink import json_messages
-from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, RecommenderSpec
 from transforms.runtime import blas_threads
+from transforms.shard_learner import LISTED_AT_ONCE
 from transforms.sharding.config import Sharding
 from transforms.sharding.keys import by_replica, split
 

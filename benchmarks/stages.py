@@ -43,13 +43,13 @@ from transforms.kafka.consumer_pool import SourceKey
 from transforms.kafka.reader import PartitionReader, ReadPlan
 from transforms.kafka.sink import json_messages
 from transforms.kafka.source import ReadRatingsFromKafka
-from transforms.learn_and_recommend import LISTED_AT_ONCE
 from transforms.learning.shard import learn
 from transforms.learning.warm_up import warm_up
 from transforms.parse import parse, parse_batch
 from transforms.recommenders.registry import DEFAULT_MODEL, MODEL_NAMES, RecommenderSpec
 from transforms.runtime import blas_threads
 from transforms.runtime.worker_context import WORKER
+from transforms.shard_learner import LISTED_AT_ONCE
 
 T = TypeVar("T")
 

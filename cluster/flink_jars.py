@@ -6,12 +6,10 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cluster.maven import CACHE
+from cluster.maven import CACHE, maven
 
 FLINK_VERSION: Final = "1.19"
 """What `--flink_version` has to be with these jars."""
@@ -43,9 +41,8 @@ def flink_jars() -> FlinkJars:
     folder = CACHE / f"flink-{digest.hexdigest()[:12]}"
     if not folder.exists():
         partial = folder.with_suffix(f".partial-{os.getpid()}")
-        command = ["mvn", "-q", "-B", "-f", str(_PROJECT), "package", f"-Doutput={partial}"]
         try:
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+            maven(_PROJECT, "package", f"-Doutput={partial}")
             # Another process may have been faster.
             with contextlib.suppress(OSError):
                 partial.rename(folder)

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 CACHE: Final = Path(__file__).resolve().parent.parent / ".cache"
+
+
+def maven(pom: Path, *arguments: str) -> None:
+    """Runs Maven, which prints what is wrong alone, to stderr.
+
+    Args:
+        pom: Of the project, or its folder.
+        arguments: Goals and properties.
+
+    Raises:
+        subprocess.CalledProcessError: Maven failed; its output says why.
+    """
+    # It would reset the terminal's colors, whether it set any or not.
+    options = f"{os.environ.get('MAVEN_OPTS', '')} -Djansi.noreset=true".strip()
+    subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(pom), *arguments],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        env={**os.environ, "MAVEN_OPTS": options},
+    )
 
 
 def copy_dependencies(pom: Path, goal: str = "copy-dependencies") -> Path:
@@ -31,7 +53,6 @@ def copy_dependencies(pom: Path, goal: str = "copy-dependencies") -> Path:
         if not folder.exists():
             print(f"downloading jars for {pom.parent.name} with Maven (once)", file=sys.stderr)
             partial = folder.with_suffix(".partial")
-            command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}"]
-            subprocess.run([*command, f"-DoutputDirectory={partial}"], check=True)
+            maven(pom, f"dependency:{goal}", f"-DoutputDirectory={partial}")
             partial.rename(folder)
     return folder

@@ -11,13 +11,10 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 from transforms.batches import EvaluationBatch, RatingBatch, RecommendationBatch
-from transforms.learn_and_recommend import (
-    STEP,
-    LearnAndRecommendDoFn,
-    LearnRecommendAndExportDoFn,
-)
+from transforms.learn_and_recommend import LearnAndRecommendDoFn, LearnRecommendAndExportDoFn
 from transforms.model_export import ModelExport
 from transforms.recommenders.registry import EXACTLY_SHARDED, UNSHARDED, RecommenderSpec
+from transforms.shard_learner import STEP
 from transforms.sharding.config import Sharding
 from transforms.sharding.key_batches import KeyBatches
 from transforms.sharding.keys import ModelShardBatch

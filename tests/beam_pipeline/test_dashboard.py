@@ -49,7 +49,11 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (["--dead_letter_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--request_topic", "not-there"], 1, "'not-there' does not exist"),
         (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "cannot reach Kafka"),
-        (["--kafka_config", "/not/there"], 2, "cannot read --kafka_config: [Errno 2]"),
+        (
+            ["--kafka_config", "/not/there"],
+            2,
+            "--kafka_config /not/there: No such file",
+        ),
         (["--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
         (["--port", "70000"], 2, "--port: invalid port '70000', expected a number"),
         (["--window", "0"], 2, "must be 1 or more"),

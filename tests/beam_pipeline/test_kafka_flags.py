@@ -36,7 +36,7 @@ def test_of_a_file_only_its_path_is_kept(client: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, r"cannot read --kafka_config: \[Errno 2\] No such file"),
+        (None, r"cannot read --kafka_config /.*: No such file"),
         (b"sasl.username=\xff", "cannot read the Kafka settings: .* is not UTF-8"),
         (b'{"sasl.username": "me"}', "line 1 of the Kafka settings is .*expected name=value"),
         (b"[]", "line 1 of the Kafka settings is .*expected name=value"),

@@ -88,7 +88,11 @@ def test_what_is_no_rating_is_skipped_said_and_an_exit_code(
         (["--topic", "not-there"], 1, "does not exist"),
         (["--input", "/not/there"], 1, "no file matches"),
         (["--kafka_bootstrap_servers", f"127.0.0.1:{free_port()}"], 1, "cannot reach Kafka"),
-        (["--kafka_config", "/not/there"], 2, "cannot read --kafka_config: [Errno 2]"),
+        (
+            ["--kafka_config", "/not/there"],
+            2,
+            "--kafka_config /not/there: No such file",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

@@ -13,11 +13,15 @@ from transforms.kafka.clients.protocols import Polled, Records
 from transforms.kafka.record_buffer import RecordBuffer
 
 GATHER_SECONDS: Final = 0.03
-"""How long after a read of a partition the records for the next one gather.
+"""How long after a round of reads the records for the next one gather.
 
 What comes out of one read is a batch to every later step, each of which costs as much as dozens of
 ratings; a bundle's output leaves at its end anyhow.
 """
+GATHER_SECONDS_EACH: Final = 0.01
+"""The least for each partition, so that a hundred batches come each second, however many partitions
+there are."""
+LONGEST_GATHER_SECONDS: Final = 0.5
 ENOUGH_RECORDS: Final = 256
 """So many are taken without a wait: a reader that has much to read does not stand still."""
 
@@ -46,16 +50,6 @@ class Assigned:
         self.thread = threading.get_ident()
         self.taken_at = -math.inf
 
-    def gathers_for(self, limit: int) -> float:
-        """Returns for how many seconds more to leave the buffer before up to `limit` are taken."""
-        if len(self.buffer) >= min(limit, ENOUGH_RECORDS):
-            return 0.0
-        return max(0.0, self.taken_at + GATHER_SECONDS - time.monotonic())
-
-    def is_ready(self, limit: int) -> bool:
-        """Returns whether there are records that need not gather."""
-        return bool(self.buffer) and not self.gathers_for(limit)
-
     def touch(self) -> None:
         """Notes that the calling thread reads it now."""
         self.read_at, self.thread = time.monotonic(), threading.get_ident()
@@ -64,6 +58,9 @@ class Assigned:
 class AssignedPartitions(dict[TopicPartition, Assigned]):
     """The partitions that are being fetched.
 
+    They are read in rounds, each of them once, so that one bundle reads them one after the other
+    and no call finds that its partition still has to gather.
+
     Attributes:
         buffered: Bytes of all buffers, as `RecordBuffer` counts them.
     """
@@ -71,6 +68,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
     def __init__(self) -> None:
         super().__init__()
         self.buffered = 0
+        self._round = -math.inf
 
     def start(self, partition: TopicPartition, offset: int) -> None:
         """Begins anew at an offset, with an empty buffer."""
@@ -95,7 +93,25 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
         self.buffered -= before - assigned.buffer.bytes
         assigned.position = records.offsets[-1] + 1
         assigned.taken_at = time.monotonic()
+        if assigned.taken_at >= self._end_of_round():
+            self._round = assigned.taken_at
         return records
+
+    def gathers_for(self, assigned: Assigned, limit: int) -> float:
+        """Returns for how many seconds more to leave a buffer before up to `limit` are taken."""
+        if len(assigned.buffer) >= min(limit, ENOUGH_RECORDS):
+            return 0.0
+        if assigned.taken_at < self._round:
+            return 0.0
+        return max(0.0, self._end_of_round() - time.monotonic())
+
+    def _end_of_round(self) -> float:
+        for_all = min(GATHER_SECONDS_EACH * len(self), LONGEST_GATHER_SECONDS)
+        return self._round + max(GATHER_SECONDS, for_all)
+
+    def is_ready(self, assigned: Assigned, limit: int) -> bool:
+        """Returns whether one has records that need not gather."""
+        return bool(assigned.buffer) and not self.gathers_for(assigned, limit)
 
     def add(self, polled: Polled) -> None:
         """Keeps what a poll gave for the partitions that are still here."""
@@ -121,10 +137,12 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
 
     def is_any_ready(self, limit: int) -> bool:
         """Returns whether a partition has records that are to be taken, `limit` at a time."""
-        return any(one.is_ready(limit) for one in self.values())
+        return any(self.is_ready(one, limit) for one in self.values())
 
     def readers_with_records(self, partition: TopicPartition, limit: int) -> set[int]:
         """Returns the threads that last read the other partitions that are ready."""
         return {
-            one.thread for which, one in self.items() if which != partition and one.is_ready(limit)
+            one.thread
+            for which, one in self.items()
+            if which != partition and self.is_ready(one, limit)
         }

@@ -147,7 +147,7 @@ class PartitionConsumer:
                 if self._watch is not None:
                     self._watch.raise_failure()
                 assigned.touch()
-                if assigned.is_ready(limit):
+                if self._assigned.is_ready(assigned, limit):
                     return self._take(lease, assigned, limit)
                 if assigned.out_of_range and not assigned.buffer and not self._polling:
                     lost = self._step_over_lost(lease, assigned)
@@ -158,7 +158,7 @@ class PartitionConsumer:
                     return self._nothing(lease, assigned)
                 pause = max(0.0, min(left, _POLL_SECONDS))
                 if assigned.buffer:
-                    pause = min(pause, assigned.gathers_for(limit))
+                    pause = min(pause, self._assigned.gathers_for(assigned, limit))
                 others = self._assigned.readers_with_records(lease.partition, limit)
                 waiting = others if asked else set()
                 if waiting:

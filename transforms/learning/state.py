@@ -24,15 +24,13 @@ import secrets
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 import orjson
 
 from transforms.errors import IncompatibleModelError
-from transforms.formats.rating_columns import RatingColumns, columns_of, of_plain
 from transforms.formats.records import Rating
-from transforms.learning import positions, snapshot_codec
+from transforms.learning import log_entries, positions, snapshot_codec
 from transforms.learning.positions import Positions
 from transforms.learning.snapshot_codec import VERSION
 from transforms.learning.snapshots import BagState, SnapshotBags, SnapshotWriter, read_snapshot
@@ -208,7 +206,7 @@ class OpenShard:
             Whether a snapshot is complete now.
         """
         meta = self._meta
-        entry = encode_log_entry(meta.sequence, ratings)
+        entry = log_entries.encode(meta.sequence, ratings)
         state.log.add(entry)
         self._writer.note(entry)
         meta = replace(
@@ -266,12 +264,6 @@ class OpenShard:
         self._meta = meta
 
 
-def encode_log_entry(first: int, ratings: Sequence[Rating]) -> bytes:
-    """Returns ratings without origins and headers; the first one's number is `first`, from 0."""
-    *plain, _, features, weights, _ = columns_of(ratings)
-    return orjson.dumps([VERSION, first, *plain, features, weights], default=list)
-
-
 def rebuild(
     spec: RecommenderSpec, meta: Meta, state: ShardState, items: Block = EVERYTHING
 ) -> Kept:
@@ -287,25 +279,10 @@ def rebuild(
     else:
         recommender, learned, bag = spec.build(items), 0, 0
     if meta.log_bytes:
-        entries = map(_decode_log_entry, state.log.read())
-        for first, ratings in sorted(entries, key=itemgetter(0)):
-            if first != learned:
-                msg = f"the log has a hole: entry {first} follows {learned} ratings"
-                raise IncompatibleModelError(msg)
+        for ratings in log_entries.decode_in_order(state.log.read(), learned):
             recommender.learn_all(ratings)
             learned += len(ratings)
     if learned != meta.sequence:
         msg = f"state holds {learned} ratings, expected {meta.sequence}"
         raise IncompatibleModelError(msg)
     return Kept(recommender, SnapshotWriter(bag))
-
-
-def _decode_log_entry(encoded: bytes) -> tuple[int, RatingColumns]:
-    try:
-        version, first, *columns = orjson.loads(encoded)
-        snapshot_codec.require_version(version)
-        *plain, features, weights = columns
-        return first, of_plain([*plain, [""] * len(plain[0]), features, weights, ()])
-    except (TypeError, ValueError, IndexError) as e:
-        msg = f"a log entry is damaged: {e}"
-        raise IncompatibleModelError(msg) from e

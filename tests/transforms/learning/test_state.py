@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from tests.support import movielens_like, same_arrays
 from transforms.errors import IncompatibleModelError
 from transforms.formats.records import Rating
-from transforms.learning import snapshots
+from transforms.learning import log_entries, snapshots
 from transforms.learning import state as model_state
 from transforms.learning.state import (
     Kept,
     Meta,
     OpenShard,
     ShardState,
-    encode_log_entry,
 )
 from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.arrays import Arrays
@@ -178,7 +177,7 @@ def test_the_log_is_folded_into_snapshots_at_a_constant_cost() -> None:
                 cell.recommender.update(rating)
             if cell.record(batch, state):
                 written += sum(len(chunk) for bag in state.snapshots for chunk in bag.read())
-            logged += len(encode_log_entry(0, batch))
+            logged += len(log_entries.encode(0, batch))
             cell.close()
             store.commit(state)
         log = sum(map(len, store.log))

@@ -1,0 +1,59 @@
+"""The entries of a model shard's log: ratings that changed its model, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+
+import orjson
+
+from transforms.errors import IncompatibleModelError
+from transforms.formats.rating_columns import RatingColumns, columns_of, of_plain
+from transforms.formats.records import Rating
+from transforms.learning.snapshot_codec import VERSION, require_version
+
+
+def encode(first: int, ratings: Sequence[Rating]) -> bytes:
+    """Returns ratings without origins and headers; the first one's number is `first`, from 0."""
+    *plain, _, features, weights, _ = columns_of(ratings)
+    return orjson.dumps([VERSION, first, *plain, features, weights], default=list)
+
+
+def decode_in_order(entries: Iterable[bytes], learned: int) -> Iterator[RatingColumns]:
+    """Yields the ratings of entries that come in any order, one entry's after the other.
+
+    They are decoded one by one, as what is decoded takes several times the memory.
+
+    Args:
+        entries: What `encode` returned, perhaps damaged since.
+        learned: The number of the first rating.
+
+    Raises:
+        IncompatibleModelError: An entry is damaged, missing, or of another version.
+    """
+    for first, entry in sorted(((_first_of(entry), entry) for entry in entries), key=itemgetter(0)):
+        if first != learned:
+            msg = f"the log has a hole: entry {first} follows {learned} ratings"
+            raise IncompatibleModelError(msg)
+        ratings = _decode(entry)
+        yield ratings
+        learned += len(ratings)
+
+
+def _first_of(entry: bytes) -> int:
+    try:
+        return int(entry.split(b",", 2)[1])
+    except (ValueError, IndexError) as e:
+        msg = f"a log entry is damaged: {e}"
+        raise IncompatibleModelError(msg) from e
+
+
+def _decode(entry: bytes) -> RatingColumns:
+    try:
+        version, _, *columns = orjson.loads(entry)
+        require_version(version)
+        *plain, features, weights = columns
+        return of_plain([*plain, [""] * len(plain[0]), features, weights, ()])
+    except (TypeError, ValueError, IndexError) as e:
+        msg = f"a log entry is damaged: {e}"
+        raise IncompatibleModelError(msg) from e
