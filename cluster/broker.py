@@ -30,20 +30,29 @@ _CLUSTER_ID: Final = uuid.UUID(int=0x666C7572732D6265616D000000000001)
 
 # Below those that Linux gives to outgoing connections, one of which may take a port that was free.
 _PORTS: Final = range(10_000, 32_768)
+_HELD: Final[list[socket.socket]] = []
 
 
 def free_port() -> int:
-    """Returns a port of 127.0.0.1 that nobody listens on."""
+    """Returns a port of 127.0.0.1 that nobody listens on, and that no other call returns.
+
+    A server takes seconds to start, and another process may look for a port meanwhile. So this one
+    holds the port for UDP until it ends, which leaves it free for TCP.
+    """
     while True:
-        port = secrets.choice(_PORTS)
+        address = ("127.0.0.1", secrets.choice(_PORTS))
+        held = socket.socket(type=socket.SOCK_DGRAM)
         try:
+            held.bind(address)
             with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
+                probe.bind(address)
         except OSError as e:
+            held.close()
             if e.errno != errno.EADDRINUSE:
                 raise
         else:
-            return port
+            _HELD.append(held)
+            return address[1]
 
 
 class Broker:

@@ -14,7 +14,7 @@ CACHE: Final = Path(__file__).resolve().parent.parent / ".cache"
 
 
 def maven(pom: Path, *arguments: str) -> None:
-    """Runs Maven, which prints what is wrong alone, to stderr.
+    """Runs Maven, which is quiet; errors go to stderr.
 
     Args:
         pom: Of the project, or its folder.
@@ -23,7 +23,7 @@ def maven(pom: Path, *arguments: str) -> None:
     Raises:
         subprocess.CalledProcessError: Maven failed; its output says why.
     """
-    # It would reset the terminal's colors, whether it set any or not.
+    # Maven would reset the terminal's colors, whether it set any or not.
     options = f"{os.environ.get('MAVEN_OPTS', '')} -Djansi.noreset=true".strip()
     subprocess.run(
         ["mvn", "-q", "-B", "-f", str(pom), *arguments],

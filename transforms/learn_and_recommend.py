@@ -16,7 +16,7 @@ from apache_beam.transforms.userstate import (
 )
 from apache_beam.transforms.window import GlobalWindow
 
-from transforms.shard_learner import LearnerState, Output, ShardLearner, is_exported
+from transforms.shard_learner import LearnerOutput, LearnerState, ShardLearner, is_exported
 from transforms.sharding.in_order import OrderState
 from transforms.sharding.keys import ModelShardBatch
 
@@ -44,7 +44,7 @@ class LearnAndRecommendDoFn(ShardLearner, beam.DoFn):
         positions: Any = beam.DoFn.StateParam(POSITIONS),
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
-    ) -> Iterator[Output]:
+    ) -> Iterator[LearnerOutput]:
         """Yields what `ShardLearner.process_element` makes of a batch."""
         model = self.shard_state(meta, snapshot, other_snapshot, log, positions)
         state = LearnerState(model, OrderState(order, early))
@@ -68,7 +68,7 @@ class LearnRecommendAndExportDoFn(ShardLearner, beam.DoFn):
         order: Any = beam.DoFn.StateParam(ORDER),
         early: Any = beam.DoFn.StateParam(EARLY),
         end: Any = beam.DoFn.TimerParam(END),
-    ) -> Iterator[Output]:
+    ) -> Iterator[LearnerOutput]:
         """Yields what `ShardLearner.process_element` makes of a batch."""
         if is_exported(element[0]):
             end.set(GlobalWindow().max_timestamp())

@@ -45,7 +45,6 @@ STEP: Final = "LearnAndRecommend"
 LISTED_AT_ONCE: Final = 256
 """More recommendations at once leave the processor's cache before they are encoded."""
 
-
 _CODER: Final = RatingBatchCoder()
 
 
@@ -60,7 +59,7 @@ class LearningSettings(Protocol):
     resume: bool
 
 
-Output: TypeAlias = RecommendationBatch | beam.pvalue.TaggedOutput | KeyedPart
+LearnerOutput: TypeAlias = RecommendationBatch | beam.pvalue.TaggedOutput | KeyedPart
 
 
 class LearnerState(NamedTuple):
@@ -75,7 +74,7 @@ class ShardLearner:
 
     Args:
         settings: Those of `Recommend`.
-        scope: Names the step's metrics and models in this process, whichever pipeline they are of.
+        scope: Unique to this step in the process; scopes its metrics and cached models.
         evaluate: Whether to test each positive before it is learned.
     """
 
@@ -164,7 +163,9 @@ class ShardLearner:
         )
         return found if settings.resume else found._replace(positions={})
 
-    def process_element(self, element: ModelShardBatch, state: LearnerState) -> Iterator[Output]:
+    def process_element(
+        self, element: ModelShardBatch, state: LearnerState
+    ) -> Iterator[LearnerOutput]:
         """Learns and recommends for each batch whose turn has come; the element's may wait."""
         key, batch = element
         if key == SHARDING_KEY:
@@ -186,7 +187,9 @@ class ShardLearner:
         for (ready,) in queue.offer(batch.number, 0, batch, state.order):
             yield from self.learn(key, ready, state.model)
 
-    def learn(self, key: ModelShard, batch: RatingBatch, state: ShardState) -> Iterator[Output]:
+    def learn(
+        self, key: ModelShard, batch: RatingBatch, state: ShardState
+    ) -> Iterator[LearnerOutput]:
         """Learns a batch, and gives a list for each of its listed ratings and its requests."""
         settings = self._settings
         whole = settings.sharding.item_shards == 1

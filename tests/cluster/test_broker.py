@@ -32,3 +32,8 @@ def test_it_does_not_wait_for_a_broker_that_has_ended() -> None:
         _, error = process.communicate(timeout=30)
     assert process.returncode == 1
     assert error.endswith("error: the broker has ended by itself; start it again\n")
+
+
+def test_no_two_calls_return_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "_PORTS", [broker.free_port() + 0, *range(9_000, 9_020)])
+    assert len({broker.free_port() for _ in range(10)}) == 10

@@ -13,15 +13,16 @@ from transforms.kafka.clients.protocols import Polled, Records
 from transforms.kafka.record_buffer import RecordBuffer
 
 GATHER_SECONDS: Final = 0.03
-"""How long after a round of reads the records for the next one gather.
+"""The least that a round of reads takes, from its first read on: records for the next one gather.
 
 What comes out of one read is a batch to every later step, each of which costs as much as dozens of
 ratings; a bundle's output leaves at its end anyhow.
 """
 GATHER_SECONDS_EACH: Final = 0.01
-"""The least for each partition, so that a hundred batches come each second, however many partitions
-there are."""
+"""The least for each partition that has records: at most about a hundred batches of few records
+come in a second, up to 50 partitions."""
 LONGEST_GATHER_SECONDS: Final = 0.5
+"""A round takes no longer, however many partitions there are."""
 ENOUGH_RECORDS: Final = 256
 """So many are taken without a wait: a reader that has much to read does not stand still."""
 
@@ -58,8 +59,8 @@ class Assigned:
 class AssignedPartitions(dict[TopicPartition, Assigned]):
     """The partitions that are being fetched.
 
-    They are read in rounds, each of them once, so that one bundle reads them one after the other
-    and no call finds that its partition still has to gather.
+    They are read in rounds, each of them once unless it has many records, so that one bundle can
+    read them one after the other. A round is the longer the more of them had records in the last.
 
     Attributes:
         buffered: Bytes of all buffers, as `RecordBuffer` counts them.
@@ -69,6 +70,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
         super().__init__()
         self.buffered = 0
         self._round = -math.inf
+        self._read_in_round = self._read_in_last_round = 0
 
     def start(self, partition: TopicPartition, offset: int) -> None:
         """Begins anew at an offset, with an empty buffer."""
@@ -92,9 +94,12 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
         records = assigned.buffer.take(limit)
         self.buffered -= before - assigned.buffer.bytes
         assigned.position = records.offsets[-1] + 1
-        assigned.taken_at = time.monotonic()
-        if assigned.taken_at >= self._end_of_round():
-            self._round = assigned.taken_at
+        now = time.monotonic()
+        if now >= self._end_of_round():
+            self._round = now
+            self._read_in_last_round, self._read_in_round = self._read_in_round, 0
+        self._read_in_round += assigned.taken_at < self._round
+        assigned.taken_at = now
         return records
 
     def gathers_for(self, assigned: Assigned, limit: int) -> float:
@@ -106,7 +111,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
         return max(0.0, self._end_of_round() - time.monotonic())
 
     def _end_of_round(self) -> float:
-        for_all = min(GATHER_SECONDS_EACH * len(self), LONGEST_GATHER_SECONDS)
+        for_all = min(GATHER_SECONDS_EACH * self._read_in_last_round, LONGEST_GATHER_SECONDS)
         return self._round + max(GATHER_SECONDS, for_all)
 
     def is_ready(self, assigned: Assigned, limit: int) -> bool:

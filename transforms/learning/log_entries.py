@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
+from typing import Final
 
 import orjson
 
@@ -11,6 +12,9 @@ from transforms.errors import IncompatibleModelError
 from transforms.formats.rating_columns import RatingColumns, columns_of, of_plain
 from transforms.formats.records import Rating
 from transforms.learning.snapshot_codec import VERSION, require_version
+
+_BEGINNING: Final = 64
+"""An entry's version and number are within so many bytes."""
 
 
 def encode(first: int, ratings: Sequence[Rating]) -> bytes:
@@ -20,7 +24,7 @@ def encode(first: int, ratings: Sequence[Rating]) -> bytes:
 
 
 def decode_in_order(entries: Iterable[bytes], learned: int) -> Iterator[RatingColumns]:
-    """Yields the ratings of entries that come in any order, one entry's after the other.
+    """Yields the ratings of entries that come in any order, entry by entry.
 
     They are decoded one by one, as what is decoded takes several times the memory.
 
@@ -41,17 +45,20 @@ def decode_in_order(entries: Iterable[bytes], learned: int) -> Iterator[RatingCo
 
 
 def _first_of(entry: bytes) -> int:
+    """Returns the number of an entry's first rating, from its beginning alone."""
     try:
-        return int(entry.split(b",", 2)[1])
-    except (ValueError, IndexError) as e:
+        version, first = entry[1:_BEGINNING].split(b",", 2)[:2]
+        numbers = int(version), int(first)
+    except ValueError as e:
         msg = f"a log entry is damaged: {e}"
         raise IncompatibleModelError(msg) from e
+    require_version(numbers[0])
+    return numbers[1]
 
 
 def _decode(entry: bytes) -> RatingColumns:
     try:
-        version, _, *columns = orjson.loads(entry)
-        require_version(version)
+        _, _, *columns = orjson.loads(entry)
         *plain, features, weights = columns
         return of_plain([*plain, [""] * len(plain[0]), features, weights, ()])
     except (TypeError, ValueError, IndexError) as e:

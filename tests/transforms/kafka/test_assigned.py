@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from kafka import TopicPartition
 
@@ -38,7 +36,6 @@ def test_after_a_read_records_gather_for_a_while(monkeypatch: pytest.MonkeyPatch
     assert made.readers_with_records(SECOND, 10) == set()
     assert not made.is_any_ready(10)
     monkeypatch.setattr(assigned, "GATHER_SECONDS", 0.0)
-    monkeypatch.setattr(assigned, "GATHER_SECONDS_EACH", 0.0)
     assert made.is_ready(made[FIRST], 10)
 
 
@@ -61,29 +58,47 @@ def test_a_partition_without_records_is_never_ready() -> None:
     assert not made.is_any_ready(1)
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(1, 0.03), (3, 0.03), (8, 0.08), (200, 0.5)])
-def test_the_more_partitions_there_are_the_longer_records_gather(
-    count: int, seconds: float
+@pytest.mark.parametrize(
+    ("count", "idle", "seconds"),
+    [(1, 0, 0.03), (3, 0, 0.03), (8, 0, 0.08), (8, 90, 0.08), (99, 0, 0.5)],
+)
+def test_the_more_partitions_have_records_the_longer_they_gather(
+    count: int, idle: int, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 1000.0
+    monkeypatch.setattr("transforms.kafka.assigned.time.monotonic", lambda: now)
     made = AssignedPartitions()
-    for number in range(count):
+    for number in range(count + idle):
         made.start(TopicPartition("topic", number), 0)
-    made.add(Polled({FIRST: records(0, 1)}))
-    made.take(made[FIRST], 10)
-    taken_at = made[FIRST].taken_at
-    made.add(Polled({FIRST: records(1, 1)}))
-    left = made.gathers_for(made[FIRST], 10)
-    elapsed = time.monotonic() - taken_at
-    assert left <= seconds <= left + elapsed + 1e-9 or elapsed > seconds
+    busy = list(made)[:count]
+    for number in range(2):
+        made.add(Polled({one: records(number, 1) for one in busy}))
+        for one in busy:
+            assert made.is_ready(made[one], 10)
+            made.take(made[one], 10)
+        now += 10.0
+    now -= 10.0
+    made.add(Polled({FIRST: records(2, 1)}))
+    assert made.gathers_for(made[FIRST], 10) == pytest.approx(seconds)
+    now += 0.99 * seconds
+    assert not made.is_ready(made[FIRST], 10)
+    now += 0.02 * seconds
+    assert made.is_ready(made[FIRST], 10)
 
 
 def test_partitions_are_read_in_rounds_each_of_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assigned, "GATHER_SECONDS", 3600.0)
+    now = 1000.0
+    monkeypatch.setattr("transforms.kafka.assigned.time.monotonic", lambda: now)
     made = partitions()
     made.add(Polled({FIRST: records(1, 2), SECOND: records(0, 2)}))
+    now += 0.01
     assert not made.is_ready(made[FIRST], 10)
     assert made.is_ready(made[SECOND], 10)
     made.take(made[SECOND], 1)
     assert not made.is_ready(made[SECOND], 10)
-    first, second = (made.gathers_for(made[one], 10) for one in (FIRST, SECOND))
-    assert second <= first < second + 1.0, "the round ends for both at once"
+    now += 0.021
+    assert made.is_ready(made[FIRST], 10)
+    assert made.is_ready(made[SECOND], 10)
+    made.take(made[FIRST], 1)
+    assert not made.is_ready(made[FIRST], 10)
+    assert made.is_ready(made[SECOND], 10)

@@ -278,7 +278,7 @@ def test_state_of_another_spec_is_refused_snapshot_or_not(
         OpenShard(other, store.begin(), Cache(), KEY)
 
 
-@pytest.mark.parametrize("damaged", [b"", b"[", b"[2]", b"[2,0,1]", b'[2,0,["u"]]'])
+@pytest.mark.parametrize("damaged", [b"", b"[", b"[4]", b"[4,0,1]", b'[4,0,["u"]]'])
 def test_a_damaged_log_is_refused(damaged: bytes) -> None:
     store = Store()
     state = store.begin()

@@ -48,15 +48,14 @@ def reserve(
 ) -> bool:
     """Makes room for one more entry in a row each time that it is named.
 
-    A row without room moves to the end of the pool; where the pool is full it only says what room
-    it needs.
+    A row without room moves to the end of the pool; once the pool is full, only `room` is raised.
 
     Args:
         ids: The pool.
         values: The values of `ids`, those of an id one after the other.
         each: How many an id has, 0 for none.
         starts: As in `RaggedRows`, as are the next three; changes.
-        sizes: Is as it was afterwards.
+        sizes: Restored before it returns.
         room: Changes.
         free: Changes.
         rows: Shape (m,).

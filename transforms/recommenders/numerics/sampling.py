@@ -14,6 +14,7 @@ def is_sampled(number: float, one_of: float) -> bool:
     """Whether a positive is one of so many that are sampled.
 
     Those that are sampled have no period, as a stream may have one: products with the golden ratio,
-    modulo 1, are spread evenly. What is sampled with a higher `one_of` is with a lower one, too.
+    modulo 1, are spread evenly in the long run. What is sampled with a higher `one_of` is with a
+    lower one, too.
     """
     return number * _GOLDEN_RATIO % 1.0 < 1.0 / one_of

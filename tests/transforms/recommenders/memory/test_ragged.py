@@ -11,11 +11,11 @@ ROWS = 5
 CHOICES = st.lists(st.lists(st.integers(0, ROWS - 1), max_size=30), max_size=6)
 
 
-@given(CHOICES)
+@given(CHOICES, st.sampled_from([(None, 1), (np.float32, 1), (np.float64, 1), (np.float32, 2)]))
 def test_reserved_rows_take_an_entry_for_each_time_that_they_were_named(
-    batches: list[list[int]],
+    batches: list[list[int]], values: tuple[type[np.floating] | None, int]
 ) -> None:
-    rows = RaggedRows()
+    rows = RaggedRows(*values)
     for _ in range(ROWS):
         rows.add_row()
     expected: list[list[int]] = [[] for _ in range(ROWS)]
@@ -23,10 +23,14 @@ def test_reserved_rows_take_an_entry_for_each_time_that_they_were_named(
         rows.reserve(np.array(batch, dtype=np.int32))
         pool = rows.ids
         for row in batch:
-            rows.append(row, number)
+            rows.append(row, number, number + 0.5)
             expected[row].append(number)
         assert rows.ids is pool
         assert [rows.row(row).tolist() for row in range(ROWS)] == expected
+        if values[0] is not None:
+            for row in range(ROWS):
+                kept = rows.row_values(row).reshape(-1, values[1]) - 0.5
+                assert kept.tolist() == [[one] * values[1] for one in expected[row]]
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])

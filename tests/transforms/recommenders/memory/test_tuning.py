@@ -94,3 +94,10 @@ def test_item_shards_do_not_test() -> None:
         shard.update(rating)
     assert not shard.state_dict()["model.tuning.utilities"].any()
     assert shard.model.lists_by() == "half_life 3"
+
+
+def test_what_is_tested_and_credited_rarely_is_so_in_minibatches_too() -> None:
+    ratings = movielens_like(9000, users=400, items=300)
+    together = RecommenderSpec("itemknn", repeats="never").build()
+    together.learn_all(ratings)
+    assert same_arrays(_learned(ratings).state_dict(), together.state_dict())

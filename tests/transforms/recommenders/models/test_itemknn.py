@@ -172,7 +172,7 @@ class _Plain:
     def test(self, user: str, item: str) -> None:
         """Follows the setting that ranks the chosen item highest."""
         history = {one for one, _ in self.histories[user]}
-        due = self.positives < 512 or self.positives % 8 == 0
+        due = self.positives < 512 or self.positives * 0.6180339887498949 % 1 < 1 / 8
         if not due or not history or item in history or not self.chosen[item]:
             return
         utilities = []
