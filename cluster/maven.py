@@ -14,7 +14,7 @@ CACHE: Final = Path(__file__).resolve().parent.parent / ".cache"
 
 
 def maven(pom: Path, *arguments: str) -> None:
-    """Runs Maven, which is quiet; errors go to stderr.
+    """Runs Maven quietly; its errors go to stderr.
 
     Args:
         pom: Of the project, or its folder.

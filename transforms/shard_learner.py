@@ -74,7 +74,7 @@ class ShardLearner:
 
     Args:
         settings: Those of `Recommend`.
-        scope: Unique to this step in the process; scopes its metrics and cached models.
+        scope: Unique to this step in the process; part of the names of its metrics and models.
         evaluate: Whether to test each positive before it is learned.
     """
 

@@ -52,7 +52,7 @@ def arguments(topics: Topics, output: str, *more: str) -> list[str]:
         (
             ["--kafka_config", "/not/there"],
             2,
-            "--kafka_config /not/there: No such file",
+            "cannot read --kafka_config /not/there: No such file",
         ),
         (["--titles", "/not/there"], 1, "cannot read --titles /not/there: No such file"),
         (["--port", "70000"], 2, "--port: invalid port '70000', expected a number"),

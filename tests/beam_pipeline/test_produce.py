@@ -91,7 +91,7 @@ def test_what_is_no_rating_is_skipped_said_and_an_exit_code(
         (
             ["--kafka_config", "/not/there"],
             2,
-            "--kafka_config /not/there: No such file",
+            "cannot read --kafka_config /not/there: No such file",
         ),
     ],
 )

@@ -35,5 +35,8 @@ def test_it_does_not_wait_for_a_broker_that_has_ended() -> None:
 
 
 def test_no_two_calls_return_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "_PORTS", [broker.free_port() + 0, *range(9_000, 9_020)])
-    assert len({broker.free_port() for _ in range(10)}) == 10
+    first = broker.free_port()
+    monkeypatch.setattr(broker, "_PORTS", [first, *range(9_000, 9_020)])
+    others = {broker.free_port() for _ in range(10)}
+    assert len(others) == 10
+    assert first not in others

@@ -13,7 +13,7 @@ from transforms.kafka.clients.protocols import Polled, Records
 from transforms.kafka.record_buffer import RecordBuffer
 
 GATHER_SECONDS: Final = 0.03
-"""The least that a round of reads takes, from its first read on: records for the next one gather.
+"""The shortest round of reads, from its first read on; meanwhile records gather for the next one.
 
 What comes out of one read is a batch to every later step, each of which costs as much as dozens of
 ratings; a bundle's output leaves at its end anyhow.
@@ -60,7 +60,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
     """The partitions that are being fetched.
 
     They are read in rounds, each of them once unless it has many records, so that one bundle can
-    read them one after the other. A round is the longer the more of them had records in the last.
+    read them one after the other. The more of them had records in one round, the longer the next.
 
     Attributes:
         buffered: Bytes of all buffers, as `RecordBuffer` counts them.
@@ -104,15 +104,10 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
 
     def gathers_for(self, assigned: Assigned, limit: int) -> float:
         """Returns for how many seconds more to leave a buffer before up to `limit` are taken."""
-        if len(assigned.buffer) >= min(limit, ENOUGH_RECORDS):
-            return 0.0
-        if assigned.taken_at < self._round:
+        enough = len(assigned.buffer) >= min(limit, ENOUGH_RECORDS)
+        if enough or assigned.taken_at < self._round:
             return 0.0
         return max(0.0, self._end_of_round() - time.monotonic())
-
-    def _end_of_round(self) -> float:
-        for_all = min(GATHER_SECONDS_EACH * self._read_in_last_round, LONGEST_GATHER_SECONDS)
-        return self._round + max(GATHER_SECONDS, for_all)
 
     def is_ready(self, assigned: Assigned, limit: int) -> bool:
         """Returns whether one has records that need not gather."""
@@ -151,3 +146,7 @@ class AssignedPartitions(dict[TopicPartition, Assigned]):
             for which, one in self.items()
             if which != partition and self.is_ready(one, limit)
         }
+
+    def _end_of_round(self) -> float:
+        for_all = min(GATHER_SECONDS_EACH * self._read_in_last_round, LONGEST_GATHER_SECONDS)
+        return self._round + max(GATHER_SECONDS, for_all)

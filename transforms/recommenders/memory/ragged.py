@@ -42,7 +42,7 @@ class RaggedRows:
         shape = 0 if each == 1 else (0, each)
         self.values: NDArray[Any] = np.zeros(shape, dtype=np.float32 if values is None else values)
         self._has_values = values is not None
-        self._each = each
+        self._each = 0 if values is None else each
         self._starts = GrowableRows(dtype=np.int64)
         self._sizes = GrowableRows(dtype=np.int32)
         self._room = GrowableRows(dtype=np.int32)
@@ -116,7 +116,7 @@ class RaggedRows:
         fits = reserve(
             self.ids,
             self.values.reshape(-1),
-            self._each if self._has_values else 0,
+            self._each,
             self.starts,
             self.sizes,
             self.room,

@@ -19,7 +19,7 @@ from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
 from transforms.recommenders.numerics.jit import compile_allocating, compile_exact
 from transforms.recommenders.numerics.mixing import mix, mix_settings
-from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, find, move_to_end
 from transforms.recommenders.numerics.tuning_kernels import (
     follow_leader,
     is_affordable,
@@ -176,16 +176,12 @@ def _add_sparse(
 def _widened(rows: RowArrays, row: int) -> bool:
     """Moves a full row to where the pool is free, as `RaggedRows.widen` does, if it can."""
     wider = min(rows.most, max(FIRST_ROOM, 2 * rows.room[row]))
-    moved = rows.free[0]
-    if wider == rows.room[row] or moved + wider > len(rows.ids):
+    if wider == rows.room[row]:
         return False
-    start, size = rows.starts[row], rows.sizes[row]
-    for place in range(size):
-        rows.ids[moved + place] = rows.ids[start + place]
-        rows.values[moved + place] = rows.values[start + place]
-    rows.starts[row] = moved
+    size = rows.sizes[row]
+    if not move_to_end(rows.ids, rows.values, 1, rows.starts, rows.free, row, size, wider):
+        return False
     rows.room[row] = wider
-    rows.free[0] += wider
     return True
 
 

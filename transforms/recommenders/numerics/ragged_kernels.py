@@ -35,6 +35,44 @@ def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
 
 
 @compile_exact
+def move_to_end(
+    ids: NDArray[np.int32],
+    values: NDArray[np.generic],
+    each: int,
+    starts: NDArray[np.int64],
+    free: NDArray[np.int64],
+    row: int,
+    had: int,
+    room: int,
+) -> bool:
+    """Moves a row of `had` entries to where the pool is free, if there is so much room.
+
+    Args:
+        ids: The pool.
+        values: The values of `ids`, those of an id one after the other.
+        each: How many an id has, 0 for none.
+        starts: As in `RaggedRows`, as is `free`; changes.
+        free: Changes.
+        row: The row.
+        had: How many entries it has.
+        room: How many it is to have room for.
+
+    Returns:
+        Whether it was moved.
+    """
+    start, moved = starts[row], free[0]
+    if moved + room > len(ids):
+        return False
+    for place in range(had):
+        ids[moved + place] = ids[start + place]
+    for place in range(each * had):
+        values[each * moved + place] = values[each * start + place]
+    starts[row] = moved
+    free[0] += room
+    return True
+
+
+@compile_exact
 def reserve(
     ids: NDArray[np.int32],
     values: NDArray[np.generic],
@@ -51,9 +89,9 @@ def reserve(
     A row without room moves to the end of the pool; once the pool is full, only `room` is raised.
 
     Args:
-        ids: The pool.
-        values: The values of `ids`, those of an id one after the other.
-        each: How many an id has, 0 for none.
+        ids: As in `move_to_end`; changes, as does `values`.
+        values: As there.
+        each: As there.
         starts: As in `RaggedRows`, as are the next three; changes.
         sizes: Restored before it returns.
         room: Changes.
@@ -75,16 +113,7 @@ def reserve(
         while wider < needed:
             wider = min(most, max(FIRST_ROOM, 2 * wider))
         room[row] = wider
-        start, moved = starts[row], free[0]
-        if not fits or moved + wider > len(ids):
-            fits = False
-            continue
-        for place in range(had):
-            ids[moved + place] = ids[start + place]
-        for place in range(each * had):
-            values[each * moved + place] = values[each * start + place]
-        starts[row] = moved
-        free[0] += wider
+        fits = fits and move_to_end(ids, values, each, starts, free, row, had, wider)
     for row in rows:
         sizes[row] -= 1
     return fits

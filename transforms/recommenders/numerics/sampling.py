@@ -11,7 +11,7 @@ _GOLDEN_RATIO: Final = 0.6180339887498949
 
 @compile_exact
 def is_sampled(number: float, one_of: float) -> bool:
-    """Whether a positive is one of so many that are sampled.
+    """Whether a positive is in the sample of one in so many.
 
     Those that are sampled have no period, as a stream may have one: products with the golden ratio,
     modulo 1, are spread evenly in the long run. What is sampled with a higher `one_of` is with a

@@ -114,7 +114,7 @@ def judge(
     item: int,
     setting: int,
 ) -> None:
-    """Takes the utility of a setting from `tuning.row_sums`.
+    """Takes the utility of a setting from `tuning.row_sums`. All items are listed here.
 
     With `rank` items above the chosen one that are not in the history it is 10 / (10 + rank).
     """
