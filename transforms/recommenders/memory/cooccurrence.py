@@ -15,6 +15,7 @@ from transforms.recommenders.memory.histories import Histories
 from transforms.recommenders.memory.item_columns import ItemColumns
 from transforms.recommenders.memory.item_statistics import ItemStatistics
 from transforms.recommenders.numerics import (
+    cooccurrence_dense_lists,
     cooccurrence_learning,
     cooccurrence_lists,
     cooccurrence_one_score,
@@ -23,6 +24,7 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     ColumnArrays,
     Constants,
     Listing,
+    MatrixArrays,
     Positives,
     UpdateLog,
 )
@@ -48,6 +50,7 @@ class DenseCounts:
         self.matrix = np.zeros((columns.n, columns.n_listed), dtype=np.float32)
         listed = counts.listed
         self.matrix[listed.row_of_each(), columns.of[listed.ids]] = listed.weights
+        self._largest = self.matrix.max(axis=1, initial=0.0)
         self.elsewhere = np.zeros((0, 0), dtype=np.float32)
         if counts.elsewhere is not None:
             rows = counts.elsewhere
@@ -59,6 +62,9 @@ class DenseCounts:
         """Makes room for all items; one that is new occurs with no other yet."""
         columns = self._columns
         self.matrix = _with_room(self.matrix, columns.n, columns.n_listed)
+        added = len(self.matrix) - len(self._largest)
+        if added:
+            self._largest = np.append(self._largest, np.zeros(added, dtype=np.float32))
         if self._keeps_elsewhere:
             self.elsewhere = _with_room(self.elsewhere, columns.n_elsewhere, columns.n_elsewhere)
 
@@ -93,8 +99,7 @@ class DenseCounts:
             How many were learned, at least one.
         """
         cooccurrence_learning.learn_dense(
-            self.matrix,
-            self.elsewhere,
+            self.arrays,
             histories.arrays,
             items.arrays,
             items.column_arrays,
@@ -143,9 +148,14 @@ class DenseCounts:
             best_scores=listing.best_scores.copy(),
             counts=listing.counts.copy(),
         )
-        cooccurrence_lists.list_each_dense(
-            self.matrix, transitions, columns, listed, mixture, again
+        cooccurrence_dense_lists.list_each_dense(
+            self.arrays, transitions, columns, listed, mixture, again
         )
+
+    @property
+    def arrays(self) -> MatrixArrays:
+        """The arrays for kernels."""
+        return MatrixArrays(self.matrix, self._largest, self.elsewhere)
 
 
 def _with_room(matrix: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:

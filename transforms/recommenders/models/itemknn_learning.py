@@ -101,6 +101,8 @@ class ItemKNNLearning:
             batch.excluded,
             batch.excluded_ends,
             np.empty(columns.n_listed),
+            np.empty(columns.n_listed),
+            np.empty(columns.n_listed, dtype=np.int32),
             *lists,
         )
         start = time.perf_counter()

@@ -132,6 +132,22 @@ class ColumnArrays(NamedTuple):
     starts: NDArray[np.float64]
 
 
+class MatrixArrays(NamedTuple):
+    """Counts as a matrix.
+
+    Attributes:
+        values: The count of each item with each that is listed here, shape (n_item or more,
+            n_column or more).
+        largest: The largest of each row, shape (n_item or more,).
+        elsewhere: The counts of items that are both listed elsewhere, those of a pair in the row
+            of the higher number; empty if they are not kept.
+    """
+
+    values: NDArray[np.float32]
+    largest: NDArray[np.float32]
+    elsewhere: NDArray[np.float32]
+
+
 class RowArrays(NamedTuple):
     """Sparse rows in a pool, see `RaggedRows`.
 
@@ -220,6 +236,8 @@ class Listing(NamedTuple):
         excluded: Items that lists do not have, end to end.
         excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
         scores: Room for the score of each column, shape (n_column,).
+        bounds: Room for what a score is at least, same shape.
+        able: Room for columns, same shape.
         best: Is filled with the lists, shape (l, n).
         best_scores: Is filled with their scores, shape (l, n).
         counts: Is filled with the length of each list, shape (l,).
@@ -229,6 +247,8 @@ class Listing(NamedTuple):
     excluded: NDArray[np.int32]
     excluded_ends: NDArray[np.int64]
     scores: NDArray[np.float64]
+    bounds: NDArray[np.float64]
+    able: NDArray[np.int32]
     best: NDArray[np.int32]
     best_scores: NDArray[np.float64]
     counts: NDArray[np.int32]
@@ -241,6 +261,8 @@ def no_listing() -> Listing:
         np.zeros(0, dtype=np.int32),
         np.zeros(1, dtype=np.int64),
         np.zeros(0),
+        np.zeros(0),
+        np.zeros(0, dtype=np.int32),
         np.zeros((0, 0), dtype=np.int32),
         np.zeros((0, 0)),
         np.zeros(0, dtype=np.int32),

@@ -21,10 +21,12 @@ from transforms.recommenders.numerics.cooccurrence_arrays import (
     HistoryArrays,
     ItemArrays,
     Listing,
+    MatrixArrays,
     Positives,
     UpdateLog,
 )
-from transforms.recommenders.numerics.cooccurrence_lists import list_dense, sum_dense
+from transforms.recommenders.numerics.cooccurrence_dense_lists import list_dense
+from transforms.recommenders.numerics.cooccurrence_lists import sum_dense
 from transforms.recommenders.numerics.cooccurrence_updates import end_session, finish, others_of
 from transforms.recommenders.numerics.experts import SCRATCH
 from transforms.recommenders.numerics.habit_arrays import SETTINGS, HabitArrays, Mixture
@@ -36,8 +38,7 @@ from transforms.recommenders.numerics.tuning_kernels import follow_leader, is_te
 
 @compile_exact
 def _add_dense(
-    matrix: NDArray[np.float32],
-    elsewhere: NDArray[np.float32],
+    counts: MatrixArrays,
     column_of: NDArray[np.int32],
     item: int,
     others: NDArray[np.int32],
@@ -46,6 +47,7 @@ def _add_dense(
     values: NDArray[np.float32],
 ) -> None:
     """Adds to the counts of an item with others, in both directions; notes those before."""
+    matrix, largest, elsewhere = counts.values, counts.largest, counts.elsewhere
     column = column_of[item]
     for gap in range(len(others)):
         other = others[gap]
@@ -56,6 +58,7 @@ def _add_dense(
             before = matrix[item, other_column]
             values[2 * gap + 1] = before
             matrix[item, other_column] = before + change
+            largest[item] = max(largest[item], before + change)
         elif column < 0 and len(elsewhere):
             high, low = max(-1 - column, -1 - other_column), min(-1 - column, -1 - other_column)
             before = elsewhere[high, low]
@@ -63,6 +66,7 @@ def _add_dense(
         if column >= 0:
             before = matrix[other, column]
             matrix[other, column] = before + change
+            largest[other] = max(largest[other], before + change)
         values[2 * gap] = before
 
 
@@ -93,8 +97,7 @@ def _test_dense(
 
 @compile_allocating
 def learn_dense(
-    matrix: NDArray[np.float32],
-    elsewhere: NDArray[np.float32],
+    counts: MatrixArrays,
     histories: HistoryArrays,
     items: ItemArrays,
     columns: ColumnArrays,
@@ -109,9 +112,7 @@ def learn_dense(
     """Learns m positives in order, and lists as of each that is listed.
 
     Args:
-        matrix: The counts, shape (n_item or more, n_column or more).
-        elsewhere: The counts of items that are both listed elsewhere, those of a pair in the row
-            of the higher number; empty if they are not kept.
+        counts: Of each pair of items.
         histories: Each has room for what is added.
         items: Of all items.
         columns: Of those that are listed here.
@@ -130,18 +131,17 @@ def learn_dense(
         user, item = batch.users[number], batch.items[number]
         end_session(histories, user, batch.times[number], constants.session_gap)
         if not with_repeats and is_test(histories, items, constants, user, item):
-            _test_dense(matrix, histories, items, columns, habits, constants, user, item)
+            _test_dense(counts.values, histories, items, columns, habits, constants, user, item)
             follow_leader(habits.tuning)
         start, size = histories.starts[user], histories.sizes[user]
         others, values = log.others[0], log.values[0]
-        count = others_of(histories.ids, start, size, item, others)
-        log.counts[0] = count
+        gaps = others_of(histories.ids, start, size, item, others)
+        log.counts[0] = gaps
         _add_dense(
-            matrix,
-            elsewhere,
+            counts,
             columns.of,
             item,
-            others[:count],
+            others[:gaps],
             batch.weights[number],
             constants.gap_weights,
             values,
@@ -163,5 +163,5 @@ def learn_dense(
         )
         if batch.listed[number]:
             mix(histories, items, habits, constants, user, with_repeats, mixture, number)
-            list_dense(matrix, habits.transitions, columns, mixture, number, listing, place)
+            list_dense(counts, habits.transitions, columns, mixture, number, listing, place)
             place += 1

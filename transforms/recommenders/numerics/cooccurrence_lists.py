@@ -1,11 +1,11 @@
-"""Kernels that list from a matrix of co-occurrence counts."""
+"""Kernels that score items by their counts, and choose the best."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, Listing
+from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays
 from transforms.recommenders.numerics.habit_arrays import Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
@@ -78,6 +78,31 @@ def complete(
 
 
 @compile_exact
+def complete_some(
+    columns: ColumnArrays,
+    mixture: Mixture,
+    slot: int,
+    some: NDArray[np.int32],
+    scores: NDArray[np.float64],
+) -> None:
+    """Does what `complete` does with some columns alone."""
+    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
+    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
+    if mixture.cosine[slot]:
+        for column in some:
+            score = scores[column] * norms[column] + prior * chosen[column]
+            scores[column] = score + recent_prior * recent[column]
+    else:
+        for column in some:
+            scores[column] += prior * chosen[column] + recent_prior * recent[column]
+    starts_prior = mixture.priors[slot, 2]
+    if starts_prior > 0.0:
+        for column in some:
+            scores[column] += starts_prior * columns.starts[column]
+    add_extras(columns, mixture, slot, scores)
+
+
+@compile_exact
 def score_dense(
     matrix: NDArray[np.float32],
     transitions: TransitionArrays,
@@ -121,49 +146,3 @@ def best_of(
     for place in range(count):
         best[place] = columns.items[best[place]]
     return count
-
-
-@compile_exact
-def list_dense(
-    matrix: NDArray[np.float32],
-    transitions: TransitionArrays,
-    columns: ColumnArrays,
-    mixture: Mixture,
-    number: int,
-    listing: Listing,
-    place: int,
-) -> None:
-    """Makes the list as of a positive.
-
-    Args:
-        matrix: The counts as of it, as are `transitions` and `columns`.
-        transitions: Which item follows which.
-        columns: Of the items that are listed here.
-        mixture: What `mix` filled.
-        number: Of the positive.
-        listing: Is filled.
-        place: Of its list among the lists.
-    """
-    scores = listing.scores[: listing.column_counts[number]]
-    score_dense(matrix, transitions, columns, mixture, number, scores)
-    ends = listing.excluded_ends
-    hidden = listing.excluded[ends[number] : ends[number + 1]]
-    best, best_scores = listing.best[place], listing.best_scores[place]
-    listing.counts[place] = best_of(scores, columns, hidden, best, best_scores)
-
-
-@compile_exact
-def list_each_dense(
-    matrix: NDArray[np.float32],
-    transitions: TransitionArrays,
-    columns: ColumnArrays,
-    listed: NDArray[np.bool],
-    mixture: Mixture,
-    listing: Listing,
-) -> None:
-    """Makes all lists from the counts as they are, see `list_dense`."""
-    place = ZERO
-    for number in range(len(listed)):
-        if listed[number]:
-            list_dense(matrix, transitions, columns, mixture, number, listing, place)
-            place += 1

@@ -145,7 +145,7 @@ def top_n_after_each_sparse(
     best_scores: NDArray[np.float64],
     counts: NDArray[np.int32],
 ) -> None:
-    """Does what `top_n_after_each_dense` does with what `learn_sparse` left.
+    """Makes all lists from what `learn_sparse` left, each as of its positive.
 
     Of the arguments two are others: `popular` has the most popular items after all positives, and
     `scratch` is used.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.recommenders.numerics.cooccurrence_arrays import ColumnArrays, RowArrays
-from transforms.recommenders.numerics.cooccurrence_lists import add_extras
+from transforms.recommenders.numerics.cooccurrence_lists import complete_some
 from transforms.recommenders.numerics.habit_arrays import AFTER, BEFORE, Mixture, TransitionArrays
 from transforms.recommenders.numerics.jit import ZERO, compile_exact
 
@@ -106,31 +106,6 @@ def _add_transitions(
 
 
 @compile_exact
-def _complete(
-    columns: ColumnArrays,
-    mixture: Mixture,
-    slot: int,
-    touched: NDArray[np.int32],
-    scores: NDArray[np.float64],
-) -> None:
-    """Makes scores of sums of rows, as `cooccurrence_lists` does."""
-    prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
-    chosen, recent, norms = columns.chosen, columns.recent, columns.norms
-    if mixture.cosine[slot]:
-        for column in touched:
-            score = scores[column] * norms[column] + prior * chosen[column]
-            scores[column] = score + recent_prior * recent[column]
-    else:
-        for column in touched:
-            scores[column] += prior * chosen[column] + recent_prior * recent[column]
-    starts_prior = mixture.priors[slot, 2]
-    if starts_prior > 0.0:
-        for column in touched:
-            scores[column] += starts_prior * columns.starts[column]
-    add_extras(columns, mixture, slot, scores)
-
-
-@compile_exact
 def _keep_better(
     values: NDArray[np.float64], best: NDArray[np.int32], count: int, score: float, index: int
 ) -> int:
@@ -198,7 +173,7 @@ def list_by_need(
     for column in popular.columns:
         if column < n_column:
             count = _touch(scratch, column, mark, count)
-    _complete(columns, mixture, slot, touched[:count], scores)
+    complete_some(columns, mixture, slot, touched[:count], scores)
     prior, recent_prior = mixture.priors[slot, 0], mixture.priors[slot, 1]
     most = prior * popular.chosen + recent_prior * popular.recent
     most += mixture.priors[slot, 2] * popular.starts
