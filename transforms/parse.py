@@ -62,7 +62,7 @@ class ParsedBatch:
 def parse_batch(batch: RawBatch, reader: RecordReader) -> ParsedBatch:
     """Decodes a batch of ratings or of requests."""
     if batch.record_format is None:
-        origins = Origins(batch.source, batch.positions)
+        origins = Origins.of(batch.source, batch.positions)
         dead = [
             _dead_letter(batch, index, "read", batch.failure, origin, value or b"")
             for index, (origin, value) in enumerate(zip(origins, batch.values, strict=True))

@@ -120,8 +120,8 @@ def _numbers(values: Sequence[float] | NDArray[np.float64]) -> list[bytes]:
 def _texts(values: Sequence[str]) -> list[bytes]:
     """Returns each text as JSON, without its quotation marks."""
     if isinstance(values, Origins):
-        source = orjson.dumps(values.source)[1:-1]
-        return [b"%b%d" % (source, position) for position in values.positions]
+        sources = [(orjson.dumps(run.source)[1:-1], run.positions) for run in values.runs]
+        return [b"%b%d" % (source, at) for source, positions in sources for at in positions]
     joined = orjson.dumps(values)
     if b"\\" in joined:
         return [orjson.dumps(value)[1:-1] for value in values]

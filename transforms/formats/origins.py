@@ -1,39 +1,74 @@
-"""Origins of records as a source and positions: each is made to text when somebody reads it."""
+"""Origins of records as sources and positions: each is made to text when somebody reads it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
+
+
+class Run(NamedTuple):
+    """Records of one source that follow each other.
+
+    Attributes:
+        source: What the origin of each begins with, separator included.
+        positions: Offset or line number of each, ascending.
+    """
+
+    source: str
+    positions: Sequence[int]
 
 
 class Origins(Sequence[str]):
-    """Origins of records of one source, each its source and its position.
+    """Origins of records, each its source and its position.
+
+    Args:
+        runs: The records, in order; those without any are left out.
 
     Attributes:
-        source: What each begins with, separator included.
-        positions: Offset or line number of each record.
+        runs: The same.
     """
 
-    __slots__ = ("positions", "source")
+    __slots__ = ("runs",)
 
-    def __init__(self, source: str, positions: Sequence[int]) -> None:
-        self.source = source
-        self.positions = positions
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs = [run for run in runs if run.positions]
+
+    @classmethod
+    def of(cls, source: str, positions: Sequence[int]) -> Origins:
+        """Returns those of one source."""
+        return cls([Run(source, positions)])
+
+    @classmethod
+    def joined(cls, parts: Iterable[Origins]) -> Origins:
+        """Returns those of all parts, in order."""
+        runs = (run for part in parts for run in part.runs)
+        return cls(
+            Run(source, list(itertools.chain.from_iterable(run.positions for run in some)))
+            for source, some in itertools.groupby(runs, lambda run: run.source)
+        )
 
     def keep(self, kept: Sequence[bool]) -> Origins:
         """Returns those that are kept, with a flag for each."""
-        return Origins(self.source, list(itertools.compress(self.positions, kept)))
+        flags = iter(kept)
+        return Origins(
+            Run(run.source, list(itertools.compress(run.positions, flags))) for run in self.runs
+        )
 
     def take(self, places: Sequence[int]) -> Origins:
         """Returns those at some places, in the order of these."""
-        return Origins(self.source, [self.positions[at] for at in places])
+        if len(self.runs) == 1:
+            (run,) = self.runs
+            return Origins.of(run.source, [run.positions[at] for at in places])
+        each = [Run(run.source, [position]) for run in self.runs for position in run.positions]
+        return Origins.joined([Origins(each[at] for at in places)])
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return sum(len(run.positions) for run in self.runs)
 
     def __iter__(self) -> Iterator[str]:
-        return map(self.source.__add__, map(str, self.positions))
+        for run in self.runs:
+            yield from map(run.source.__add__, map(str, run.positions))
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -43,8 +78,20 @@ class Origins(Sequence[str]):
 
     def __getitem__(self, index: int | slice) -> str | Origins:
         if isinstance(index, slice):
-            return Origins(self.source, self.positions[index])
-        return f"{self.source}{self.positions[index]}"
+            places = range(len(self))[index]
+            if places.step != 1:
+                return self.take(places)
+            return Origins(self._between(places.start, places.stop))
+        at = range(len(self))[index]
+        (run,) = Origins(self._between(at, at + 1)).runs
+        return f"{run.source}{run.positions[0]}"
+
+    def _between(self, start: int, stop: int) -> Iterator[Run]:
+        """Yields the records from a place up to, not including, another one."""
+        for run in self.runs:
+            yield Run(run.source, run.positions[max(0, start) : max(0, stop)])
+            start -= len(run.positions)
+            stop -= len(run.positions)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, overload
 
-from transforms.formats.origins import Origins
+from transforms.formats.origins import Origins, Run
 from transforms.formats.records import (
     NEW_RATING,
     Features,
@@ -190,24 +190,24 @@ def joined_ratings(parts: Sequence[Sequence[Rating]]) -> Sequence[Rating]:
 
 
 def _chained(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    of_one = [part for part in parts if isinstance(part, Origins)]
-    if len(of_one) == len(parts) and len({part.source for part in of_one}) == 1:
-        positions = itertools.chain.from_iterable(part.positions for part in of_one)
-        return Origins(of_one[0].source, list(positions))
+    origins = [part for part in parts if isinstance(part, Origins)]
+    if len(origins) == len(parts):
+        return Origins.joined(origins)
     return list(itertools.chain.from_iterable(parts))
 
 
 def to_plain(ratings: Sequence[Rating]) -> list[Sequence[Any]]:
     """Returns a column for each field, for a JSON document; no columns of no ratings.
 
-    Of one source there are a source and positions in the place of origins.
+    In the place of origins there may be a list of sources, and the positions of each.
     """
     if not ratings:
         return []
     columns = columns_of(ratings)
     *plain, features, weights, headers = columns
     if isinstance(columns.origins, Origins):
-        plain[-1] = [[columns.origins.source], columns.origins.positions]
+        runs = columns.origins.runs
+        plain[-1] = [[run.source for run in runs], *(run.positions for run in runs)]
     return [*plain, features, weights, list(map(text_headers, headers))]
 
 
@@ -217,8 +217,8 @@ def of_plain(columns: Sequence[Sequence[Any]]) -> RatingColumns:
         return RatingColumns(Columns())
     *plain, origins, features, weights, headers = columns
     if origins and isinstance(origins[0], list):
-        (source,), positions = origins
-        origins = Origins(source, positions)
+        sources, *positions = origins
+        origins = Origins(map(Run._make, zip(sources, positions, strict=True)))
     made = [None if one is None else Features(*map(tuple, one)) for one in features]
     sent = list(map(headers_of_text, headers))
     return RatingColumns(Columns._make([*plain, origins, made, weights, sent]))

@@ -44,7 +44,7 @@ class _Reading:
     def __init__(self, batch: RawRecords, decode: TreeDecoder) -> None:
         self.batch = batch
         self.decode = decode
-        self.origins = Origins(batch.source, batch.positions)
+        self.origins = Origins.of(batch.source, batch.positions)
         self.around = Surroundings(batch)
         self.found = Found()
 

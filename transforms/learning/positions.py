@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from transforms.errors import IncompatibleModelError
@@ -33,8 +33,8 @@ def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
     origins = columns_of(ratings).origins if ratings else ()
     if not origins:
         return found
-    for parsed in map(_parsed, origins[-1:] if _are_of_one(origins) else origins):
-        if parsed:
+    for _, last in _stretches(origins):
+        if parsed := _parsed(last):
             source, number = parsed
             found[source] = max(number + 1, found.get(source, 0))
     return found
@@ -45,7 +45,7 @@ def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | Non
     origins = columns_of(ratings).origins if ratings and positions else ()
     if not origins:
         return None
-    if _are_of_one(origins) and _is_new(positions, origins[0]):
+    if all(_is_new(positions, first) for first, _ in _stretches(origins)):
         return None
     return [_is_new(positions, origin) for origin in origins]
 
@@ -97,12 +97,17 @@ def _parsed(origin: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def _are_of_one(origins: Sequence[str]) -> bool:
-    """Whether all are of one partition, as in a batch of one read, and so in ascending order."""
+def _stretches(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the first and the last origin of each stretch of ascending ones of one partition."""
+    if isinstance(origins, Origins):
+        for source, positions in origins.runs:
+            yield f"{source}{positions[0]}", f"{source}{positions[-1]}"
+        return
     first = _parsed(origins[0])
-    if first is None or isinstance(origins, Origins):
-        return first is not None
-    return all(map(str.startswith, origins, itertools.repeat(first[0])))
+    if first and all(map(str.startswith, origins, itertools.repeat(first[0]))):
+        yield origins[0], origins[-1]
+    else:
+        yield from zip(origins, origins, strict=True)
 
 
 def _is_new(positions: Positions, origin: str) -> bool:

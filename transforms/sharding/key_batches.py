@@ -10,13 +10,18 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.batches import RatingBatch
 from transforms.learning.state import ValueState
+from transforms.sharding.bundle import BundleBatches
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import FIRST, require_version
 from transforms.sharding.keys import (
+    ModelShard,
     ModelShardBatch,
+    UserShard,
     UserShardBatch,
     by_replica,
     by_user_shard,
@@ -43,8 +48,10 @@ class KeyBatches(beam.PTransform):
     has the item learns a rating, and all of them recommend; the batches of a user shard are
     numbered, because several workers may read and key them, and each model shard has to learn
     them in the same order. Replicas all learn a rating, each in the order in which batches reach
-    it, and one of them recommends: nothing is merged, so they need not agree on an order. An empty
-    batch for `SHARDING_KEY` comes first, and now and then, see `sharding.stored`.
+    it, and one of them recommends: nothing is merged, so they need not agree on an order.
+
+    What a bundle has for a shard is joined to one batch, see `sharding.bundle`. An empty batch for
+    `SHARDING_KEY` comes first, and now and then, see `sharding.stored`.
 
     Parallelism: any; numbers of a user shard are given by one worker at a time.
     Delivery: once; the next number is committed with the runner's checkpoint.
@@ -79,19 +86,36 @@ class _KeyByModelShardDoFn(beam.DoFn):
         self._sharding = sharding
         self._reminder = Reminder()
 
-    def process(self, element: RatingBatch) -> Iterator[ModelShardBatch]:
+    def start_bundle(self) -> None:
+        self._batches = BundleBatches[ModelShard]()
+
+    def process(
+        self, element: RatingBatch, time: Any = beam.DoFn.TimestampParam
+    ) -> Iterator[ModelShardBatch | TimestampedValue]:
         yield from self._reminder.remind()
         for (shard, replica), batch in by_replica(element, self._sharding).items():
-            yield model_shard_key(shard, 0, self._sharding, replica), batch
+            key = model_shard_key(shard, 0, self._sharding, replica)
+            yield from self._batches.add(key, batch, time)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from self._batches.rest()
 
 
 class _KeyByUserShardDoFn(beam.DoFn):
     def __init__(self, sharding: Sharding) -> None:
         self._sharding = sharding
 
-    def process(self, element: RatingBatch) -> Iterator[UserShardBatch]:
+    def start_bundle(self) -> None:
+        self._batches = BundleBatches[UserShard]()
+
+    def process(
+        self, element: RatingBatch, time: Any = beam.DoFn.TimestampParam
+    ) -> Iterator[TimestampedValue]:
         for shard, batch in by_user_shard(element, self._sharding.user_shards).items():
-            yield user_shard_key(shard, self._sharding), batch
+            yield from self._batches.add(user_shard_key(shard, self._sharding), batch, time)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from self._batches.rest()
 
 
 def take_numbers(state: ValueState, count: int) -> range:

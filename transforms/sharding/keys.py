@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from transforms.batches import RatingBatch
-from transforms.formats.rating_columns import RatingColumns, columns_of, kept_ratings
+from transforms.formats.rating_columns import (
+    RatingColumns,
+    columns_of,
+    joined_ratings,
+    kept_ratings,
+)
 from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.runtime.flink_key_groups import salt
@@ -104,6 +109,28 @@ def split(batch: RatingBatch, at_once: int) -> list[RatingBatch]:
         )
         for start in starts
     ]
+
+
+def joined(batches: Sequence[RatingBatch]) -> RatingBatch:
+    """Returns a batch of the ratings of batches for the same shard, in order, and their requests.
+
+    Args:
+        batches: At least one; each has `listed`, or none has.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    starts = itertools.accumulate(map(len, batches), initial=0)
+    listed = [
+        start + at
+        for start, batch in zip(starts, batches, strict=False)
+        for at in batch.listed or ()
+    ]
+    return RatingBatch(
+        joined_ratings([batch.ratings for batch in batches]),
+        min(batch.published for batch in batches),
+        [request for batch in batches for request in batch.requests],
+        listed=None if batches[0].listed is None else listed,
+    )
 
 
 def keep(batch: RatingBatch, kept: Sequence[bool]) -> RatingBatch:

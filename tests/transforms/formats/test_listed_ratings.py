@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from transforms.formats.json_lines import encode_recommendation, encode_recommendations
 from transforms.formats.listed_ratings import ListedRatings, TopNColumns, joined
-from transforms.formats.origins import Origins
+from transforms.formats.origins import Origins, Run
 from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Header, Rating, Recommendation, ScoredItem
 
@@ -50,7 +50,7 @@ def test_columns_are_written_as_the_same_bytes() -> None:
         map(encode_recommendation, RECOMMENDATIONS)
     )
     assert encode_recommendations(ListedRatings([], COLUMNS[:0])) == []
-    origins = Origins('a"b-0-', [7, 9, 12])
+    origins = Origins([Run('a"b-0-', [7, 9]), Run("t-1-", [12])])
     columns = RatingColumns(columns_of(RATINGS)._replace(origins=origins))
     listed = ListedRatings(columns, COLUMNS)
     assert encode_recommendations(listed) == list(map(encode_recommendation, listed))

@@ -99,9 +99,9 @@ def test_some_are_kept() -> None:
     assert as_columns(ratings[::2]).take([1]).are_plain
 
 
-def test_origins_of_one_source_stay_a_source_and_positions() -> None:
+def test_origins_stay_sources_and_positions() -> None:
     ratings = [PLAIN._replace(origin=f"t-0-{at}") for at in (3, 4, 8)]
-    columns = RatingColumns(columns_of(ratings)._replace(origins=Origins("t-0-", [3, 4, 8])))
+    columns = RatingColumns(columns_of(ratings)._replace(origins=Origins.of("t-0-", [3, 4, 8])))
     read = of_plain(orjson.loads(orjson.dumps(to_plain(columns), default=list)))
     parts = (read, columns.keep([True] * 3), columns.take([0, 1, 2]), columns[:])
     for part in parts:
@@ -111,5 +111,8 @@ def test_origins_of_one_source_stay_a_source_and_positions() -> None:
     together = joined_ratings([columns[:1], columns[1:]])
     assert together == ratings
     assert isinstance(columns_of(together).origins, Origins)
-    strange = RatingColumns(columns.columns._replace(origins=Origins("t-1-", [3, 4, 8])))
-    assert joined_ratings([columns, strange]) == [*columns, *strange]
+    strange = RatingColumns(columns.columns._replace(origins=Origins.of("t-1-", [3, 4, 8])))
+    both = joined_ratings([columns, strange])
+    assert both == [*columns, *strange]
+    assert isinstance(columns_of(both).origins, Origins)
+    assert of_plain(orjson.loads(orjson.dumps(to_plain(both), default=list))) == both

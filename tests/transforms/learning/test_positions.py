@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from transforms.errors import IncompatibleModelError
-from transforms.formats.origins import Origins
+from transforms.formats.origins import Origins, Run
 from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating
 from transforms.learning import positions
@@ -34,7 +34,7 @@ def test_it_never_goes_back() -> None:
 def test_only_records_of_topics_stand_anywhere(origin: str) -> None:
     ratings = rated(origin, origin)
     assert positions.after({}, ratings) == {}
-    assert positions.are_new({"t-0-": 100, "u.data:": 100}, ratings) == [True, True]
+    assert positions.are_new({"t-0-": 100, "u.data:": 100}, ratings) is None
 
 
 def test_what_was_learned_is_told_from_what_was_not() -> None:
@@ -50,12 +50,13 @@ def test_what_was_learned_is_told_from_what_was_not() -> None:
     assert positions.are_new(reached, []) is None
 
 
+@pytest.mark.parametrize("other", ["t-0-", "t-1-", "u.data:"])
 @pytest.mark.parametrize("source", ["t-0-", "u.data:"])
-def test_columns_of_one_source_are_as_their_ratings(source: str) -> None:
-    origins = Origins(source, [6, 7, 9])
+def test_columns_are_as_their_ratings(source: str, other: str) -> None:
+    origins = Origins([Run(source, [6, 7, 9]), Run(other, [11, 12])])
     ratings = rated(*origins)
     columns = RatingColumns(columns_of(ratings)._replace(origins=origins))
-    for reached in ({}, {"t-0-": 4}, {"t-0-": 8}, {"t-0-": 20}):
+    for reached in ({}, {"t-0-": 4}, {"t-0-": 8}, {"t-0-": 20}, {"t-1-": 12}, {"t-1-": 20}):
         assert positions.after(reached, columns) == positions.after(reached, ratings)
         assert positions.are_new(reached, columns) == positions.are_new(reached, ratings)
 

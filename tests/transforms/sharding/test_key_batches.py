@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from operator import eq
 
@@ -16,7 +17,7 @@ from transforms.batches import RatingBatch, RatingBatchCoder
 from transforms.errors import IncompatibleModelError
 from transforms.sharding.config import Sharding
 from transforms.sharding.key_batches import NEXT, SEQUENCE, KeyBatches, take_numbers
-from transforms.sharding.keys import ModelShardBatch, model_shard_key
+from transforms.sharding.keys import ModelShardBatch, joined, model_shard_key
 from transforms.sharding.stored import SHARDING_KEY
 
 
@@ -73,9 +74,9 @@ def test_where_items_are_sharded_every_item_shard_gets_the_same_numbered_batches
         expected = [
             (
                 model_shard_key(user_shard, item_shard, sharding),
-                RatingBatch(batch.ratings, 5.0, batch.requests, number),
+                replace(joined([batch, batch]), number=number),
             )
-            for number in range(1, 7)
+            for number in range(1, 4)
             for user_shard, batch in BY_SHARD.items()
             for item_shard in range(3)
         ]

@@ -16,6 +16,7 @@ from transforms.sharding.config import Sharding
 from transforms.sharding.keys import (
     by_replica,
     by_user_shard,
+    joined,
     model_shard_key,
     replica_of,
     split,
@@ -128,6 +129,17 @@ def test_what_is_listed_is_split_with_its_ratings() -> None:
     parts = split(RatingBatch(RATINGS, 5.0, REQUESTS, listed=[0, 2, 3]), 2)
     assert [part.listed for part in parts] == [[0], [0, 1], []]
     assert [part.ratings for part in parts] == [RATINGS[:2], RATINGS[2:4], RATINGS[4:]]
+
+
+@pytest.mark.parametrize("listed", [None, [0, 2, 3], []])
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_joined_parts_are_the_whole(at_once: int, listed: list[int] | None) -> None:
+    whole = RatingBatch(RATINGS, 5.0, REQUESTS, listed=listed)
+    assert joined(split(whole, at_once)) == whole
+
+
+def test_a_joined_batch_is_as_old_as_its_oldest_part() -> None:
+    assert joined([RatingBatch(RATINGS, 5.0), RatingBatch([], 3.0, REQUESTS)]).published == 3.0
 
 
 @pytest.mark.parametrize(("user_shards", "replicas"), [(1, 2), (1, 8), (4, 4), (3, 2), (6, 4)])

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from apache_beam.utils.timestamp import Timestamp
 
 from tests.support import movielens_like
 from tests.transforms.sharding.test_in_order import Bag, Value
@@ -69,7 +70,10 @@ def run(sharding: Sharding, store: dict[ModelShard, dict[str, Any]], export: Any
         timers["end"] = Timer()
     learner.start_bundle()
     batch = RatingBatch(movielens_like(50))
-    for key, part in _KeyByModelShardDoFn(sharding).process(batch):
+    keys = _KeyByModelShardDoFn(sharding)
+    keys.start_bundle()
+    reminded = list(keys.process(batch, Timestamp(1)))
+    for key, part in [*reminded, *(sent.value for sent in keys.finish_bundle())]:
         saved = store.setdefault(key, {name: None for name in ("meta", "order", "positions")})
         values = {name: Value(saved[name]) for name in ("meta", "order", "positions")}
         bags = {

@@ -1,0 +1,79 @@
+"""What a bundle sends to each shard: one batch, whatever the number of partitions it has read.
+
+A topic of many partitions is read a few records at a time, and a batch costs the steps behind as
+much as dozens of ratings. What a bundle gives leaves at its end anyhow, so nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final, Generic, TypeVar
+
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.batches import RatingBatch
+from transforms.runtime.worker_context import WORKER
+from transforms.sharding.keys import joined
+
+Key = TypeVar("Key")
+
+MOST_RATINGS: Final = 4096
+"""A batch of so many is sent at once: it is dear enough, and an element is to be small."""
+
+_STEP: Final = Duration(micros=1)
+_END: Final = GlobalWindow().max_timestamp()
+
+
+class _Clock:
+    """Gives the batches that a process sends timestamps that strictly increase.
+
+    Those of several partitions are in no order, and a runner that orders by time would have the
+    records of one of them out of order.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = MIN_TIMESTAMP
+
+    def after(self, time: Timestamp) -> Timestamp:
+        """Returns the time, or the first that was not given yet if that is later."""
+        if time >= _END:
+            # As of what was grouped; no later one is allowed.
+            return time
+        with self._lock:
+            self._last = max(time, self._last + _STEP)
+            return self._last
+
+
+class BundleBatches(Generic[Key]):
+    """The batches of one bundle, by key."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Key, list[RatingBatch]] = {}
+        self._newest = MIN_TIMESTAMP
+
+    def add(self, key: Key, batch: RatingBatch, time: Timestamp) -> Iterator[TimestampedValue]:
+        """Adds a batch of a key; yields the key and its batch if it is to be sent now.
+
+        Args:
+            key: Of the shard.
+            batch: What it gets.
+            time: Beam's timestamp of the batch.
+        """
+        parts = self._parts.setdefault(key, [])
+        parts.append(batch)
+        self._newest = max(self._newest, time)
+        if sum(map(len, parts)) >= MOST_RATINGS:
+            yield TimestampedValue((key, joined(self._parts.pop(key))), self._time())
+
+    def rest(self) -> Iterator[WindowedValue]:
+        """Yields keys and batches that are left at the end of the bundle."""
+        for key, parts in self._parts.items():
+            yield GlobalWindows.windowed_value((key, joined(parts)), self._time())
+        self._parts = {}
+
+    def _time(self) -> Timestamp:
+        return WORKER.get(_Clock).after(self._newest)
