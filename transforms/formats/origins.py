@@ -12,7 +12,7 @@ class Run(NamedTuple):
 
     Attributes:
         source: What the origin of each begins with, separator included.
-        positions: Offset or line number of each, ascending.
+        positions: Offset or line number of each.
     """
 
     source: str
@@ -26,7 +26,7 @@ class Origins(Sequence[str]):
         runs: The records, in order; those without any are left out.
 
     Attributes:
-        runs: The same.
+        runs: Those that have records.
     """
 
     __slots__ = ("runs",)

@@ -177,6 +177,8 @@ def kept_ratings(ratings: Sequence[Rating], kept: Sequence[bool]) -> Sequence[Ra
 
 def joined_ratings(parts: Sequence[Sequence[Rating]]) -> Sequence[Rating]:
     """Returns ratings that follow each other as one sequence: as columns if all parts are."""
+    # What has only requests has no columns, whatever the ratings of the others are.
+    parts = [part for part in parts if part]
     if len(parts) == 1:
         return parts[0]
     columns = [part.columns for part in parts if isinstance(part, RatingColumns)]

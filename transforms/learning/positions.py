@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ def after(positions: Positions, ratings: Sequence[Rating]) -> dict[str, int]:
     origins = columns_of(ratings).origins if ratings else ()
     if not origins:
         return found
-    for _, last in _stretches(origins):
+    for _, last in _ends_of_runs(origins):
         if parsed := _parsed(last):
             source, number = parsed
             found[source] = max(number + 1, found.get(source, 0))
@@ -45,7 +44,7 @@ def are_new(positions: Positions, ratings: Sequence[Rating]) -> list[bool] | Non
     origins = columns_of(ratings).origins if ratings and positions else ()
     if not origins:
         return None
-    if all(_is_new(positions, first) for first, _ in _stretches(origins)):
+    if all(_is_new(positions, first) for first, _ in _ends_of_runs(origins)):
         return None
     return [_is_new(positions, origin) for origin in origins]
 
@@ -97,14 +96,16 @@ def _parsed(origin: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def _stretches(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields the first and the last origin of each stretch of ascending ones of one partition."""
+def _ends_of_runs(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the lowest and the highest origin of each run of records of one partition."""
     if isinstance(origins, Origins):
         for source, positions in origins.runs:
-            yield f"{source}{positions[0]}", f"{source}{positions[-1]}"
+            yield f"{source}{min(positions)}", f"{source}{max(positions)}"
         return
     first = _parsed(origins[0])
-    if first and all(map(str.startswith, origins, itertools.repeat(first[0]))):
+    # What one read gives ascends. `ratings-1-` is also what an origin of the topic `ratings-1`
+    # begins with, so all up to the last hyphen is compared.
+    if first and all(f"{origin.rpartition('-')[0]}-" == first[0] for origin in origins):
         yield origins[0], origins[-1]
     else:
         yield from zip(origins, origins, strict=True)

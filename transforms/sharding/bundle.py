@@ -20,10 +20,12 @@ from transforms.sharding.keys import joined
 
 Key = TypeVar("Key")
 
-MOST_RATINGS: Final = 4096
-"""A batch of so many is sent at once: it is dear enough, and an element is to be small."""
+MOST: Final = 4096
+"""Ratings and requests of a joined batch: more do not get cheaper, and elements are to be small."""
 
-_STEP: Final = Duration(micros=1)
+_STEP: Final = Duration(micros=1000)
+"""Runners keep milliseconds."""
+
 _END: Final = GlobalWindow().max_timestamp()
 
 
@@ -41,7 +43,7 @@ class _Clock:
     def after(self, time: Timestamp) -> Timestamp:
         """Returns the time, or the first that was not given yet if that is later."""
         if time >= _END:
-            # As of what was grouped; no later one is allowed.
+            # The end of the window, which what comes out of a GroupByKey has. None is later.
             return time
         with self._lock:
             self._last = max(time, self._last + _STEP)
@@ -53,27 +55,33 @@ class BundleBatches(Generic[Key]):
 
     def __init__(self) -> None:
         self._parts: dict[Key, list[RatingBatch]] = {}
+        self._sizes: dict[Key, int] = {}
         self._newest = MIN_TIMESTAMP
 
     def add(self, key: Key, batch: RatingBatch, time: Timestamp) -> Iterator[TimestampedValue]:
-        """Adds a batch of a key; yields the key and its batch if it is to be sent now.
+        """Adds a batch of a key; yields the key and what it had if that gets too large.
 
         Args:
             key: Of the shard.
             batch: What it gets.
             time: Beam's timestamp of the batch.
         """
-        parts = self._parts.setdefault(key, [])
-        parts.append(batch)
-        self._newest = max(self._newest, time)
-        if sum(map(len, parts)) >= MOST_RATINGS:
+        size = len(batch) + len(batch.requests)
+        if key in self._parts and self._sizes[key] + size > MOST:
             yield TimestampedValue((key, joined(self._parts.pop(key))), self._time())
+        if key not in self._parts:
+            self._parts[key], self._sizes[key] = [], 0
+        self._parts[key].append(batch)
+        self._sizes[key] += size
+        self._newest = max(self._newest, time)
 
     def rest(self) -> Iterator[WindowedValue]:
         """Yields keys and batches that are left at the end of the bundle."""
-        for key, parts in self._parts.items():
-            yield GlobalWindows.windowed_value((key, joined(parts)), self._time())
-        self._parts = {}
+        parts, self._parts = self._parts, {}
+        if parts:
+            time = self._time()
+            for key, some in parts.items():
+                yield GlobalWindows.windowed_value((key, joined(some)), time)
 
     def _time(self) -> Timestamp:
         return WORKER.get(_Clock).after(self._newest)

@@ -127,7 +127,7 @@ def joined(batches: Sequence[RatingBatch]) -> RatingBatch:
     ]
     return RatingBatch(
         joined_ratings([batch.ratings for batch in batches]),
-        min(batch.published for batch in batches),
+        min((batch.published for batch in batches if batch.published), default=0.0),
         [request for batch in batches for request in batch.requests],
         listed=None if batches[0].listed is None else listed,
     )

@@ -20,6 +20,24 @@ def test_a_shard_stands_behind_the_last_record_of_each_partition() -> None:
     assert reached == {"t-0-": 12, "t-1-": 5, "my-topic-12-": 1}
 
 
+def test_a_topic_whose_name_ends_like_a_partition_is_another_one() -> None:
+    origins = ["ratings-1-7", "ratings-1-0-5"]
+    runs = Origins([Run("ratings-1-", [7]), Run("ratings-1-0-", [5])])
+    for ratings in (
+        rated(*origins),
+        RatingColumns(columns_of(rated(*origins))._replace(origins=runs)),
+    ):
+        assert positions.after({}, ratings) == {"ratings-1-": 8, "ratings-1-0-": 6}
+        assert positions.are_new({"ratings-1-0-": 100}, ratings) == [True, False]
+
+
+def test_columns_in_any_order_stand_behind_the_last() -> None:
+    origins = Origins.of("t-0-", [12, 7, 9])
+    ratings = RatingColumns(columns_of(rated(*origins))._replace(origins=origins))
+    assert positions.after({}, ratings) == {"t-0-": 13}
+    assert positions.are_new({"t-0-": 10}, ratings) == [True, False, False]
+
+
 def test_several_events_of_a_record_stand_where_it_does() -> None:
     assert positions.after({}, rated("t-0-3#1", "t-0-3#2")) == {"t-0-": 4}
     assert positions.after({}, rated("t-0-2", "t-0-3#12")) == {"t-0-": 4}

@@ -2,21 +2,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from tests.support import movielens_like
 from transforms.batches import RatingBatch
-from transforms.sharding.bundle import MOST_RATINGS, BundleBatches
+from transforms.formats.records import Request
+from transforms.runtime.worker_context import WorkerContext
+from transforms.sharding import bundle
+from transforms.sharding.bundle import MOST, BundleBatches
 from transforms.sharding.keys import joined
 
 RATINGS = movielens_like(20)
 A, B, C = RatingBatch(RATINGS[:3], 4.0), RatingBatch(RATINGS[3:5], 2.0), RatingBatch(RATINGS[5:])
 
 
+@pytest.fixture(autouse=True)
+def _own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "WORKER", WorkerContext())
+
+
 def added(batches: BundleBatches[str], key: str, batch: RatingBatch, time: int) -> list[Any]:
     return list(batches.add(key, batch, Timestamp(time)))
+
+
+def values(batches: BundleBatches[str]) -> list[tuple[str, RatingBatch]]:
+    return [sent.value for sent in batches.rest()]
 
 
 def test_a_bundle_sends_each_shard_one_batch_at_its_end() -> None:
@@ -28,34 +41,50 @@ def test_a_bundle_sends_each_shard_one_batch_at_its_end() -> None:
     assert values(batches) == []
 
 
-def values(batches: BundleBatches[str]) -> list[tuple[str, RatingBatch]]:
-    return [sent.value for sent in batches.rest()]
-
-
-def test_a_large_batch_does_not_wait_for_the_end() -> None:
+@pytest.mark.parametrize(
+    "half",
+    [
+        RatingBatch(movielens_like(MOST // 2)),
+        RatingBatch([], requests=[Request("u", 0.0, f"q-0-{at}") for at in range(MOST // 2)]),
+    ],
+)
+def test_what_gets_too_large_does_not_wait_for_the_end(half: RatingBatch) -> None:
     batches = BundleBatches[str]()
-    half = RatingBatch(movielens_like(MOST_RATINGS // 2))
     assert not added(batches, "x", half, 1)
     assert not added(batches, "y", half, 1)
-    (sent,) = added(batches, "x", half, 1)
+    assert not added(batches, "x", half, 1)
+    (sent,) = added(batches, "x", A, 1)
     assert isinstance(sent, TimestampedValue)
     assert sent.value == ("x", joined([half, half]))
-    assert values(batches) == [("y", half)]
+    assert sorted(values(batches), key=str) == sorted([("y", half), ("x", A)], key=str)
+
+
+def test_a_batch_that_is_larger_alone_is_sent_alone() -> None:
+    batches = BundleBatches[str]()
+    large = RatingBatch(movielens_like(MOST + 1))
+    assert not added(batches, "x", large, 1)
+    assert [sent.value for sent in added(batches, "x", A, 1)] == [("x", large)]
+    assert values(batches) == [("x", A)]
 
 
 def test_what_one_process_sends_is_in_the_order_of_beams_time_too() -> None:
-    # A bundle that reads a partition that lags behind, and then one that does not.
-    first, second, third = BundleBatches[str](), BundleBatches[str](), BundleBatches[str]()
-    added(first, "x", A, 2_000_000_000)
-    added(first, "x", B, 1_000_000_000)
-    added(second, "x", C, 1_000_000_001)
-    added(third, "x", C, 3_000_000_000)
-    sent = [*first.rest(), *second.rest(), *third.rest()]
-    times = [one.timestamp for one in sent]
-    assert times[0] >= Timestamp(2_000_000_000)
-    assert times == sorted(set(times))
-    assert all(isinstance(one, WindowedValue) for one in sent)
+    # One partition is far ahead of another one, which is then read three times.
+    sent: list[WindowedValue] = []
+    for *times, most in ((2_000, 1_000), (1_001,), (1_002,), (1_003,), (3_000,)):
+        batches = BundleBatches[str]()
+        for time in (*times, most):
+            added(batches, "x", A, time)
+        sent.extend(batches.rest())
+    milliseconds = [one.timestamp.micros // 1000 for one in sent]
+    assert milliseconds == [2_000_000, 2_000_001, 2_000_002, 2_000_003, 3_000_000]
     assert all(one.windows == (GlobalWindow(),) for one in sent)
+
+
+def test_the_shards_of_a_bundle_have_the_same_time() -> None:
+    batches = BundleBatches[str]()
+    for key in "xyz":
+        added(batches, key, A, 1)
+    assert {one.timestamp for one in batches.rest()} == {Timestamp(1)}
 
 
 def test_what_was_grouped_has_no_later_time_and_moves_no_other() -> None:
@@ -64,4 +93,4 @@ def test_what_was_grouped_has_no_later_time_and_moves_no_other() -> None:
     list(grouped.add("x", A, end))
     added(later, "x", B, 1)
     assert [one.timestamp for one in grouped.rest()] == [end]
-    assert next(one.timestamp for one in later.rest()) < end
+    assert [one.timestamp for one in later.rest()] == [Timestamp(1)]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from operator import eq
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -10,14 +12,22 @@ from apache_beam.coders import TupleCoder, registry
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to, is_not_empty
+from apache_beam.utils.timestamp import Timestamp
 
 from tests.transforms.sharding.test_in_order import Value
 from tests.transforms.sharding.test_keys import BATCH, BY_SHARD, RATINGS, REQUESTS
 from transforms.batches import RatingBatch, RatingBatchCoder
 from transforms.errors import IncompatibleModelError
 from transforms.sharding.config import Sharding
-from transforms.sharding.key_batches import NEXT, SEQUENCE, KeyBatches, take_numbers
-from transforms.sharding.keys import ModelShardBatch, joined, model_shard_key
+from transforms.sharding.key_batches import (
+    NEXT,
+    SEQUENCE,
+    KeyBatches,
+    _KeyByModelShardDoFn,
+    _KeyByUserShardDoFn,
+    take_numbers,
+)
+from transforms.sharding.keys import ModelShardBatch, by_replica, joined, model_shard_key
 from transforms.sharding.stored import SHARDING_KEY
 
 
@@ -62,6 +72,37 @@ def test_one_model_is_the_default() -> None:
     with TestPipeline(runner="FnApiRunner") as pipeline:
         keyed = pipeline | beam.Create([BATCH, RatingBatch([])]) | KeyBatches()
         check(keyed, [(model_shard_key(0, 0, Sharding()), BATCH)])
+
+
+REPLICAS = Sharding(2, replicas=2)
+
+
+def sent_by(step: Any) -> list[Any]:
+    return [sent.value for sent in step.finish_bundle()]
+
+
+@pytest.mark.parametrize("sharding", [Sharding(2), REPLICAS])
+def test_what_a_bundle_has_for_a_shard_is_joined(sharding: Sharding) -> None:
+    step = _KeyByModelShardDoFn(sharding)
+    step.start_bundle()
+    for time in (1, 2):
+        assert {key for key, _ in step.process(BATCH, Timestamp(time))} <= {SHARDING_KEY}
+    assert sent_by(step) == [
+        (model_shard_key(shard, 0, sharding, replica), joined([batch, batch]))
+        for (shard, replica), batch in by_replica(BATCH, sharding).items()
+    ]
+
+
+@pytest.mark.parametrize("kind", [_KeyByModelShardDoFn, _KeyByUserShardDoFn])
+def test_a_bundle_that_failed_leaves_nothing_to_the_next(kind: Callable[..., Any]) -> None:
+    step = kind(REPLICAS)
+    step.start_bundle()
+    list(step.process(BATCH, Timestamp(1)))
+    step.start_bundle()
+    assert sent_by(step) == []
+    list(step.process(BATCH, Timestamp(1)))
+    assert sent_by(step)
+    assert sent_by(step) == []
 
 
 def test_where_items_are_sharded_every_item_shard_gets_the_same_numbered_batches() -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support import ROOT, movielens_like
 from transforms.batches import RatingBatch
+from transforms.formats.origins import Origins
+from transforms.formats.rating_columns import RatingColumns, columns_of
 from transforms.formats.records import Rating, Request
 from transforms.recommenders.hashing import block_of
 from transforms.sharding.config import Sharding
@@ -138,8 +140,21 @@ def test_joined_parts_are_the_whole(at_once: int, listed: list[int] | None) -> N
     assert joined(split(whole, at_once)) == whole
 
 
-def test_a_joined_batch_is_as_old_as_its_oldest_part() -> None:
-    assert joined([RatingBatch(RATINGS, 5.0), RatingBatch([], 3.0, REQUESTS)]).published == 3.0
+def test_a_joined_batch_is_as_old_as_its_oldest_part_of_a_topic() -> None:
+    parts = [RatingBatch(RATINGS, 5.0), RatingBatch([], 3.0, REQUESTS), RatingBatch(RATINGS)]
+    assert joined(parts).published == 3.0
+    assert joined(parts[2:] * 2).published == 0.0
+
+
+@pytest.mark.parametrize("user_shards", [1, 2])
+def test_ratings_stay_columns_beside_requests(user_shards: int) -> None:
+    origins = Origins.of("t-0-", range(len(RATINGS)))
+    columns = RatingColumns(columns_of(RATINGS)._replace(origins=origins))
+    batches = [RatingBatch(columns, 5.0), RatingBatch([], 5.0, REQUESTS), RatingBatch(columns, 5.0)]
+    parts = [by_user_shard(batch, user_shards).get(0) for batch in batches]
+    whole = joined([part for part in parts if part])
+    assert isinstance(whole.ratings, RatingColumns)
+    assert isinstance(whole.ratings.columns.origins, Origins)
 
 
 @pytest.mark.parametrize(("user_shards", "replicas"), [(1, 2), (1, 8), (4, 4), (3, 2), (6, 4)])

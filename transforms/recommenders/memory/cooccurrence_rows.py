@@ -113,6 +113,7 @@ def load_counts(
 def _load_rows(arrays: SavedArrays, name: str, n: int, longest: int) -> Rows:
     ends, ids = arrays.rows(name, n, n)
     weights = arrays.finite(f"{name}.weights", (len(ids),), np.float32)
+    arrays.require((weights >= 0).all(), f"{name}.weights", "has a count below 0")
     fits = np.diff(ends, prepend=0).max(initial=0) <= longest
     arrays.require(fits, f"{name}.ends", f"has a row of more than {longest} items")
     return Rows(ends, ids, weights)

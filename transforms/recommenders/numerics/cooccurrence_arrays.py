@@ -236,7 +236,7 @@ class Listing(NamedTuple):
         excluded: Items that lists do not have, end to end.
         excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
         scores: Room for the score of each column, shape (n_column,).
-        bounds: Room for what a score is at least, same shape.
+        bounds: Room for what the score of each is at least, same shape.
         able: Room for columns, same shape.
         best: Is filled with the lists, shape (l, n).
         best_scores: Is filled with their scores, shape (l, n).

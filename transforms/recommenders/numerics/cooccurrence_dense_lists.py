@@ -40,7 +40,7 @@ _FEW: Final = 0.08
 """What is left of the rows is read for at most this share of the items, else for all."""
 
 _ROUNDING: Final = 1.0 + 1e-9
-"""More than a sum of some dozen products of doubles can be off, relatively."""
+"""More than a sum of a million products of doubles, none negative, can be off, relatively."""
 
 
 @compile_exact
@@ -112,7 +112,7 @@ def _list_the_able(
     """Adds what is left of the rows for some columns, and fills a list of these.
 
     Args:
-        counts: As in `list_dense`, as are the next four.
+        counts: As in `list_dense`, as are the next three.
         transitions: Likewise.
         columns: Likewise.
         mixture: Likewise.

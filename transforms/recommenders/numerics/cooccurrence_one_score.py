@@ -24,8 +24,8 @@ def counts_dense(
     """Fills how often an item occurs with each of several others.
 
     Args:
-        matrix: As in `learn_dense`.
-        elsewhere: As in `learn_dense`.
+        matrix: The `values` of `MatrixArrays`.
+        elsewhere: As there.
         columns: Of the items that are listed here.
         others: Items.
         item: The item.
