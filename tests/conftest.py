@@ -17,6 +17,7 @@ from transforms.learning.state import ModelCache
 from transforms.learning.warm_up import warm_up
 from transforms.recommenders.registry import MODEL_NAMES, RecommenderSpec
 from transforms.runtime.worker_context import WORKER
+from transforms.sharding import bundle
 
 # A shell that starts the tests in the background has SIGINT ignored, by what they start, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -98,6 +99,12 @@ def _kernels_are_cached() -> None:
     # Else the first program that a test starts would say that it compiles them.
     for model in MODEL_NAMES:
         warm_up(RecommenderSpec(model))
+
+
+@pytest.fixture
+def batches_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the batches of a bundle as they are, so that a shard gets several."""
+    monkeypatch.setattr(bundle, "MOST", 1)
 
 
 @pytest.fixture(autouse=True)

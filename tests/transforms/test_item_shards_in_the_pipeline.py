@@ -31,6 +31,8 @@ from transforms.batches import RecommendationBatch, RecommendationBatchCoder
 from transforms.learning.state import ModelCache
 from transforms.runtime.worker_context import WORKER
 
+pytestmark = pytest.mark.usefixtures("batches_apart")
+
 ASKED = [Request("1", 7.0, "r:1"), Request("nobody", 8.0, "r:2")]
 
 

@@ -24,6 +24,8 @@ from transforms.model_export import (
 )
 from transforms.recommenders.recommender import Recommender
 
+pytestmark = pytest.mark.usefixtures("batches_apart")
+
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
 

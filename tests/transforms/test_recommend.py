@@ -29,6 +29,8 @@ from transforms.learning.state import Kept, Meta, ModelCache, ShardState
 from transforms.recommenders.hashing import Block
 from transforms.runtime.worker_context import WORKER
 
+pytestmark = pytest.mark.usefixtures("batches_apart")
+
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 
 

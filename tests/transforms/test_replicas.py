@@ -33,6 +33,8 @@ from transforms.model_export import load, save, shards_in
 from transforms.recommenders.recommender import Recommender
 from transforms.runtime.worker_context import WORKER
 
+pytestmark = pytest.mark.usefixtures("batches_apart")
+
 SPEC = RecommenderSpec("mf", {"k": 4}, seed=5)
 ITEMKNN = RecommenderSpec("itemknn", repeats="auto")
 RATINGS = [
