@@ -104,7 +104,7 @@ def _kernels_are_cached() -> None:
 @pytest.fixture
 def batches_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the batches of a bundle as they are, so that a shard gets several."""
-    monkeypatch.setattr(bundle, "MOST", 1)
+    monkeypatch.setattr(bundle, "MAX_JOINED", 1)
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 """What flows between the stages: batches of records, in order, and their coders.
 
 Beam's Python SDK pays 50 to 100 us for each element and stage, more than the whole work on a
-rating; so an element is the batch that one poll or one chunk of a file gave, and what a bundle has
-for a shard is one, see `sharding.bundle`. A batch never waits to fill. The coders write one JSON or
-columnar document a batch, for the same reason.
+rating; so an element is the batch that one poll or one chunk of a file gave, and all that a
+bundle has for a shard is joined to one, see `sharding.bundle`. A batch never waits to fill. The
+coders write one JSON or columnar document a batch, for the same reason.
 """
 
 from __future__ import annotations

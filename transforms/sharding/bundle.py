@@ -20,8 +20,8 @@ from transforms.sharding.keys import joined
 
 Key = TypeVar("Key")
 
-MOST: Final = 4096
-"""Ratings and requests of a joined batch: more do not get cheaper, and elements are to be small."""
+MAX_JOINED: Final = 4096
+"""Maximum ratings and requests of a joined batch: larger ones save nothing more."""
 
 _STEP: Final = Duration(micros=1000)
 """Runners keep milliseconds."""
@@ -30,10 +30,10 @@ _END: Final = GlobalWindow().max_timestamp()
 
 
 class _Clock:
-    """Gives the batches that a process sends timestamps that strictly increase.
+    """Strictly increasing timestamps for the batches that a process sends.
 
-    Those of several partitions are in no order, and a runner that orders by time would have the
-    records of one of them out of order.
+    Timestamps of different partitions are unrelated, so with those of joined batches a runner that
+    orders by time could process a partition out of order.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class _Clock:
         self._last = MIN_TIMESTAMP
 
     def after(self, time: Timestamp) -> Timestamp:
-        """Returns the time, or the first that was not given yet if that is later."""
+        """Returns `time`, or one step after the last returned time if that is later."""
         if time >= _END:
             # The end of the window, which what comes out of a GroupByKey has. None is later.
             return time
@@ -67,7 +67,7 @@ class BundleBatches(Generic[Key]):
             time: Beam's timestamp of the batch.
         """
         size = len(batch) + len(batch.requests)
-        if key in self._parts and self._sizes[key] + size > MOST:
+        if key in self._parts and self._sizes[key] + size > MAX_JOINED:
             yield TimestampedValue((key, joined(self._parts.pop(key))), self._time())
         if key not in self._parts:
             self._parts[key], self._sizes[key] = [], 0

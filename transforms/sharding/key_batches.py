@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
@@ -15,7 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.batches import RatingBatch
 from transforms.learning.state import ValueState
-from transforms.sharding.bundle import BundleBatches
+from transforms.sharding.bundle import BundleBatches, Key
 from transforms.sharding.config import Sharding
 from transforms.sharding.in_order import FIRST, require_version
 from transforms.sharding.keys import (
@@ -81,13 +81,21 @@ class KeyBatches(beam.PTransform):
         return keyed | SEQUENCE >> typed
 
 
-class _KeyByModelShardDoFn(beam.DoFn):
+class _JoiningDoFn(beam.DoFn, Generic[Key]):
+    """Sends each key one batch of all that was added for it in a bundle."""
+
+    def start_bundle(self) -> None:
+        # What a failed bundle left is dropped.
+        self._batches = BundleBatches[Key]()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from self._batches.rest()
+
+
+class _KeyByModelShardDoFn(_JoiningDoFn[ModelShard]):
     def __init__(self, sharding: Sharding) -> None:
         self._sharding = sharding
         self._reminder = Reminder()
-
-    def start_bundle(self) -> None:
-        self._batches = BundleBatches[ModelShard]()
 
     def process(
         self, element: RatingBatch, time: Any = beam.DoFn.TimestampParam
@@ -97,25 +105,16 @@ class _KeyByModelShardDoFn(beam.DoFn):
             key = model_shard_key(shard, 0, self._sharding, replica)
             yield from self._batches.add(key, batch, time)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield from self._batches.rest()
 
-
-class _KeyByUserShardDoFn(beam.DoFn):
+class _KeyByUserShardDoFn(_JoiningDoFn[UserShard]):
     def __init__(self, sharding: Sharding) -> None:
         self._sharding = sharding
-
-    def start_bundle(self) -> None:
-        self._batches = BundleBatches[UserShard]()
 
     def process(
         self, element: RatingBatch, time: Any = beam.DoFn.TimestampParam
     ) -> Iterator[TimestampedValue]:
         for shard, batch in by_user_shard(element, self._sharding.user_shards).items():
             yield from self._batches.add(user_shard_key(shard, self._sharding), batch, time)
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield from self._batches.rest()
 
 
 def take_numbers(state: ValueState, count: int) -> range:

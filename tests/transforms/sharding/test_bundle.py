@@ -12,7 +12,7 @@ from transforms.batches import RatingBatch
 from transforms.formats.records import Request
 from transforms.runtime.worker_context import WorkerContext
 from transforms.sharding import bundle
-from transforms.sharding.bundle import MOST, BundleBatches
+from transforms.sharding.bundle import MAX_JOINED, BundleBatches
 from transforms.sharding.keys import joined
 
 RATINGS = movielens_like(20)
@@ -44,8 +44,8 @@ def test_a_bundle_sends_each_shard_one_batch_at_its_end() -> None:
 @pytest.mark.parametrize(
     "half",
     [
-        RatingBatch(movielens_like(MOST // 2)),
-        RatingBatch([], requests=[Request("u", 0.0, f"q-0-{at}") for at in range(MOST // 2)]),
+        RatingBatch(movielens_like(MAX_JOINED // 2)),
+        RatingBatch([], requests=[Request("u", 0.0, f"q-0-{at}") for at in range(MAX_JOINED // 2)]),
     ],
 )
 def test_what_gets_too_large_does_not_wait_for_the_end(half: RatingBatch) -> None:
@@ -61,7 +61,7 @@ def test_what_gets_too_large_does_not_wait_for_the_end(half: RatingBatch) -> Non
 
 def test_a_batch_that_is_larger_alone_is_sent_alone() -> None:
     batches = BundleBatches[str]()
-    large = RatingBatch(movielens_like(MOST + 1))
+    large = RatingBatch(movielens_like(MAX_JOINED + 1))
     assert not added(batches, "x", large, 1)
     assert [sent.value for sent in added(batches, "x", A, 1)] == [("x", large)]
     assert values(batches) == [("x", A)]

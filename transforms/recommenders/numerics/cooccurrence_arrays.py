@@ -237,7 +237,7 @@ class Listing(NamedTuple):
         excluded_ends: Where each positive's begin and the last's end, shape (m + 1,).
         scores: Room for the score of each column, shape (n_column,).
         bounds: Room for what the score of each is at least, same shape.
-        able: Room for columns, same shape.
+        candidates: Room for columns, same shape.
         best: Is filled with the lists, shape (l, n).
         best_scores: Is filled with their scores, shape (l, n).
         counts: Is filled with the length of each list, shape (l,).
@@ -248,7 +248,7 @@ class Listing(NamedTuple):
     excluded_ends: NDArray[np.int64]
     scores: NDArray[np.float64]
     bounds: NDArray[np.float64]
-    able: NDArray[np.int32]
+    candidates: NDArray[np.int32]
     best: NDArray[np.int32]
     best_scores: NDArray[np.float64]
     counts: NDArray[np.int32]

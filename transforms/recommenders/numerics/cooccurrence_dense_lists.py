@@ -1,10 +1,10 @@
-"""Kernels that list from a matrix of counts, for most lists without all rows of a history.
+"""Kernels that list from a matrix of counts, and skip rows that cannot change a list.
 
-Rows weigh less the older their items are. All that some of them add to any score is at most the
-sum of their largest counts, weighted. So once the others are added up, most items can no longer
-reach the list, and what is left of the rows is read for the few that can. That is MaxScore with
-rows for terms: H. Turtle, J. Flood. Query Evaluation: Strategies and Optimizations. IP&M 31, 1995.
-Lists are those of all rows, to the bit.
+Rows weigh less the older their items are. What the last of them add to any score is at most the sum
+of their largest counts, weighted. So once the others are added up, most items can no longer reach
+the list, and the last rows are read only for the remaining candidates. This is MaxScore with rows
+for terms: H. Turtle, J. Flood. Query Evaluation: Strategies and Optimizations. IP&M 31, 1995.
+The lists are those of all rows, to the bit.
 """
 
 from __future__ import annotations
@@ -30,57 +30,57 @@ from transforms.recommenders.numerics.jit import ZERO, compile_exact
 from transforms.recommenders.numerics.top_n import keep_best
 from transforms.recommenders.numerics.transition_kernels import add_transitions
 
-_LEFT: Final = 0.04
-"""Rows are left that have at most this share of what all of them could add to a score."""
+_SKIPPED: Final = 0.04
+"""Maximum share of the skipped rows in what all rows can add to a score."""
 
 _WORTHWHILE: Final = 12
-"""Fewer rows are not left: finding who can still reach the list costs as much as these."""
+"""Fewer rows are not skipped: finding the candidates costs as much as reading them."""
 
 _FEW: Final = 0.08
-"""What is left of the rows is read for at most this share of the items, else for all."""
+"""With a larger share of the items as candidates the rows are read for all items."""
 
 _ROUNDING: Final = 1.0 + 1e-9
-"""More than a sum of a million products of doubles, none negative, can be off, relatively."""
+"""Slack for rounding: the relative error of a sum of a million nonnegative products is smaller."""
 
 
 @compile_exact
-def _rows_to_leave(
+def _rows_to_skip(
     largest: NDArray[np.float32], rows: NDArray[np.int32], factors: NDArray[np.float64]
 ) -> tuple[int, float]:
-    """Returns how many of the last rows may be left, and the most that they add to a sum."""
+    """Returns how many of the last rows to skip, and the most that they can add to a sum."""
     total = 0.0
     for number in range(len(rows)):
         total += factors[number] * largest[rows[number]]
-    most, left = 0.0, ZERO
+    most, skipped = 0.0, ZERO
     for number in range(len(rows) - 1, -1, -1):
         with_one_more = most + factors[number] * largest[rows[number]]
-        if with_one_more > _LEFT * total:
+        if with_one_more > _SKIPPED * total:
             break
         most = with_one_more
-        left += 1
-    return left, most
+        skipped += 1
+    return skipped, most
 
 
 @compile_exact
-def _find_able(
+def _find_candidates(
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     most: float,
-    least: float,
+    threshold: float,
     scores: NDArray[np.float64],
-    able: NDArray[np.int32],
+    candidates: NDArray[np.int32],
 ) -> int:
-    """Finds the columns whose score can still reach a list.
+    """Finds the columns whose score can still reach the threshold of a list.
 
     Args:
         columns: Of the items that are listed here.
         mixture: What `mix` filled.
         slot: The row of it.
-        most: What the sum of a column's counts can still rise by.
-        least: A score below this is not in the list.
+        most: How much the sum of a column's counts can still rise.
+        threshold: An item with a lower score is not in the list.
         scores: Of each column without that, shape (n_column,).
-        able: Is filled with the columns, ascending, shape (f,).
+        candidates: Is filled with the columns, ascending, shape (f,).
 
     Returns:
         How many there are; f if there may be more.
@@ -88,28 +88,28 @@ def _find_able(
     count, norms, has_cosine = ZERO, columns.norms, mixture.cosine[slot]
     for column in range(len(scores)):
         rise = most * norms[column] if has_cosine else most
-        if (scores[column] + rise) * _ROUNDING >= least:
-            if count == len(able):
+        if (scores[column] + rise) * _ROUNDING >= threshold:
+            if count == len(candidates):
                 break
-            able[count] = column
+            candidates[count] = column
             count += 1
     return count
 
 
 @compile_exact
-def _list_the_able(
+def _list_candidates(
     counts: MatrixArrays,
     transitions: TransitionArrays,
     columns: ColumnArrays,
     mixture: Mixture,
     slot: int,
     first: int,
-    able: NDArray[np.int32],
+    candidates: NDArray[np.int32],
     scores: NDArray[np.float64],
     best: NDArray[np.int32],
     best_scores: NDArray[np.float64],
 ) -> int:
-    """Adds what is left of the rows for some columns, and fills a list of these.
+    """Adds the skipped rows for the candidates, and fills a list of these.
 
     Args:
         counts: As in `list_dense`, as are the next three.
@@ -118,7 +118,7 @@ def _list_the_able(
         mixture: Likewise.
         slot: The row of it.
         first: How many rows are added up.
-        able: The columns, ascending.
+        candidates: The columns, ascending.
         scores: The sums of these rows; no scores afterwards.
         best: Is filled.
         best_scores: Is filled.
@@ -128,12 +128,12 @@ def _list_the_able(
     """
     for number in range(first, mixture.rows[slot]):
         row, factor = counts.values[mixture.recent[slot, number]], mixture.factors[slot, number]
-        for column in able:
+        for column in candidates:
             scores[column] += factor * row[column]
     add_transitions(transitions, columns, mixture, slot, scores)
-    complete_some(columns, mixture, slot, able, scores)
+    complete_some(columns, mixture, slot, candidates, scores)
     count = ZERO
-    for column in able:
+    for column in candidates:
         count = keep_best(best_scores, best, count, scores[column], column)
     for place in range(count):
         best[place] = columns.items[best[place]]
@@ -167,8 +167,8 @@ def list_dense(
     best, best_scores = listing.best[place], listing.best_scores[place]
     n_row = mixture.rows[number]
     rows, factors = mixture.recent[number, :n_row], mixture.factors[number, :n_row]
-    left, most = _rows_to_leave(counts.largest, rows, factors)
-    first = n_row - left if left > _WORTHWHILE else n_row
+    skipped, most = _rows_to_skip(counts.largest, rows, factors)
+    first = n_row - skipped if skipped > _WORTHWHILE else n_row
     scores[:] = 0.0
     sum_dense(counts.values, rows[:first], factors[:first], scores)
     if first < n_row:
@@ -180,17 +180,17 @@ def list_dense(
         length = best_of(bounds, columns, excluded, best, best_scores)
         count = few
         if length == len(best):
-            least, able = best_scores[length - 1], listing.able[:few]
-            count = _find_able(columns, mixture, number, most, least, bounds, able)
+            threshold, candidates = best_scores[length - 1], listing.candidates[:few]
+            count = _find_candidates(columns, mixture, number, most, threshold, bounds, candidates)
         if count < few:
-            listing.counts[place] = _list_the_able(
+            listing.counts[place] = _list_candidates(
                 counts,
                 transitions,
                 columns,
                 mixture,
                 number,
                 first,
-                listing.able[:count],
+                listing.candidates[:count],
                 scores,
                 best,
                 best_scores,

@@ -147,8 +147,7 @@ def top_n_after_each_sparse(
 ) -> None:
     """Makes all lists from what `learn_sparse` left, each as of its positive.
 
-    Of the arguments two are others: `popular` has the most popular items after all positives, and
-    `scratch` is used.
+    `popular` has the most popular items after all positives; `scratch` is used.
     """
     buffer = np.empty(len(columns.norms))
     slot = len(counts)

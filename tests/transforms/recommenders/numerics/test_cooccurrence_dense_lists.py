@@ -85,15 +85,15 @@ def test_many_lists_do_not_read_all_rows(repeats: str, monkeypatch: pytest.Monke
     read: list[int] = []
 
     def noted(*arguments: Any) -> int:
-        *_, able, scores, _, _ = arguments
-        read.append(len(able))
-        assert len(able) < len(scores) / 10
-        return list_the_able(*arguments)
+        *_, candidates, scores, _, _ = arguments
+        read.append(len(candidates))
+        assert len(candidates) < len(scores) / 10
+        return list_candidates(*arguments)
 
-    list_the_able = kernels._list_the_able
+    list_candidates = kernels._list_candidates
     # Compiled code is bound to the kernel that it calls; the function that it is made of is not.
     list_dense = getattr(kernels.list_dense, "py_func", kernels.list_dense)
-    monkeypatch.setattr(kernels, "_list_the_able", noted)
+    monkeypatch.setattr(kernels, "_list_candidates", noted)
     for user in range(model.n_user):
         best, scores = _listed(model, user, list_dense)
         assert best == top_n(scores, 10).tolist()
@@ -121,15 +121,15 @@ def _listed(
     return listing.best[0, : listing.counts[0]].tolist(), scores
 
 
-def test_rows_are_left_from_the_end_as_long_as_they_add_little() -> None:
+def test_rows_are_skipped_from_the_end_as_long_as_they_add_little() -> None:
     largest = np.array([10.0, 20.0, 5.0, 8.0], dtype=np.float32)
     rows = np.array([0, 1, 2, 3], dtype=np.int32)
-    left, most = kernels._rows_to_leave(largest, rows, np.array([10.0, 1.0, 0.2, 0.25]))
+    skipped, most = kernels._rows_to_skip(largest, rows, np.array([10.0, 1.0, 0.2, 0.25]))
     # 100 + 20 + 1 + 2: the last two are 2.4 % of it, the last three 18.7 %.
-    assert (left, most) == (2, 3.0)
+    assert (skipped, most) == (2, 3.0)
 
 
-def test_no_row_is_left_where_all_add_alike() -> None:
+def test_no_row_is_skipped_where_all_add_alike() -> None:
     largest = np.ones(4, dtype=np.float32)
     rows = np.arange(4, dtype=np.int32)
-    assert kernels._rows_to_leave(largest, rows, np.ones(4)) == (0, 0.0)
+    assert kernels._rows_to_skip(largest, rows, np.ones(4)) == (0, 0.0)
