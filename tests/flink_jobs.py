@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cluster.flink_cluster import FlinkCluster
 from tests.support import Topics, running, wait_until
@@ -99,12 +99,19 @@ def cancel(flink: FlinkCluster, job: str) -> None:
     wait_until(lambda: flink.rest.get(f"/jobs/{job}")["state"] == "CANCELED")
 
 
-def export_by_one_more(topics: Topics, rated: str, models: Path, learned_so_far: int) -> None:
-    """Makes the job export what it has learned, which it does before it learns the next."""
-    topics.send_ratings(rated, [Rating("the", "end", 5.0, 0.0)])
-    wait_until(
-        lambda: [shard.sequence for shard in shards_in(str(models))] == [learned_so_far], seconds=60
-    )
+END: Final = Rating("the", "end", 5.0, 0.0)
+"""Sent as a test's last rating: a job that was restored and learns nothing has nothing to export.
+
+A shard is exported a second after its last bundle, so only the last export stays as it is.
+"""
+
+
+def send_end_and_wait_for_its_export(
+    topics: Topics, rated: str, models: Path, learned_so_far: int
+) -> None:
+    """Returns when the only shard's export has what was learned so far, and `END`."""
+    topics.send_ratings(rated, [END])
+    wait_until(lambda: [shard.sequence for shard in shards_in(str(models))] == [learned_so_far + 1])
 
 
 def learned(ratings: Sequence[Rating]) -> dict[str, Any]:

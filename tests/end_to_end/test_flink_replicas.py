@@ -11,15 +11,16 @@ from typing import Any
 
 from cluster.flink_cluster import FlinkCluster
 from tests.flink_jobs import (
+    END,
     SPEC,
     arguments,
     cancel,
     checkpoints,
-    export_by_one_more,
     learn_at_parallelisms,
     learned,
     origins,
     running_job,
+    send_end_and_wait_for_its_export,
 )
 from tests.support import (
     Topics,
@@ -37,10 +38,10 @@ REPLICAS = ("--replicas=2", "--top_n=5")
 
 
 def plain_loop(
-    ratings: list[Rating], rated: str, recommender: Recommender
+    ratings: list[Rating], rated: str, recommender: Recommender, start: int = 0
 ) -> dict[str, dict[str, Any]]:
     lists = {}
-    for at, rating in enumerate(ratings):
+    for at, rating in enumerate(ratings, start):
         origin = f"{rated}-0-{at}"
         recommender.update(rating)
         best = list(recommender.recommend(rating.user, 5))
@@ -89,18 +90,19 @@ def test_replicas_stay_one_model_when_a_task_manager_dies(
 
         # Flink's metrics come some seconds late.
         wait_until(lambda: min(received()) > 0)
-        export_by_one_more(topics, rated, models, len(ratings))
+        send_end_and_wait_for_its_export(topics, rated, models, len(ratings))
         cancel(flink, job)
     recommender = SPEC.build()
     whole = plain_loop(ratings, rated, recommender)
     for at, user in enumerate(users):
         origin = f"{asked}-0-{at}"
         whole[origin] = answer(user, list(recommender.recommend(user, 5)), 5.0, origin)
+    whole |= plain_loop([END], rated, recommender, start=len(ratings))
     for one in topics.read_json(lists):
-        assert one["origin"] == f"{rated}-0-{len(ratings)}" or one == whole[one["origin"]]
+        assert one == whole[one["origin"]]
     assert [shard.shard for shard in shards_in(str(models))] == [(0, 0)]
     loaded, _, _ = load(str(models), (0, 0), SPEC)
-    assert same_arrays(loaded.state_dict(), learned(ratings))
+    assert same_arrays(loaded.state_dict(), learned([*ratings, END]))
 
 
 def test_rescaling_from_a_savepoint_keeps_every_replica(

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from cluster.flink_cluster import FlinkCluster
 from tests.flink_jobs import (
+    END,
     SPEC,
     arguments,
     cancel,
-    export_by_one_more,
     learn_at_parallelisms,
     learned,
     origins,
     running_job,
+    send_end_and_wait_for_its_export,
     stop_with_savepoint,
 )
 from tests.support import (
@@ -45,14 +46,14 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     ):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) >= 3000)
-        export_by_one_more(topics, rated, models, 3000)
+        send_end_and_wait_for_its_export(topics, rated, models, 3000)
         wait_until(lambda: topics.count(lists) >= 3001)
         cancel(flink, job)
     answers = topics.read_json(lists)
     assert [one["origin"] for one in answers] == [f"{rated}-0-{at}" for at in range(3001)]
     assert {len(one["items"]) for one in answers[2000:]} == {3}
     loaded, _, _ = load(str(models), (0, 0), SPEC)
-    assert same_arrays(loaded.state_dict(), learned(ratings))
+    assert same_arrays(loaded.state_dict(), learned([*ratings, END]))
 
 
 def test_a_savepoint_does_not_continue_with_another_sharding(
