@@ -109,7 +109,8 @@ def _lists(
 def _run(spec: RecommenderSpec, count: int, ratings: Sequence[Rating]) -> _Run:
     shards = _shards(spec, count)
     learning, _ = _lists(shards, ratings, 0)
-    state = sum(len(encode(spec, 1, shard, shard.block)) for shard in shards) / len(shards)
+    encoded = [encode(spec, 1, shard.state_dict(), shard.block) for shard in shards]
+    state = sum(map(len, encoded)) / count
     both, lists = _lists(_shards(spec, count), ratings, _TOP_N)
     recall, testing = _recall(spec, count, ratings)
     return _Run(recall, lists, learning, both - learning, testing, state)

@@ -126,7 +126,7 @@ def _snapshot(spec: RecommenderSpec, recommender: Recommender) -> None:
             each = f"{size / users:.0f} a user, {size / items:.0f} an item"
             print(f"  {name}: {size / 1e6:,.1f} MB, {each}")
     start = time.process_time()
-    encoded = snapshot_codec.encode(spec, 1, recommender)
+    encoded = snapshot_codec.encode(spec, 1, recommender.state_dict())
     wrote = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     start = time.process_time()

@@ -99,7 +99,7 @@ def save(
     recommender, sequence, positions = model
     before = _read_manifest(directory, shard)
     items = Block(shard[1], shards[1])
-    encoded = snapshot_codec.encode(spec, sequence, recommender, items)
+    encoded = snapshot_codec.encode(spec, sequence, recommender.state_dict(), items)
     _write(_arrays_path(directory, shard, sequence), encoded)
     manifest = {
         "version": snapshot_codec.VERSION,

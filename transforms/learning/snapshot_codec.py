@@ -46,14 +46,14 @@ class Snapshot(NamedTuple):
 
 
 def encode(
-    spec: RecommenderSpec, sequence: int, recommender: Recommender, items: Block = EVERYTHING
+    spec: RecommenderSpec, sequence: int, arrays: Arrays, items: Block = EVERYTHING
 ) -> bytes:
     """Returns a recommender as bytes.
 
     Args:
         spec: What it was made from.
         sequence: How many ratings changed it.
-        recommender: The recommender.
+        arrays: What its `state_dict` returned.
         items: The items that it learns.
     """
     metadata = {
@@ -62,7 +62,7 @@ def encode(
         "items": _share(items),
         "spec": spec.to_dict(),
     }
-    return encode_arrays(recommender.state_dict(), metadata)
+    return encode_arrays(arrays, metadata)
 
 
 def _share(items: Block) -> list[int]:

@@ -1,17 +1,17 @@
 """A model shard's snapshots in state: two bags that take turns, each filled little by little.
 
 Written at once, a snapshot would keep the stream waiting, for most of a second at 25 MB and for
-many at a gigabyte, and again at the next checkpoint. So its numbered chunks go one by one, at a
-multiple of the log's pace, into the bag that the last snapshot is not in. Until all of them are
-there, that one and the log after it are what counts; then its bag is cleared, and the log goes on
-with what was learned since the new one was taken.
+many at a gigabyte, and again at the next checkpoint. So a thread encodes a copy of the model, and
+then its numbered chunks go one by one, at a multiple of the log's pace, into the bag that the last
+snapshot is not in. Until all of them are there, that one and the log after it are what counts; then
+its bag is cleared, and the log goes on with what was learned since the new one was taken.
 """
 
 from __future__ import annotations
 
 import struct
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple, Protocol
 
 from transforms.errors import IncompatibleModelError
@@ -20,6 +20,9 @@ from transforms.learning.snapshot_codec import VERSION
 
 CHUNK_BYTES: Final = 1 << 18
 """What is written at once: 4 ms of a core on Flink."""
+
+THREAD_BYTES: Final = 1 << 20
+"""A smaller model is encoded at once, in 5 ms of a core."""
 
 _PACE: Final = 4
 """Bytes of a snapshot for each of the log, which so grows by a quarter of it meanwhile."""
@@ -53,57 +56,73 @@ class SnapshotWriter:
 
     def __init__(self, bag: int = 0) -> None:
         self._bag = bag
-        self._left: deque[bytes] = deque()
-        self._due = 0
-        self._bytes = 0
+        self._current: _Unwritten | None = None
         self._since: list[bytes] = []
 
     @property
     def is_writing(self) -> bool:
-        """Whether there are chunks of a snapshot that are not written yet."""
-        return bool(self._left)
+        """Whether there is a snapshot of which not all chunks are written yet."""
+        return self._current is not None
 
-    def begin(self, whole: bytes, sequence: int, bags: SnapshotBags) -> None:
+    def begin(self, encoded: Future[bytes], sequence: int, bags: SnapshotBags) -> None:
         """Takes up a snapshot; nothing of it is written yet.
 
         Args:
-            whole: The encoded recommender, at least one byte.
+            encoded: The recommender, at least one byte, as soon as it is encoded.
             sequence: How many ratings had changed it.
             bags: Where snapshots are.
         """
         bags[1 - self._bag].clear()
-        self._left.extend(_chunks(whole, sequence))
-        self._due = 1
-        self._bytes = len(whole)
+        self._current = _Unwritten(encoded, sequence)
         self._since = []
 
     def note(self, entry: bytes) -> None:
         """Takes into account that an entry was added to the log."""
-        if self.is_writing:
+        if self._current is not None:
             self._since.append(entry)
-            self._due += _PACE * len(entry)
+            self._current.note(len(entry))
 
     def write(
         self, bags: SnapshotBags, log: BagState, *, everything: bool = False
     ) -> tuple[int, int] | None:
-        """Writes the chunks that are due, or all.
+        """Writes the chunks that are due, or waits for all and writes them.
 
         Returns:
             After the last chunk, the bytes of the snapshot and of the log that is left; else None.
         """
-        while self._left and (everything or self._due > 0):
-            chunk = self._left.popleft()
-            bags[1 - self._bag].add(chunk)
-            self._due -= len(chunk)
-        if self._left:
+        current = self._current
+        if current is None:
             return None
+        for chunk in current.due(everything=everything):
+            bags[1 - self._bag].add(chunk)
+        if not current.is_written:
+            return None
+        self._current = None
         bags[self._bag].clear()
         self._bag = 1 - self._bag
         log.clear()
         for entry in self._since:
             log.add(entry)
         kept, self._since = sum(map(len, self._since)), []
-        return self._bytes, kept
+        return current.bytes, kept
+
+
+def start_encoding(encode: Callable[[], bytes], size: int) -> Future[bytes]:
+    """Returns what `encode` will return, in a thread of its own if there is much to do.
+
+    Args:
+        encode: Returns the bytes.
+        size: About how many.
+    """
+    if size < THREAD_BYTES:
+        at_once: Future[bytes] = Future()
+        at_once.set_result(encode())
+        return at_once
+    threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
+    encoded = threads.submit(encode)
+    # The thread ends after what it was started for.
+    threads.shutdown(wait=False)
+    return encoded
 
 
 def read_snapshot(bags: SnapshotBags) -> tuple[bytes, int]:
@@ -144,11 +163,45 @@ class _Found(NamedTuple):
         return 0 < self.chunks == len(self.parts)
 
 
-def _chunks(whole: bytes, sequence: int) -> Sequence[bytes]:
-    """Returns chunks with a version byte, the sequence, their number, and how many there are."""
-    view = memoryview(whole)
-    starts = range(0, len(view), CHUNK_BYTES)
-    return [
-        _CHUNK.pack(VERSION, sequence, number, len(starts)) + view[start : start + CHUNK_BYTES]
-        for number, start in enumerate(starts)
-    ]
+class _Unwritten:
+    """The chunks of a snapshot that are not written yet.
+
+    Attributes:
+        bytes: Size of the encoded recommender; 0 before it is known.
+        is_written: Whether no chunk is left.
+    """
+
+    def __init__(self, encoded: Future[bytes], sequence: int) -> None:
+        self.bytes = 0
+        self.is_written = False
+        self._encoded = encoded
+        self._sequence = sequence
+        self._next = 0
+        self._due = 1
+
+    def note(self, logged: int) -> None:
+        """Takes into account that so many bytes were added to the log.
+
+        They do not count before the snapshot is encoded, so that it begins with a single chunk.
+        """
+        if self._encoded.done():
+            self._due += _PACE * logged
+
+    def due(self, *, everything: bool) -> Iterator[bytes]:
+        """Yields what is due, none before the snapshot is encoded; or waits and yields all.
+
+        A chunk has a version byte, the sequence, its number, and how many there are.
+        """
+        if not everything and not self._encoded.done():
+            return
+        view = memoryview(self._encoded.result())
+        self.bytes = len(view)
+        chunks = -(-len(view) // CHUNK_BYTES)
+        while self._next < chunks and (everything or self._due > 0):
+            start = self._next * CHUNK_BYTES
+            header = _CHUNK.pack(VERSION, self._sequence, self._next, chunks)
+            chunk = header + view[start : start + CHUNK_BYTES]
+            self._next += 1
+            self._due -= len(chunk)
+            yield chunk
+        self.is_written = self._next == chunks

@@ -24,6 +24,7 @@ import secrets
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import orjson
@@ -33,7 +34,13 @@ from transforms.formats.records import Rating
 from transforms.learning import log_entries, positions, snapshot_codec
 from transforms.learning.positions import Positions
 from transforms.learning.snapshot_codec import VERSION
-from transforms.learning.snapshots import BagState, SnapshotBags, SnapshotWriter, read_snapshot
+from transforms.learning.snapshots import (
+    BagState,
+    SnapshotBags,
+    SnapshotWriter,
+    read_snapshot,
+    start_encoding,
+)
 from transforms.learning.token_cache import CacheKey, TokenCache
 from transforms.recommenders.hashing import EVERYTHING, Block
 from transforms.recommenders.recommender import Recommender
@@ -243,8 +250,10 @@ class OpenShard:
             self._cache.put(self._key, self._meta.token, Kept(self.recommender, self._writer))
 
     def _begin_snapshot(self, sequence: int, state: ShardState) -> None:
-        whole = snapshot_codec.encode(self._spec, sequence, self.recommender, self._items)
-        self._writer.begin(whole, sequence, state.snapshots)
+        arrays = self.recommender.state_dict()
+        encode = partial(snapshot_codec.encode, self._spec, sequence, arrays, self._items)
+        encoded = start_encoding(encode, sum(array.nbytes for array in arrays.values()))
+        self._writer.begin(encoded, sequence, state.snapshots)
 
     def _write_snapshot(self, meta: Meta, state: ShardState, *, everything: bool = False) -> Meta:
         """Writes of the snapshot what is due; returns what is in state then."""

@@ -92,7 +92,7 @@ def main(model: str, count: int, seed: int) -> None:
     ratings = featured(160, users=12, items=25, seed=seed)
     for rating in ratings[:150]:
         recommender.update(rating)
-    encoded = encode(spec, 150, recommender, block)
+    encoded = encode(spec, 150, recommender.state_dict(), block)
     arrays = safetensors.numpy.load(encoded)
     (length,) = struct.unpack_from("<Q", encoded)
     metadata = json.loads(json.loads(encoded[8 : 8 + length])["__metadata__"]["flurs_beam"])

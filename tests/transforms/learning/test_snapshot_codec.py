@@ -26,7 +26,7 @@ def _learned(spec: RecommenderSpec = SPEC) -> Recommender:
 
 
 def test_what_is_encoded_is_decoded_to_the_bit() -> None:
-    decoded = decode(encode(SPEC, 200, _learned()), SPEC)
+    decoded = decode(encode(SPEC, 200, _learned().state_dict()), SPEC)
     assert decoded.sequence == 200
     assert same_arrays(decoded.recommender.state_dict(), _learned().state_dict())
 
@@ -44,7 +44,7 @@ def test_what_is_encoded_is_decoded_to_the_bit() -> None:
     ],
 )
 def test_the_difference_of_specs_is_named(other: RecommenderSpec, difference: str) -> None:
-    encoded = encode(SPEC, 200, _learned())
+    encoded = encode(SPEC, 200, _learned().state_dict())
     with pytest.raises(IncompatibleModelError, match=difference):
         decode(encoded, other)
     if other.to_dict()["hyperparameters"] == SPEC.to_dict()["hyperparameters"]:
@@ -55,7 +55,7 @@ def test_the_difference_of_specs_is_named(other: RecommenderSpec, difference: st
 
 
 def test_another_block_of_items_is_refused() -> None:
-    encoded = encode(SPEC, 200, _learned(), Block(1, 3))
+    encoded = encode(SPEC, 200, _learned().state_dict(), Block(1, 3))
     decode(encoded, SPEC, Block(1, 3))
     with pytest.raises(IncompatibleModelError, match=r"items \[1, 3\], expected \[0, 1\]"):
         decode(encoded, SPEC)
@@ -90,7 +90,7 @@ def test_another_version_is_refused(metadata: str, problem: str) -> None:
 
 
 def test_a_bit_that_was_flipped_anywhere_is_noticed() -> None:
-    encoded = encode(SPEC, 200, _learned())
+    encoded = encode(SPEC, 200, _learned().state_dict())
     for place in range(0, len(encoded), 97):
         damaged = bytearray(encoded)
         damaged[place] ^= 0x10

@@ -125,7 +125,8 @@ def test_shards_that_were_saved_and_rebuilt_go_on_alike(repeats: str, neighbors:
         batch = ratings[start : start + 140]
         assert as_text(lists_of(parts, batch)) == as_text(lists_of([one], batch))
         blocks = [part.block for part in parts]
-        saved = [encode(spec, 1, part, block) for part, block in zip(parts, blocks, strict=True)]
+        arrays = [part.state_dict() for part in parts]
+        saved = [encode(spec, 1, each, block) for each, block in zip(arrays, blocks, strict=True)]
         loaded = [decode(each, spec, block)[0] for each, block in zip(saved, blocks, strict=True)]
         for before, after in zip(parts, loaded, strict=True):
             assert same_arrays(before.state_dict(), after.state_dict())
@@ -207,12 +208,12 @@ def test_counts_that_repeats_or_tests_need_have_to_be_there() -> None:
     spec = RecommenderSpec("itemknn", {"tune": "off"}, repeats="never")
     shard = spec.build(Block(0, 2))
     shard.learn_all(stream(100, 1))
-    saved = encode(spec, 1, shard, Block(0, 2))
+    saved = encode(spec, 1, shard.state_dict(), Block(0, 2))
     with pytest.raises(IncompatibleModelError, match="neither is evaluated nor lists repeats"):
         decode(saved, spec, Block(0, 2, tested=True))
     tested = spec.build(Block(0, 2, tested=True))
     tested.learn_all(stream(100, 1))
-    again, _ = decode(encode(spec, 1, tested, Block(0, 2)), spec, Block(0, 2))
+    again, _ = decode(encode(spec, 1, tested.state_dict(), Block(0, 2)), spec, Block(0, 2))
     assert same_arrays(again.state_dict(), shard.state_dict())
     allowing = replace(spec, repeats="allow")
     with pytest.raises(IncompatibleModelError, match="elsewhere"):

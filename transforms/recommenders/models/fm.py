@@ -243,7 +243,7 @@ class FM(Model):
             "scalars": np.array([self._w0, self._l2_reg_w0, self._l2_reg_w, self._last_w0]),
             "last": np.array(self._last),
             "last.w": np.array(self._last_w, dtype=np.float64),
-            "last.features.w": self._last_features_w,
+            "last.features.w": self._last_features_w.copy(),
         }
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:

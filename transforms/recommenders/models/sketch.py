@@ -165,9 +165,9 @@ class Sketch(Model):
         return {
             **self._features.state_dict(),
             "shape": self._shape(),
-            "projection": self._projection.matrices,
-            "b": self._b,
-            "u": self._u,
+            "projection": self._projection.matrices.copy(),
+            "b": self._b.copy(),
+            "u": self._u.copy(),
         }
 
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:
