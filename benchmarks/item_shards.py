@@ -109,8 +109,7 @@ def _lists(
 def _run(spec: RecommenderSpec, count: int, ratings: Sequence[Rating]) -> _Run:
     shards = _shards(spec, count)
     learning, _ = _lists(shards, ratings, 0)
-    encoded = [encode(spec, 1, shard.state_dict(), shard.block) for shard in shards]
-    state = sum(map(len, encoded)) / count
+    state = sum(len(encode(spec, 1, one.state_dict(), one.block)) for one in shards) / count
     both, lists = _lists(_shards(spec, count), ratings, _TOP_N)
     recall, testing = _recall(spec, count, ratings)
     return _Run(recall, lists, learning, both - learning, testing, state)

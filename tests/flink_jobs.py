@@ -100,16 +100,16 @@ def cancel(flink: FlinkCluster, job: str) -> None:
 
 
 END: Final = Rating("the", "end", 5.0, 0.0)
-"""Sent as a test's last rating: a job that was restored and learns nothing has nothing to export.
+"""The last rating of a test: a restored job exports nothing before it learns something.
 
-A shard is exported a second after its last bundle, so only the last export stays as it is.
+Idle shards are exported after a second, so a test has to wait for the export that includes this.
 """
 
 
-def send_end_and_wait_for_its_export(
+def send_end_and_await_export(
     topics: Topics, rated: str, models: Path, learned_so_far: int
 ) -> None:
-    """Returns when the only shard's export has what was learned so far, and `END`."""
+    """Sends `END` and returns once the only shard's export includes it."""
     topics.send_ratings(rated, [END])
     wait_until(lambda: [shard.sequence for shard in shards_in(str(models))] == [learned_so_far + 1])
 

@@ -90,12 +90,12 @@ def test_partitions_and_model_shards_are_spread_over_the_subtasks(
         wait_until(lambda: sorted(received(source["id"])) == [2, 3])
 
         def is_even() -> bool:
-            # Small bundles have ratings for some shards only, and their number is by chance.
+            # Small bundles have ratings for some shards only, so a few bundles say little.
             topics.send_ratings(rated, ratings[:400])
             shards = received(recommend["id"])
             return min(shards) > 50 and max(shards) < 1.2 * min(shards)
 
-        # All but small bundles go to all shards: five and three would be 1.7 to one.
+        # Other bundles have ratings for all shards: five and three would be 1.7 to one.
         wait_until(is_even)
         # Before all subtasks run no checkpoint can begin, which Flink counts as failed ones.
         wait_until(lambda: checkpoints(flink, job, "completed") > 0)

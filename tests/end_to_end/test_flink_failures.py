@@ -17,7 +17,7 @@ from tests.flink_jobs import (
     learned,
     origins,
     running_job,
-    send_end_and_wait_for_its_export,
+    send_end_and_await_export,
     stop_with_savepoint,
     summary_of,
 )
@@ -97,7 +97,7 @@ def test_whatever_is_killed_each_positive_is_learned_once(
         wait_until(lambda: topics.count(lists) >= len(expected))
         wait_until(lambda: set(origins(topics, lists)) == expected)
         positives = [rating for rating in ratings if rating.rating >= 3]
-        send_end_and_wait_for_its_export(topics, rated, models, len(positives))
+        send_end_and_await_export(topics, rated, models, len(positives))
         cancel(flink, job)
     loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned([*positives, END]))
@@ -209,7 +209,7 @@ def test_history_is_learned_before_the_topic_once_each_also_after_a_kill_between
         first = list(dict.fromkeys(origins(topics, lists)))
         assert first.index(f"{asked}-0-0") < first.index(history[-1]) < first.index(stream[0])
         positives = [rating for rating in [*past, *present] if rating.rating >= 3]
-        send_end_and_wait_for_its_export(topics, rated, models, len(positives))
+        send_end_and_await_export(topics, rated, models, len(positives))
         cancel(flink, job)
     loaded, _, _ = load(str(models), (0, 0), SPEC)
     assert same_arrays(loaded.state_dict(), learned([*positives, END]))

@@ -20,7 +20,7 @@ from tests.flink_jobs import (
     learned,
     origins,
     running_job,
-    send_end_and_wait_for_its_export,
+    send_end_and_await_export,
 )
 from tests.support import (
     Topics,
@@ -90,7 +90,7 @@ def test_replicas_stay_one_model_when_a_task_manager_dies(
 
         # Flink's metrics come some seconds late.
         wait_until(lambda: min(received()) > 0)
-        send_end_and_wait_for_its_export(topics, rated, models, len(ratings))
+        send_end_and_await_export(topics, rated, models, len(ratings))
         cancel(flink, job)
     recommender = SPEC.build()
     whole = plain_loop(ratings, rated, recommender)

@@ -12,7 +12,7 @@ from tests.flink_jobs import (
     learned,
     origins,
     running_job,
-    send_end_and_wait_for_its_export,
+    send_end_and_await_export,
     stop_with_savepoint,
 )
 from tests.support import (
@@ -46,7 +46,7 @@ def test_stop_with_savepoint_change_top_n_and_resume(
     ):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) >= 3000)
-        send_end_and_wait_for_its_export(topics, rated, models, 3000)
+        send_end_and_await_export(topics, rated, models, 3000)
         wait_until(lambda: topics.count(lists) >= 3001)
         cancel(flink, job)
     answers = topics.read_json(lists)

@@ -22,7 +22,7 @@ CHUNK_BYTES: Final = 1 << 18
 """What is written at once: 4 ms of a core on Flink."""
 
 THREAD_BYTES: Final = 1 << 20
-"""A smaller model is encoded at once, in 5 ms of a core."""
+"""Models smaller than this are encoded at once, in 2 ms of a core."""
 
 _PACE: Final = 4
 """Bytes of a snapshot for each of the log, which so grows by a quarter of it meanwhile."""
@@ -56,24 +56,24 @@ class SnapshotWriter:
 
     def __init__(self, bag: int = 0) -> None:
         self._bag = bag
-        self._current: _Unwritten | None = None
+        self._current: _PendingSnapshot | None = None
         self._since: list[bytes] = []
 
     @property
     def is_writing(self) -> bool:
-        """Whether there is a snapshot of which not all chunks are written yet."""
+        """Whether a snapshot has begun and is not complete."""
         return self._current is not None
 
     def begin(self, encoded: Future[bytes], sequence: int, bags: SnapshotBags) -> None:
         """Takes up a snapshot; nothing of it is written yet.
 
         Args:
-            encoded: The recommender, at least one byte, as soon as it is encoded.
+            encoded: The encoded recommender, at least one byte.
             sequence: How many ratings had changed it.
             bags: Where snapshots are.
         """
         bags[1 - self._bag].clear()
-        self._current = _Unwritten(encoded, sequence)
+        self._current = _PendingSnapshot(encoded, sequence)
         self._since = []
 
     def note(self, entry: bytes) -> None:
@@ -85,7 +85,7 @@ class SnapshotWriter:
     def write(
         self, bags: SnapshotBags, log: BagState, *, everything: bool = False
     ) -> tuple[int, int] | None:
-        """Writes the chunks that are due, or waits for all and writes them.
+        """Writes the chunks that are due, or waits for the encoding and writes all.
 
         Returns:
             After the last chunk, the bytes of the snapshot and of the log that is left; else None.
@@ -95,7 +95,7 @@ class SnapshotWriter:
             return None
         for chunk in current.due(everything=everything):
             bags[1 - self._bag].add(chunk)
-        if not current.is_written:
+        if not current.is_complete:
             return None
         self._current = None
         bags[self._bag].clear()
@@ -104,23 +104,23 @@ class SnapshotWriter:
         for entry in self._since:
             log.add(entry)
         kept, self._since = sum(map(len, self._since)), []
-        return current.bytes, kept
+        return current.size, kept
 
 
 def start_encoding(encode: Callable[[], bytes], size: int) -> Future[bytes]:
-    """Returns what `encode` will return, in a thread of its own if there is much to do.
+    """Calls `encode`, in a new thread if its result is large; returns a future of the result.
 
     Args:
-        encode: Returns the bytes.
-        size: About how many.
+        encode: What to call.
+        size: Approximate size of the result in bytes.
     """
     if size < THREAD_BYTES:
-        at_once: Future[bytes] = Future()
-        at_once.set_result(encode())
-        return at_once
+        done: Future[bytes] = Future()
+        done.set_result(encode())
+        return done
     threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
     encoded = threads.submit(encode)
-    # The thread ends after what it was started for.
+    # The thread ends after this task.
     threads.shutdown(wait=False)
     return encoded
 
@@ -163,40 +163,44 @@ class _Found(NamedTuple):
         return 0 < self.chunks == len(self.parts)
 
 
-class _Unwritten:
-    """The chunks of a snapshot that are not written yet.
+class _PendingSnapshot:
+    """A snapshot that has begun and is not complete.
 
     Attributes:
-        bytes: Size of the encoded recommender; 0 before it is known.
-        is_written: Whether no chunk is left.
+        size: Bytes of the encoded recommender; 0 before any chunk is written.
     """
 
     def __init__(self, encoded: Future[bytes], sequence: int) -> None:
-        self.bytes = 0
-        self.is_written = False
+        self.size = 0
         self._encoded = encoded
         self._sequence = sequence
         self._next = 0
         self._due = 1
 
-    def note(self, logged: int) -> None:
-        """Takes into account that so many bytes were added to the log.
+    @property
+    def is_complete(self) -> bool:
+        """Whether all chunks are written."""
+        return 0 < self.size <= self._next * CHUNK_BYTES
 
-        They do not count before the snapshot is encoded, so that it begins with a single chunk.
+    def note(self, logged: int) -> None:
+        """Takes into account that `logged` bytes were added to the log.
+
+        Bytes logged before the encoding is done do not count: they would make many chunks due at
+        once.
         """
         if self._encoded.done():
             self._due += _PACE * logged
 
     def due(self, *, everything: bool) -> Iterator[bytes]:
-        """Yields what is due, none before the snapshot is encoded; or waits and yields all.
+        """Yields the chunks that are due, none before the encoding is done; or all, and waits.
 
         A chunk has a version byte, the sequence, its number, and how many there are.
         """
         if not everything and not self._encoded.done():
             return
         view = memoryview(self._encoded.result())
-        self.bytes = len(view)
-        chunks = -(-len(view) // CHUNK_BYTES)
+        self.size = len(view)
+        chunks = -(-self.size // CHUNK_BYTES)
         while self._next < chunks and (everything or self._due > 0):
             start = self._next * CHUNK_BYTES
             header = _CHUNK.pack(VERSION, self._sequence, self._next, chunks)
@@ -204,4 +208,3 @@ class _Unwritten:
             self._next += 1
             self._due -= len(chunk)
             yield chunk
-        self.is_written = self._next == chunks

@@ -125,7 +125,7 @@ class Model(ABC):
 
     @abstractmethod
     def state_dict(self) -> Arrays:
-        """Returns all that was learned, as named arrays, which later learning does not change."""
+        """Returns all that was learned, as named arrays that later learning does not change."""
 
     @abstractmethod
     def load_state_dict(self, arrays: SavedArrays, n_user: int, n_item: int) -> None:

@@ -127,7 +127,7 @@ class Recommender(Learner):
         return {self.items.ids[item] for item in self._known.user_items.seen(index).tolist()}
 
     def state_dict(self) -> Arrays:
-        """Returns ids, seen items and the model's own arrays, which learning does not change."""
+        """Returns ids, seen items and the model's arrays; later learning does not change them."""
         return {
             **self._known.state_dict(),
             **prefixed(_REPEATS, self._repeats.state_dict()),

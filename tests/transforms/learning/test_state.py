@@ -110,9 +110,12 @@ BUNDLES = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(BUNDLES)
-def test_whatever_fails_the_model_is_that_of_a_plain_loop(bundles: list[Bundle]) -> None:
+@given(BUNDLES, st.sampled_from([0, snapshots.THREAD_BYTES]))
+def test_whatever_fails_the_model_is_that_of_a_plain_loop(
+    bundles: list[Bundle], thread_bytes: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "THREAD_BYTES", thread_bytes)
         patch.setattr(model_state, "LOG_FLOOR_BYTES", 300)
         patch.setattr(snapshots, "CHUNK_BYTES", 500)
         stream = movielens_like(400, users=9, items=15)

@@ -127,7 +127,7 @@ class RecommenderContract:
     def test_what_is_saved_is_a_copy_of_plain_arrays(self) -> None:
         recommender = self.learned(movielens_like(100))
         saved = recommender.state_dict()
-        # The first are of users and items that are known, so what grows has not moved elsewhere.
+        # Known users and items first: arrays that grow are replaced, which hides a shared one.
         for rating in [*movielens_like(100)[::-1], *movielens_like(100, seed=5)]:
             recommender.update(rating)
             recommender.recommend(rating.user, 5)
