@@ -23,6 +23,7 @@ from transforms.learning import snapshot_codec
 from transforms.learning.positions import Positions, checked, earliest
 from transforms.learning.snapshot_codec import LEARNING_FIELDS
 from transforms.learning.state import ShardModel
+from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.hashing import Block
 from transforms.recommenders.registry import RecommenderSpec
 
@@ -82,6 +83,7 @@ def save(
     shards: tuple[int, int],
     spec: RecommenderSpec,
     model: ShardModel,
+    arrays: Arrays | None = None,
 ) -> None:
     """Writes a shard's model, and then removes the one before the last.
 
@@ -91,6 +93,8 @@ def save(
         shards: How many user shards and item shards there are.
         spec: What the model was made from.
         model: What is written.
+        arrays: What the recommender's `state_dict` returned when it was that of `model`; None if
+            it still is.
 
     Raises:
         OSError: The folder cannot be written.
@@ -99,7 +103,9 @@ def save(
     recommender, sequence, positions = model
     before = _read_manifest(directory, shard)
     items = Block(shard[1], shards[1])
-    encoded = snapshot_codec.encode(spec, sequence, recommender.state_dict(), items)
+    if arrays is None:
+        arrays = recommender.state_dict()
+    encoded = snapshot_codec.encode(spec, sequence, arrays, items)
     _write(_arrays_path(directory, shard, sequence), encoded)
     manifest = {
         "version": snapshot_codec.VERSION,

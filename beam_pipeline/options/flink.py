@@ -43,7 +43,7 @@ FLINK_DEFAULTS: Final[dict[str, int | str]] = {
     "checkpointing_interval": 10_000,
     "min_pause_between_checkpoints": 500,
     "checkpoint_timeout_millis": 60_000,
-    "max_bundle_time_mills": 5,
+    "max_bundle_time_mills": 10,
     "max_parallelism": KEY_GROUPS,
     "operator_chaining": "false",
 }

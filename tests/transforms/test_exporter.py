@@ -13,7 +13,8 @@ from transforms.formats.records import Rating
 from transforms.learning.snapshots import SnapshotWriter
 from transforms.learning.state import Kept, ModelCache, ShardModel
 from transforms.learning.token_cache import CacheKey
-from transforms.model_export import ModelExport, shards_in
+from transforms.model_export import ModelExport, load, shards_in
+from transforms.recommenders.arrays import Arrays
 from transforms.recommenders.registry import RecommenderSpec
 from transforms.runtime.unsent import Unsent
 from transforms.runtime.worker_context import WORKER
@@ -54,8 +55,73 @@ def test_a_bundle_exports_when_the_last_time_is_long_ago(
     exporter.begin(KEY, learned(tmp_path, 1000.0))
     assert sequences(tmp_path) == []
     exporter.begin(KEY, learned(tmp_path, 0.0))
-    assert sequences(tmp_path) == [3]
+    wait_until(lambda: sequences(tmp_path) == [3])
     assert shards_in(str(tmp_path))[0].positions == {"t-0-": 3}
+
+
+def test_a_bundle_goes_on_while_its_model_is_written_as_it_was(
+    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, learns_on = learned(tmp_path, 0.0), threading.Event()
+    writes = ExportedModel.save
+
+    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
+        assert learns_on.wait(60)
+        writes(self, arrays)
+
+    monkeypatch.setattr(ExportedModel, "save", slow)
+    exporter.begin(KEY, one)
+    one.model.recommender.update(Rating("u", "more", 1.0, 0.0))
+    assert sequences(tmp_path) == []
+    learns_on.set()
+    wait_until(lambda: sequences(tmp_path) == [3])
+    assert len(load(str(tmp_path), (0, 0), SPEC).recommender.items) == 3
+
+
+def test_the_last_export_waits_for_the_one_that_is_being_written(
+    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    writes = ExportedModel.save
+
+    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
+        if arrays is not None:
+            started.set()
+            assert go_on.wait(60)
+        writes(self, arrays)
+
+    monkeypatch.setattr(ExportedModel, "save", slow)
+    exporter.begin(KEY, learned(tmp_path, 0.0))
+    assert started.wait(60)
+    last = threading.Thread(target=exporter.finish, args=(KEY, learned(tmp_path, 0.0, 5)))
+    last.start()
+    last.join(0.5)
+    assert last.is_alive()
+    go_on.set()
+    last.join()
+    assert sequences(tmp_path) == [5]
+
+
+def test_only_the_latest_of_the_copies_that_wait_is_written(
+    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on, written = threading.Event(), threading.Event(), []
+    writes = ExportedModel.save
+
+    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
+        started.set()
+        assert go_on.wait(60)
+        written.append(self.model.sequence)
+        writes(self, arrays)
+
+    monkeypatch.setattr(ExportedModel, "save", slow)
+    exporter.begin(KEY, learned(tmp_path, 0.0, 3))
+    assert started.wait(60)
+    exporter.begin(KEY, learned(tmp_path, 0.0, 4))
+    exporter.begin(KEY, learned(tmp_path, 0.0, 5))
+    go_on.set()
+    wait_until(lambda: sequences(tmp_path) == [5])
+    assert written == [3, 5]
 
 
 def test_what_learned_nothing_is_not_exported(exporter: Exporter, tmp_path: Path) -> None:
@@ -100,7 +166,7 @@ def test_the_model_of_now_is_not_exported_with_the_sequence_of_before(
         exporter.end(key, model)
     writes = ExportedModel.save
 
-    def slow(self: ExportedModel) -> None:
+    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
         if self.model.recommender is one.model.recommender:
             # Meanwhile the other shard learns.
             WORKER.get(ModelCache).pop(other_key, b"token")
@@ -108,7 +174,7 @@ def test_the_model_of_now_is_not_exported_with_the_sequence_of_before(
             newer = late.model._replace(sequence=4, positions={"t-0-": 4})
             exporter.end(other_key, late._replace(model=newer))
             keep(late, other_key)
-        writes(self)
+        writes(self, arrays)
 
     monkeypatch.setattr(ExportedModel, "save", slow)
     wait_until(lambda: sequences(tmp_path / "late") == [4])
@@ -137,7 +203,7 @@ def test_an_export_that_fails_is_said_and_tried_again(
     keep(one)
     with caplog.at_level(logging.WARNING, "transforms.exporter"):
         exporter.begin(KEY, learned(folder, 0.0))
-        assert f"cannot export the model to {folder}: " in caplog.text
+        wait_until(lambda: f"cannot export the model to {folder}: " in caplog.text)
         exporter.end(KEY, one)
         with pytest.raises(OSError, match=f"cannot export the model to {folder}"):
             exporter.finish(KEY, one)

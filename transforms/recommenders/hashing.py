@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_REMEMBERED: Final = 1 << 16
+"""Ids whose hash is kept, as users come again and again: some 10 MB."""
 
 
 def block_of(name: str, blocks: int) -> int:
     """Returns which of `blocks` an id belongs to, the same in every process and release."""
     if blocks == 1:
         return 0
+    return _hash(name) % blocks
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _hash(name: str) -> int:
     digest = hashlib.blake2b(name.encode("utf-8"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % blocks
+    return int.from_bytes(digest, "big")
 
 
 class Block(NamedTuple):

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from transforms.recommenders.memory.eviction import renumbered
 from transforms.recommenders.memory.growable import GrowableRows
-from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, reserve
+from transforms.recommenders.numerics.ragged_kernels import FIRST_ROOM, copy_rows, reserve
 
 _FIRST_CAPACITY: Final = 256
 _NO_LIMIT: Final = 2**31 - 1
@@ -145,10 +145,7 @@ class RaggedRows:
 
     def keep(self, kept: NDArray[np.intp]) -> None:
         """Drops all rows but these, ascending; row `kept[j]` becomes row `j`."""
-        starts, sizes = self.starts[kept], self.sizes[kept]
-        places = _places(starts, sizes)
-        values = self.values[places] if self._has_values else None
-        self.load(np.cumsum(sizes, dtype=np.int64), self.ids[places], values)
+        self.load(*self._packed(self.starts[kept], self.sizes[kept]))
 
     def renumber(self, kept: NDArray[np.intp], n: int) -> None:
         """Drops all entries but those of these ids, ascending; id `kept[j]` becomes `j`.
@@ -162,14 +159,36 @@ class RaggedRows:
         ids = renumbered(ids, kept, n)
         stay = ids >= 0
         ends = np.cumsum(np.bincount(row[stay], minlength=self.n), dtype=np.int64)
-        self.load(ends, ids[stay], values[stay] if self._has_values else None)
+        self.load(ends, ids[stay], values[stay] if self._has_values else values)
 
     def packed(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
         """Returns where each row ends, and ids and values of all rows end to end, as copies."""
-        sizes = self._sizes.used()
-        places = _places(self._starts.used(), sizes)
-        values = self.values[places] if self._has_values else self.values
-        return np.cumsum(sizes, dtype=np.int64), self.ids[places], values
+        return self._packed(self._starts.used(), self._sizes.used())
+
+    def _packed(
+        self, starts: NDArray[np.int64], sizes: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """Returns what `packed` does of the rows of these starts and sizes."""
+        ends = np.cumsum(sizes, dtype=np.int64)
+        count = int(ends[-1]) if len(ends) else 0
+        ids, values = self._copied(starts, sizes, ends - sizes, count)
+        return ends, ids, values
+
+    def _copied(
+        self,
+        starts: NDArray[np.int64],
+        sizes: NDArray[np.int32],
+        new_starts: NDArray[np.int64],
+        capacity: int,
+    ) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """Returns rows in a pool of their own, where each starts at its new start."""
+        ids = np.zeros(capacity, dtype=np.int32)
+        values = self.values
+        if self._has_values:
+            values = np.zeros((capacity, *values.shape[1:]), dtype=values.dtype)
+        old, new = self.values.reshape(-1), values.reshape(-1)
+        copy_rows(self.ids, old, self._each, starts, sizes, ids, new, new_starts)
+        return ids, values
 
     def load(
         self,
@@ -192,20 +211,7 @@ class RaggedRows:
         ends = np.cumsum(self._room.used(), dtype=np.int64)
         self.free[0] = ends[-1] if len(ends) else 0
         starts = ends - self._room.used()
-        sizes = self._sizes.used()
-        old, new = _places(self._starts.used(), sizes), _places(starts, sizes)
         capacity = max(_FIRST_CAPACITY, 2 * int(self.free[0]))
-        ids = np.zeros(capacity, dtype=np.int32)
-        ids[new] = self.ids[old]
-        self.ids = ids
-        if self._has_values:
-            values = np.zeros((capacity, *self.values.shape[1:]), dtype=self.values.dtype)
-            values[new] = self.values[old]
-            self.values = values
+        sizes = self._sizes.used()
+        self.ids, self.values = self._copied(self._starts.used(), sizes, starts, capacity)
         self._starts.load(starts)
-
-
-def _places(starts: NDArray[np.int64], sizes: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Returns the places of all entries of rows that have gaps between them."""
-    before = np.cumsum(sizes, dtype=np.int64) - sizes
-    return np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))

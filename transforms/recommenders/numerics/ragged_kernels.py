@@ -35,6 +35,37 @@ def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
 
 
 @compile_exact
+def copy_rows(
+    ids: NDArray[np.int32],
+    values: NDArray[np.generic],
+    each: int,
+    starts: NDArray[np.int64],
+    sizes: NDArray[np.int32],
+    new_ids: NDArray[np.int32],
+    new_values: NDArray[np.generic],
+    new_starts: NDArray[np.int64],
+) -> None:
+    """Copies rows of a pool into another one.
+
+    Args:
+        ids: The pool.
+        values: The values of `ids`, those of an id one after the other.
+        each: How many an id has, 0 for none.
+        starts: Where each row starts, shape (m,).
+        sizes: How many entries each has, shape (m,).
+        new_ids: The other pool; changes, as does the next.
+        new_values: Its values.
+        new_starts: Where each row is to start there, shape (m,).
+    """
+    for row in range(len(sizes)):
+        start, moved = starts[row], new_starts[row]
+        for place in range(sizes[row]):
+            new_ids[moved + place] = ids[start + place]
+        for place in range(each * sizes[row]):
+            new_values[each * moved + place] = values[each * start + place]
+
+
+@compile_exact
 def move_to_end(
     ids: NDArray[np.int32],
     values: NDArray[np.generic],
