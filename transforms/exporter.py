@@ -171,11 +171,16 @@ class Exporter:
                     self._idle.pop(key, None)
 
     def _copy(self, key: CacheKey, one: ExportedModel) -> None:
-        copy = _Copy(one, one.model.recommender.state_dict())
+        with self._lock:
+            self._last[key] = time.monotonic()
+        try:
+            copy = _Copy(one, one.model.recommender.state_dict())
+        except MemoryError:
+            _warn(one.export, "not enough memory for a copy")
+            return
         with self._lock:
             # One that was not written in time is replaced.
             self._copies[key] = copy
-            self._last[key] = time.monotonic()
             self._start()
             self._lock.notify_all()
 
@@ -198,17 +203,20 @@ class Exporter:
 
     def _try(self, copy: _Copy) -> bool:
         """Writes a copy; returns whether that succeeded."""
-        export = copy.exported.export
         try:
             copy.exported.save(copy.arrays)
         # The clients of object stores raise errors of their own.
         except Exception as e:
-            _LOGGER.warning(
-                "cannot export the model to %s: %s; the previous export stays, and the next attempt"
-                " is in %g s",
-                export.directory,
-                e,
-                export.seconds,
-            )
+            _warn(copy.exported.export, e)
             return False
         return True
+
+
+def _warn(export: ModelExport, reason: object) -> None:
+    _LOGGER.warning(
+        "cannot export the model to %s: %s; the previous export stays, and the next attempt is in"
+        " %g s",
+        export.directory,
+        reason,
+        export.seconds,
+    )

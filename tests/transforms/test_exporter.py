@@ -210,3 +210,20 @@ def test_an_export_that_fails_is_said_and_tried_again(
     folder.unlink()
     exporter.end(KEY, one)
     wait_until(lambda: sequences(folder) == [3])
+
+
+def test_a_model_that_is_too_large_to_be_copied_is_said_and_learns_on(
+    exporter: Exporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = learned(tmp_path, 0.0)
+
+    def too_large() -> Arrays:
+        raise MemoryError
+
+    monkeypatch.setattr(one.model.recommender, "state_dict", too_large)
+    with caplog.at_level(logging.WARNING, "transforms.exporter"):
+        exporter.begin(KEY, one)
+    assert f"cannot export the model to {tmp_path}: not enough memory for a copy" in caplog.text
