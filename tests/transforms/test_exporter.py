@@ -49,6 +49,35 @@ def sequences(folder: Path) -> list[int]:
     return [one.sequence for one in shards_in(str(folder))] if folder.exists() else []
 
 
+class HeldWrites:
+    """Holds the writing of copies.
+
+    Attributes:
+        started: Set when the first write begins.
+        go_on: Set it to let copies be written.
+        sequences: Of the models, in the order in which they are written.
+    """
+
+    def __init__(self) -> None:
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.sequences: list[int] = []
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> HeldWrites:
+    held, writes = HeldWrites(), ExportedModel.save
+
+    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
+        if arrays is not None:
+            held.started.set()
+            assert held.go_on.wait(60)
+        held.sequences.append(self.model.sequence)
+        writes(self, arrays)
+
+    monkeypatch.setattr(ExportedModel, "save", slow)
+    return held
+
+
 def test_a_bundle_exports_when_the_last_time_is_long_ago(
     exporter: Exporter, tmp_path: Path
 ) -> None:
@@ -60,68 +89,42 @@ def test_a_bundle_exports_when_the_last_time_is_long_ago(
 
 
 def test_a_bundle_goes_on_while_its_model_is_written_as_it_was(
-    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exporter: Exporter, tmp_path: Path, held: HeldWrites
 ) -> None:
-    one, learns_on = learned(tmp_path, 0.0), threading.Event()
-    writes = ExportedModel.save
-
-    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
-        assert learns_on.wait(60)
-        writes(self, arrays)
-
-    monkeypatch.setattr(ExportedModel, "save", slow)
+    one = learned(tmp_path, 0.0)
     exporter.begin(KEY, one)
     one.model.recommender.update(Rating("u", "more", 1.0, 0.0))
     assert sequences(tmp_path) == []
-    learns_on.set()
+    held.go_on.set()
     wait_until(lambda: sequences(tmp_path) == [3])
     assert len(load(str(tmp_path), (0, 0), SPEC).recommender.items) == 3
 
 
 def test_the_last_export_waits_for_the_one_that_is_being_written(
-    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exporter: Exporter, tmp_path: Path, held: HeldWrites
 ) -> None:
-    started, go_on = threading.Event(), threading.Event()
-    writes = ExportedModel.save
-
-    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
-        if arrays is not None:
-            started.set()
-            assert go_on.wait(60)
-        writes(self, arrays)
-
-    monkeypatch.setattr(ExportedModel, "save", slow)
     exporter.begin(KEY, learned(tmp_path, 0.0))
-    assert started.wait(60)
+    assert held.started.wait(60)
     last = threading.Thread(target=exporter.finish, args=(KEY, learned(tmp_path, 0.0, 5)))
     last.start()
     last.join(0.5)
     assert last.is_alive()
-    go_on.set()
+    held.go_on.set()
     last.join()
+    assert held.sequences == [3, 5]
     assert sequences(tmp_path) == [5]
 
 
 def test_only_the_latest_of_the_copies_that_wait_is_written(
-    exporter: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exporter: Exporter, tmp_path: Path, held: HeldWrites
 ) -> None:
-    started, go_on, written = threading.Event(), threading.Event(), []
-    writes = ExportedModel.save
-
-    def slow(self: ExportedModel, arrays: Arrays | None = None) -> None:
-        started.set()
-        assert go_on.wait(60)
-        written.append(self.model.sequence)
-        writes(self, arrays)
-
-    monkeypatch.setattr(ExportedModel, "save", slow)
     exporter.begin(KEY, learned(tmp_path, 0.0, 3))
-    assert started.wait(60)
+    assert held.started.wait(60)
     exporter.begin(KEY, learned(tmp_path, 0.0, 4))
     exporter.begin(KEY, learned(tmp_path, 0.0, 5))
-    go_on.set()
+    held.go_on.set()
     wait_until(lambda: sequences(tmp_path) == [5])
-    assert written == [3, 5]
+    assert held.sequences == [3, 5]
 
 
 def test_what_learned_nothing_is_not_exported(exporter: Exporter, tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ class ReadRatingsFromKafka(beam.PTransform):
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RawBatch]:
         """Returns the records; raises as `partitions` does."""
-        # Spread by their hash before they are read. A reshuffle before that would be one more task
-        # of Flink, whose timer for bundles takes 0.02 of a core although nothing comes.
+        # A runner spreads partitions by their hash before they are read. A reshuffle before that
+        # would add a task on Flink whose bundle timer takes 0.02 of a core for ever.
         partitions = beam.Create(self.partitions(), reshuffle=False)
         return self.read_partitions(root | "Partitions" >> partitions)
 

@@ -35,6 +35,23 @@ def find(ids: NDArray[np.int32], start: int, size: int, entry: int) -> int:
 
 
 @compile_exact
+def _copy_row(
+    ids: NDArray[np.int32],
+    values: NDArray[np.generic],
+    each: int,
+    start: int,
+    size: int,
+    new_ids: NDArray[np.int32],
+    new_values: NDArray[np.generic],
+    new_start: int,
+) -> None:
+    for place in range(size):
+        new_ids[new_start + place] = ids[start + place]
+    for place in range(each * size):
+        new_values[each * new_start + place] = values[each * start + place]
+
+
+@compile_exact
 def copy_rows(
     ids: NDArray[np.int32],
     values: NDArray[np.generic],
@@ -58,11 +75,8 @@ def copy_rows(
         new_starts: Where each row is to start there, shape (m,).
     """
     for row in range(len(sizes)):
-        start, moved = starts[row], new_starts[row]
-        for place in range(sizes[row]):
-            new_ids[moved + place] = ids[start + place]
-        for place in range(each * sizes[row]):
-            new_values[each * moved + place] = values[each * start + place]
+        start, new_start = starts[row], new_starts[row]
+        _copy_row(ids, values, each, start, sizes[row], new_ids, new_values, new_start)
 
 
 @compile_exact
@@ -91,13 +105,10 @@ def move_to_end(
     Returns:
         Whether it was moved.
     """
-    start, moved = starts[row], free[0]
+    moved = free[0]
     if moved + room > len(ids):
         return False
-    for place in range(had):
-        ids[moved + place] = ids[start + place]
-    for place in range(each * had):
-        values[each * moved + place] = values[each * start + place]
+    _copy_row(ids, values, each, starts[row], had, ids, values, moved)
     starts[row] = moved
     free[0] += room
     return True

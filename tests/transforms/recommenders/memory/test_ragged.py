@@ -8,16 +8,22 @@ from hypothesis import strategies as st
 from transforms.recommenders.memory.ragged import RaggedRows
 
 ROWS = 5
+VALUES = st.sampled_from([(None, 1), (np.float32, 1), (np.float64, 1), (np.float32, 2)])
 CHOICES = st.lists(st.lists(st.integers(0, ROWS - 1), max_size=30), max_size=6)
 
 
-@given(CHOICES, st.sampled_from([(None, 1), (np.float32, 1), (np.float64, 1), (np.float32, 2)]))
-def test_reserved_rows_take_an_entry_for_each_time_that_they_were_named(
-    batches: list[list[int]], values: tuple[type[np.floating] | None, int]
-) -> None:
+def empty(values: tuple[type[np.floating] | None, int]) -> RaggedRows:
     rows = RaggedRows(*values)
     for _ in range(ROWS):
         rows.add_row()
+    return rows
+
+
+@given(CHOICES, VALUES)
+def test_reserved_rows_take_an_entry_for_each_time_that_they_were_named(
+    batches: list[list[int]], values: tuple[type[np.floating] | None, int]
+) -> None:
+    rows = empty(values)
     expected: list[list[int]] = [[] for _ in range(ROWS)]
     for number, batch in enumerate(batches):
         rows.reserve(np.array(batch, dtype=np.int32))
@@ -44,14 +50,12 @@ def test_no_more_than_most_is_reserved(most: int) -> None:
 @given(
     st.lists(st.integers(0, ROWS - 1), max_size=120),
     st.sets(st.integers(0, ROWS - 1)),
-    st.sampled_from([(None, 1), (np.float32, 1), (np.float64, 1), (np.float32, 2)]),
+    VALUES,
 )
 def test_packed_rows_are_copies_in_order_and_kept_ones_stay_as_they_were(
     choices: list[int], kept: set[int], values: tuple[type[np.floating] | None, int]
 ) -> None:
-    rows = RaggedRows(*values)
-    for _ in range(ROWS):
-        rows.add_row()
+    rows = empty(values)
     expected: list[list[int]] = [[] for _ in range(ROWS)]
     for number, row in enumerate(choices):
         rows.append(row, number, number + 0.5)
