@@ -23,7 +23,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import orjson
 
-from benchmarks.measure import MARK, File, Topic, rate_from_file, rate_from_topic
+from benchmarks.measure import (
+    MARK,
+    File,
+    Topic,
+    add_flink_flag,
+    rate_from_file,
+    rate_from_topic,
+)
 from benchmarks.programs import (
     LEARN,
     LIST,
@@ -150,6 +157,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--ratings", type=int, default=100_000, help="of the topic with lists")
     parser.add_argument("--learn_ratings", type=int, default=400_000, help="of the other topic")
     parser.add_argument("--output", type=Path, default=Path("build/rivals"), help="a folder")
+    add_flink_flag(parser)
     given = parser.parse_args(argv)
     for name in given.only:
         if not is_available(name):
@@ -173,7 +181,8 @@ def main(argv: Sequence[str]) -> int:
                 try:
                     if turn.question in topics:
                         mode = LEARN if turn.question == "topic-learn" else LIST
-                        found = rate_from_topic(program, python, mode, topics[turn.question])
+                        topic = topics[turn.question]
+                        found = rate_from_topic(program, python, mode, topic, dict(given.flink))
                     else:
                         found = rate_from_file(program, python, file)
                 except RuntimeError as e:

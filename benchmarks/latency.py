@@ -2,18 +2,18 @@
 
     python -m benchmarks.latency --rate 24000
 
-sends ratings at that rate and prints percentiles of the time between the broker's timestamps of
-each rating and of its list, of all and of each minute. Half a minute before that is left out:
-Flink's JVMs compile meanwhile.
+sends ratings at that rate, those of `benchmarks.against_rivals` again and again, and prints
+percentiles of the time between the broker's timestamps of each rating of 3 or more and of its list,
+of all and of each minute. Half a minute before that is left out: Flink's JVMs compile meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
-from collections.abc import Sequence
-from itertools import cycle, islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,8 +21,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from benchmarks.against_rivals import message, movielens_like
-from benchmarks.measure import running
+from benchmarks.against_rivals import Row, message, movielens_like
+from benchmarks.measure import add_flink_flag, running
 from benchmarks.programs import LIST, OURS_BY_TOPIC, PROGRAMS, environment_of
 from benchmarks.topics import records_of, send_at, wait_for
 from cluster.broker import Broker
@@ -32,6 +32,7 @@ from transforms.kafka.clients.protocols import Message
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
 _DIFFERENT: Final = 1_000_000
+_LEARNED: Final = 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--slice_ms", type=float, default=10, help="milliseconds of ratings that are sent at once"
     )
+    add_flink_flag(parser)
     given = parser.parse_args(argv)
     program = PROGRAMS[given.program]
     python = environment_of(given.program, program)
@@ -52,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
         try:
             settings = KafkaSettings(broker.address, client="librdkafka")
             require_topics(settings, {_SOURCE: 1}, create=True)
-            with running(program, python, LIST, broker.address, _SOURCE) as (target, _, _):
+            started = running(program, python, LIST, broker.address, _SOURCE, dict(given.flink))
+            with started as (target, _, _):
                 slices = given.slice_ms / 1e3
                 waits = _waits(settings, target, given.rate, given.seconds, slices)
         finally:
@@ -86,28 +89,38 @@ def _waits(
 ) -> _Waits:
     client = producer(settings)
     sender = client.sender(_SOURCE)
-    # All are learned and listed.
-    rows = [(user, item, 5, at) for user, item, _, at in movielens_like(_DIFFERENT)]
-    count = rate * (_WARM_SECONDS + seconds) + 1
-    sender.send([message(rows[0])])
+    count = rate * (_WARM_SECONDS + seconds)
+    # One that gets a list, so that the program is known to run.
+    sender.send([message((1, 1, 5, 0))])
     sender.flush()
     wait_for(settings, target, 1)
-    later = cycle(rows)
+    rows = movielens_like(_DIFFERENT)
+    later = _repeated(rows)
 
     def messages(sent: int, due: int) -> Sequence[Message]:
-        return list(map(message, islice(later, due - sent)))
+        return list(map(message, itertools.islice(later, due - sent)))
 
-    send_at(sender, rate, count - 1, messages, slice_seconds)
+    send_at(sender, rate, count, messages, slice_seconds)
     client.close()
-    wait_for(settings, target, count)
-    arrived = np.zeros(count, dtype=np.int64)
-    for _, some in records_of(settings, _SOURCE, count):
+    values = np.array([value for _, _, value, _ in rows])
+    is_listed = np.concatenate([[True], np.resize(values, count) >= _LEARNED])
+    lists = int(is_listed.sum())
+    wait_for(settings, target, lists)
+    arrived = np.zeros(1 + count, dtype=np.int64)
+    for _, some in records_of(settings, _SOURCE, 1 + count):
         arrived[some.offsets] = some.timestamps
-    listed = np.zeros(count, dtype=np.int64)
-    for _, some in records_of(settings, target, count):
+    listed = np.zeros(1 + count, dtype=np.int64)
+    for _, some in records_of(settings, target, lists):
         listed[list(map(_offset, some.values))] = some.timestamps
-    first = _WARM_SECONDS * rate + 1
-    return _Waits(arrived[first:], (listed - arrived)[first:])
+    is_listed[: 1 + _WARM_SECONDS * rate] = False
+    return _Waits(arrived[is_listed], (listed - arrived)[is_listed])
+
+
+def _repeated(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yields rows again and again, as time goes on."""
+    for round_ in itertools.count():
+        later = round_ * len(rows)
+        yield from ((user, item, value, time + later) for user, item, value, time in rows)
 
 
 def _offset(value: bytes | None) -> int:

@@ -12,13 +12,15 @@ process to its end; so what a program pays once does not count.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -62,13 +64,36 @@ class File(NamedTuple):
     start_lines: int
 
 
-def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> float:
-    """Returns ratings a second.
+def add_flink_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds `--flink`, whose values `dict` makes the argument `flink` of the functions below."""
+    parser.add_argument(
+        "--flink",
+        type=_line_of_configuration,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a line of Flink's configuration; may be repeated",
+    )
+
+
+def _line_of_configuration(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        msg = f"{text!r} is not KEY=VALUE"
+        raise argparse.ArgumentTypeError(msg)
+    return key, value
+
+
+def rate_from_topic(
+    program: Program, python: str, mode: str, given: Topic, flink: Mapping[str, str]
+) -> float:
+    """Returns ratings a second; `flink` are further lines of Flink's configuration.
 
     Raises:
         RuntimeError: The program fails, or takes too long.
     """
-    with running(program, python, mode, given.broker, given.name) as (target, process, log):
+    started = running(program, python, mode, given.broker, given.name, flink)
+    with started as (target, process, log):
         _wait_for(given, target, process, log)
     times = _append_times(given.broker, target, (given.warm, given.answers - 1))
     return given.measured / (times[1] - times[0])
@@ -76,11 +101,16 @@ def rate_from_topic(program: Program, python: str, mode: str, given: Topic) -> f
 
 @contextlib.contextmanager
 def running(
-    program: Program, python: str, mode: str, broker: str, source: str
+    program: Program,
+    python: str,
+    mode: str,
+    broker: str,
+    source: str,
+    flink: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[str, subprocess.Popen[bytes], Any]]:
     """Runs a program on its core; gives the new topic that it writes, its process and its log."""
     target = _new_topic(broker)
-    with _surroundings(program) as (more, folder), (folder / "log").open("w+b") as log:
+    with _surroundings(program, flink) as (more, folder), (folder / "log").open("w+b") as log:
         filled = {"broker": broker, "source": source, "target": target}
         process = subprocess.Popen(
             [*_command(program, python, mode, **filled), *more],
@@ -116,14 +146,14 @@ def rate_from_file(program: Program, python: str, given: File) -> float:
 
 
 @contextlib.contextmanager
-def _surroundings(program: Program) -> Iterator[tuple[list[str], Path]]:
+def _surroundings(program: Program, flink: Mapping[str, str]) -> Iterator[tuple[list[str], Path]]:
     """A folder, and for Flink a cluster of one slot on the program's core."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not program.flink:
             yield [], folder
             return
-        cluster = FlinkCluster(folder / "flink", task_managers=1)
+        cluster = FlinkCluster(folder / "flink", task_managers=1, properties=flink)
         try:
             with pinned(_CORE):
                 cluster.start()
