@@ -49,7 +49,7 @@ def plain_loop(
     return lists
 
 
-def test_replicas_stay_one_model_when_a_task_manager_dies(
+def test_replicas_on_the_heap_stay_one_model_when_a_task_manager_dies(
     flink: FlinkCluster, topics: Topics, tmp_path: Path
 ) -> None:
     ratings = [r._replace(rating=5.0) for r in movielens_like(20_000, users=300, items=400)]
@@ -58,11 +58,16 @@ def test_replicas_stay_one_model_when_a_task_manager_dies(
     flags = [*arguments(flink, topics, rated, lists), *REPLICAS, "--parallelism=2"]
     flags += ["--request_topic", asked, "--evaluation_topic", tests]
     flags += [f"--export_model={models}", "--export_seconds=0"]
+    # The other tests have RocksDB, as the cluster does.
+    checkpoint_folder = (tmp_path / "checkpoints").as_uri()
+    flags += ["--state_backend=filesystem", f"--state_backend_storage_path={checkpoint_folder}"]
     topics.send_ratings(rated, ratings[:4000])
     with running(tmp_path / "log", *flags):
         job = running_job(flink)
         wait_until(lambda: topics.count(lists) > 1000)
         wait_until(lambda: checkpoints(flink, job, "completed") > 0)
+        backend = flink.rest.get(f"/jobs/{job}/checkpoints/config")["state_backend"]
+        assert "RocksDB" not in backend
 
         def is_restored(times: int) -> bool:
             return checkpoints(flink, job, "restored") >= times
