@@ -40,6 +40,7 @@ from benchmarks.programs import (
     versions_of,
 )
 from benchmarks.report import plot, table
+from benchmarks.rivals.flurs_loop import MIN_RATING
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
 from transforms.kafka.clients.protocols import Message
@@ -98,7 +99,7 @@ def _topic_with_lists(broker: str, count: int, partitions: int = 1) -> Topic:
     rows = movielens_like(count)
     name = f"list-{partitions}"
     fill(KafkaSettings(broker), name, rows, partitions)
-    lists = sum(row[2] >= 3 for row in rows)
+    lists = sum(row[2] >= MIN_RATING for row in rows)
     warm = int(lists * _WARM)
     return Topic(broker, name, lists, warm, round((lists - 1 - warm) / lists * count))
 

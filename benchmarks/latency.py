@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from benchmarks.against_rivals import Row, message, movielens_like
 from benchmarks.measure import add_flink_flag, running
 from benchmarks.programs import LIST, OURS_BY_TOPIC, PROGRAMS, environment_of
+from benchmarks.rivals.flurs_loop import MIN_RATING
 from benchmarks.topics import records_of, send_at, wait_for
 from cluster.broker import Broker
 from transforms.kafka.clients.factory import KafkaSettings, producer, require_topics
@@ -32,7 +33,6 @@ from transforms.kafka.clients.protocols import Message
 _SOURCE: Final = "ratings"
 _WARM_SECONDS: Final = 30
 _DIFFERENT: Final = 1_000_000
-_LEARNED: Final = 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -103,7 +103,7 @@ def _waits(
     send_at(sender, rate, count, messages, slice_seconds)
     client.close()
     values = np.array([value for _, _, value, _ in rows])
-    is_listed = np.concatenate([[True], np.resize(values, count) >= _LEARNED])
+    is_listed = np.concatenate([[True], np.resize(values, count) >= MIN_RATING])
     lists = int(is_listed.sum())
     wait_for(settings, target, lists)
     arrived = np.zeros(1 + count, dtype=np.int64)
@@ -112,14 +112,13 @@ def _waits(
     listed = np.zeros(1 + count, dtype=np.int64)
     for _, some in records_of(settings, target, lists):
         listed[list(map(_offset, some.values))] = some.timestamps
-    is_listed[: 1 + _WARM_SECONDS * rate] = False
-    return _Waits(arrived[is_listed], (listed - arrived)[is_listed])
+    counts = is_listed & (np.arange(1 + count) > _WARM_SECONDS * rate)
+    return _Waits(arrived[counts], (listed - arrived)[counts])
 
 
 def _repeated(rows: Sequence[Row]) -> Iterator[Row]:
     """Yields rows again and again, as time goes on."""
-    for round_ in itertools.count():
-        later = round_ * len(rows)
+    for later in itertools.count(step=len(rows)):
         yield from ((user, item, value, time + later) for user, item, value, time in rows)
 
 

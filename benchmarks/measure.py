@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -65,7 +64,7 @@ class File(NamedTuple):
 
 
 def add_flink_flag(parser: argparse.ArgumentParser) -> None:
-    """Adds `--flink`, whose values `dict` makes the argument `flink` of the functions below."""
+    """Adds `--flink`; `dict` of its values is the argument `flink` of the functions below."""
     parser.add_argument(
         "--flink",
         type=_line_of_configuration,
@@ -79,7 +78,7 @@ def add_flink_flag(parser: argparse.ArgumentParser) -> None:
 def _line_of_configuration(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        msg = f"{text!r} is not KEY=VALUE"
+        msg = f"{text!r}, expected KEY=VALUE"
         raise argparse.ArgumentTypeError(msg)
     return key, value
 
@@ -106,7 +105,7 @@ def running(
     mode: str,
     broker: str,
     source: str,
-    flink: Mapping[str, str] = MappingProxyType({}),
+    flink: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes], Any]]:
     """Runs a program on its core; gives the new topic that it writes, its process and its log."""
     target = _new_topic(broker)
@@ -146,7 +145,9 @@ def rate_from_file(program: Program, python: str, given: File) -> float:
 
 
 @contextlib.contextmanager
-def _surroundings(program: Program, flink: Mapping[str, str]) -> Iterator[tuple[list[str], Path]]:
+def _surroundings(
+    program: Program, flink: Mapping[str, str] | None
+) -> Iterator[tuple[list[str], Path]]:
     """A folder, and for Flink a cluster of one slot on the program's core."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

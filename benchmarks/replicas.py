@@ -18,6 +18,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from benchmarks.against_rivals import movielens_like
+from benchmarks.rivals.flurs_loop import MIN_RATING
 from transforms.batches import RatingBatch, RatingBatchCoder, RecommendationBatch
 from transforms.formats.records import Rating
 from transforms.kafka.sink import json_messages
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
     ratings = [
         Rating(str(user), str(item), float(value), float(at), f"ratings-0-{number}")
         for number, (user, item, value, at) in enumerate(movielens_like(given.ratings))
-        if value >= 3
+        if value >= MIN_RATING
     ]
     print("| replicas | decode | learn | list | encode | in all | of one |")
     print("|---:|---:|---:|---:|---:|---:|---:|")

@@ -47,6 +47,7 @@ from typing import Final, NamedTuple
 from benchmarks.against_rivals import Row, fill, message, movielens_like
 from benchmarks.measure import leave, pinned
 from benchmarks.process_cores import CpuSeconds, cores_since, cpu_seconds, shown
+from benchmarks.rivals.flurs_loop import MIN_RATING
 from cluster.broker import Broker
 from cluster.flink_cluster import FlinkCluster
 from transforms.kafka.clients.factory import KafkaSettings, consumer, partitions_of, require_topics
@@ -260,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
     if len(os.sched_getaffinity(0)) < _CORES:
         parser.error(f"{_CORES} cores are needed")
     rows = movielens_like(given.ratings)
-    lists = sum(row[2] >= 3 for row in rows)
+    lists = sum(row[2] >= MIN_RATING for row in rows)
     job = Job(given.model, given.by)
     failed = 0
     for kind in given.ways:
